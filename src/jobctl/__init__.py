@@ -1,0 +1,23 @@
+"""jobctl: how many replicas do your background LLM jobs need, and does what you have hold?
+
+``Worker`` is an RQ worker with many jobs in flight in one process; it is resolved on first use, so that importing
+the package stays cheap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobctl.adapters.rq_worker import Worker
+
+__version__ = "0.1.0"
+__all__ = ["Worker", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Worker":
+        from jobctl.adapters.rq_worker import Worker
+
+        return Worker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

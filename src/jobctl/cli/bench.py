@@ -1,0 +1,5 @@
+"""``jobctl bench``."""
+
+
+def bench() -> None:
+    """To come."""

@@ -1,0 +1,5 @@
+"""``jobctl enqueue``."""
+
+
+def enqueue() -> None:
+    """To come."""

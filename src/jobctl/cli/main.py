@@ -1,0 +1,88 @@
+"""The command line: one file per verb; this one gathers them and turns every error into one line and one exit code."""
+
+from __future__ import annotations
+
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Annotated, Final
+
+import typer
+
+from jobctl import __version__
+from jobctl.cli.exit_status import ExitStatus
+from jobctl.errors import InvalidValue, JobctlError, ServiceUnavailable
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="jobctl",
+    help="How many replicas do your background LLM jobs need, and does what you have hold?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+#: The verbs in the order that `jobctl --help` lists them; each is a module of this package with a function of its name.
+VERBS: Final = ("bench", "plan", "work", "enqueue", "mock", "config")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"jobctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _verb in VERBS:
+    app.command(_verb)(getattr(import_module(f"jobctl.cli.{_verb}"), _verb))
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its status.
+
+    Args:
+        arguments: The words after the program's name; those of the process when None.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = app(args=words, prog_name="jobctl", standalone_mode=False)
+    except typer.TyperException as error:
+        _complain(_one_line(error, words))
+        status = ExitStatus.USAGE
+    except (InvalidValue, ServiceUnavailable) as error:
+        _complain(str(error))
+        status = ExitStatus.USAGE
+    except JobctlError as error:
+        _complain(str(error))
+        status = ExitStatus.INTERNAL
+    except (KeyboardInterrupt, typer.Abort):
+        status = ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = ExitStatus.PASS
+    sys.exit(status or ExitStatus.PASS)
+
+
+def _complain(message: str) -> None:
+    print(f"jobctl: {message}", file=sys.stderr)
+
+
+def _one_line(error: typer.TyperException, words: list[str]) -> str:
+    """A usage error as one line that names the option and the remedy."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    verb = next((word for word in words if not word.startswith("-")), None)
+    if message.startswith("No such command") and verb is not None:
+        near = get_close_matches(verb, VERBS, n=1)
+        return f"no such command {verb!r}; " + (f"did you mean '{near[0]}'?" if near else f"try one of {', '.join(VERBS)}")
+    where = f"jobctl {verb} --help" if verb in VERBS else "jobctl --help"
+    return message if ";" in message else f"{message}; see {where}"

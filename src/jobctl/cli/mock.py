@@ -1,0 +1,5 @@
+"""``jobctl mock``."""
+
+
+def mock() -> None:
+    """To come."""

@@ -1,0 +1,5 @@
+"""``jobctl plan``."""
+
+
+def plan() -> None:
+    """To come."""

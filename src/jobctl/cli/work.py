@@ -1,0 +1,5 @@
+"""``jobctl work``."""
+
+
+def work() -> None:
+    """To come."""

@@ -1,0 +1,1 @@
+"""Values in, values out: no input, output, clock, thread or driver."""

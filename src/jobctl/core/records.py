@@ -1,0 +1,83 @@
+"""One job of a run, told by its four instants.
+
+Instants are seconds since the epoch on one clock; intervals are derived, never stored. The definitions::
+
+    intended ──lag── enqueued ──wait── started ──service── finished
+        └───────────────────── sojourn ─────────────────────┘
+
+so that sojourn = schedule lag + wait + service, and time that the generator lost counts against the system's answer
+rather than vanishing. ``started`` and ``finished`` are those of the attempt that decided the outcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["JobRecord", "Outcome"]
+
+
+class Outcome(StrEnum):
+    """What became of a scheduled job."""
+
+    #: It ran and returned.
+    FINISHED = "finished"
+    #: It ran and its last attempt failed.
+    FAILED = "failed"
+    #: Redis did not take it: it was scheduled but never enqueued.
+    REJECTED = "rejected"
+    #: It was still waiting or running when the drain ended.
+    IN_FLIGHT = "in_flight"
+    #: It was enqueued and is nowhere any more.
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One scheduled job and what became of it.
+
+    Attributes:
+        job_id: The job's id in RQ.
+        job_type: The name its figures are grouped by.
+        intended_s: When the schedule wanted it enqueued.
+        enqueued_s: When the generator sent it; None when it was rejected.
+        started_s: When a slot began to run it; None while it waits.
+        finished_s: When that slot had its outcome; None until then.
+        outcome: What became of it.
+        retries: Attempts beyond the first.
+        successes: How often it ran to success; more than one is a duplicate.
+    """
+
+    job_id: str
+    job_type: str
+    intended_s: float
+    enqueued_s: float | None
+    started_s: float | None
+    finished_s: float | None
+    outcome: Outcome
+    retries: int = 0
+    successes: int = 0
+
+    @property
+    def schedule_lag_s(self) -> float | None:
+        """How late the generator sent it, in seconds."""
+        return None if self.enqueued_s is None else self.enqueued_s - self.intended_s
+
+    @property
+    def wait_s(self) -> float | None:
+        """Seconds from enqueued to started."""
+        if self.enqueued_s is None or self.started_s is None:
+            return None
+        return self.started_s - self.enqueued_s
+
+    @property
+    def service_s(self) -> float | None:
+        """Seconds on a slot."""
+        if self.started_s is None or self.finished_s is None:
+            return None
+        return self.finished_s - self.started_s
+
+    @property
+    def sojourn_s(self) -> float | None:
+        """Seconds from the intended arrival to the outcome."""
+        return None if self.finished_s is None else self.finished_s - self.intended_s

@@ -1,0 +1,170 @@
+"""The numbers a person types: durations, counts and rates, read strictly.
+
+Each parser takes the text as typed and returns a finite number in the package's unit (seconds, jobs, jobs per
+second), or raises :class:`~jobctl.errors.InvalidValue` with the remedy. NaN and infinity are never a value.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+from jobctl.errors import InvalidValue
+
+__all__ = [
+    "SECONDS_PER_DAY",
+    "format_duration",
+    "parse_count",
+    "parse_duration",
+    "parse_fraction",
+    "parse_not_negative",
+    "parse_positive",
+    "parse_positive_duration",
+    "parse_whole",
+]
+
+#: Seconds in a day; "per day" always means this day, without daylight saving.
+SECONDS_PER_DAY: Final = 86_400.0
+
+_UNIT_S: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": SECONDS_PER_DAY}
+_NUMBER: Final = r"\d+(?:_\d+)*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"
+_DURATION_PART: Final = re.compile(rf"({_NUMBER})\s*([a-zµ]+)")
+_COUNT: Final = re.compile(rf"([+-]?(?:{_NUMBER}))\s*([kKmMgGbB]?)")
+_COUNT_SCALE: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+_DURATION_REMEDY: Final = "give a duration such as 30s, 250ms, 5m or 1h30m"
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration such as ``30s``, ``250ms``, ``1h30m`` or ``45`` (seconds).
+
+    Returns:
+        Seconds, finite and not negative.
+
+    Raises:
+        InvalidValue: The text is no duration.
+    """
+    compact = text.strip().lower()
+    if re.fullmatch(_NUMBER, compact):
+        return _finite(float(compact), text, _DURATION_REMEDY)
+    total = 0.0
+    position = 0
+    for part in _DURATION_PART.finditer(compact):
+        unit = part[2].replace("µ", "u")
+        if part.start() != position or unit not in _UNIT_S:
+            break
+        total += float(part[1]) * _UNIT_S[unit]
+        position = part.end()
+    if position == 0 or position != len(compact):
+        raise InvalidValue(f"{text!r} is not a duration", _DURATION_REMEDY)
+    return _finite(total, text, _DURATION_REMEDY)
+
+
+def parse_positive_duration(text: str) -> float:
+    """Read a duration that must be longer than nothing; seconds."""
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise InvalidValue(f"must be longer than 0, got {text!r}", _DURATION_REMEDY)
+    return seconds
+
+
+def parse_count(text: str) -> float:
+    """Read a quantity such as ``450000``, ``450k``, ``1.35M`` or ``5.2``; it must be above zero.
+
+    Raises:
+        InvalidValue: The text is no number, not finite, or not above zero.
+    """
+    remedy = "give a number above 0 such as 450000, 450k or 1.35M"
+    match = _COUNT.fullmatch(text.strip())
+    if match is None:
+        raise InvalidValue(f"{text!r} is not a number", remedy)
+    value = _finite(float(match[1]) * _COUNT_SCALE[match[2].lower()], text, remedy)
+    if value <= 0:
+        raise InvalidValue(f"must be above 0, got {text!r}", remedy)
+    return value
+
+
+def parse_positive(text: str) -> float:
+    """Read a plain number above zero.
+
+    Raises:
+        InvalidValue: The text is no number, not finite, or not above zero.
+    """
+    remedy = "give a number above 0"
+    value = _number(text, remedy)
+    if value <= 0:
+        raise InvalidValue(f"must be above 0, got {text!r}", remedy)
+    return value
+
+
+def parse_not_negative(text: str) -> float:
+    """Read a plain number of at least zero.
+
+    Raises:
+        InvalidValue: The text is no number, not finite, or below zero.
+    """
+    remedy = "give a number of at least 0"
+    value = _number(text, remedy)
+    if value < 0:
+        raise InvalidValue(f"must not be negative, got {text!r}", remedy)
+    return value
+
+
+def parse_fraction(text: str) -> float:
+    """Read a probability or share in 0..1.
+
+    Raises:
+        InvalidValue: The text is no number in that range.
+    """
+    remedy = "give a fraction from 0 to 1 such as 0.02"
+    value = _number(text, remedy)
+    if not 0 <= value <= 1:
+        raise InvalidValue(f"must lie in 0..1, got {text!r}", remedy)
+    return value
+
+
+def parse_whole(text: str, minimum: int = 1, maximum: int | None = None) -> int:
+    """Read a whole number within bounds (both included).
+
+    Raises:
+        InvalidValue: The text is no whole number, or out of bounds.
+    """
+    upper = "" if maximum is None else f" and at most {maximum}"
+    remedy = f"give a whole number of at least {minimum}{upper}"
+    try:
+        value = int(text.strip())
+    except ValueError:
+        raise InvalidValue(f"{text!r} is not a whole number", remedy) from None
+    if value < minimum or (maximum is not None and value > maximum):
+        raise InvalidValue(f"{value} is out of range", remedy)
+    return value
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration for a person: three significant digits in the unit that fits."""
+    if seconds != seconds or math.isinf(seconds):
+        return "-"
+    magnitude = abs(seconds)
+    if magnitude < 1e-3:
+        return f"{seconds * 1e6:.3g} µs" if magnitude else "0 s"
+    if magnitude < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if magnitude < 120:
+        return f"{seconds:.3g} s"
+    if magnitude < 7200:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.3g} h"
+
+
+def _number(text: str, remedy: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise InvalidValue(f"{text!r} is not a number", remedy) from None
+    return _finite(value, text, remedy)
+
+
+def _finite(value: float, text: str, remedy: str) -> float:
+    if not math.isfinite(value):
+        raise InvalidValue(f"{text!r} is not a finite number", remedy)
+    return value
