@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Clock", "Completion", "Completions", "JobQueue", "JobRequest"]
+__all__ = ["Clock", "Completion", "Completions", "JobQueue", "JobRequest", "LoadRun"]
 
 
 class Clock(Protocol):
@@ -81,3 +81,19 @@ class Completions(Protocol):
 
     def look_up(self, job_ids: Sequence[str]) -> list[Completion]:
         """What is known of these jobs now, in the same order."""
+
+    def still_known(self, job_ids: Sequence[str]) -> set[str]:
+        """Those of these unfinished jobs that wait, run or are scheduled somewhere; the others are lost."""
+
+
+class LoadRun(Protocol):
+    """A load generator at work in a process of its own."""
+
+    def events(self) -> Iterator[Mapping[str, Any]]:
+        """What it says, message by message, until it ends."""
+
+    def interrupt(self) -> None:
+        """Ask it to stop sending, count and end; its last messages still arrive."""
+
+    def failure(self) -> Exception:
+        """Why it ended without a result."""

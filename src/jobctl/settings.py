@@ -129,6 +129,11 @@ class Settings:
     call_timeout_s: float
     origins: Mapping[str, Origin]
 
+    @property
+    def masked_redis_url(self) -> str:
+        """The Redis URL as it may be printed."""
+        return self.shown(_BY_NAME["redis_url"])
+
     def shown(self, field: Field) -> str:
         """The value as it may be printed: secrets masked."""
         value = getattr(self, field.name)

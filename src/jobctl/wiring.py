@@ -5,3 +5,261 @@ never imports rq and `jobctl --help` imports nothing of it all.
 """
 
 from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from jobctl.errors import InvalidOption, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from jobctl.adapters.rig import Rig
+    from jobctl.apps.bench.driver import BenchConfig, BenchResult
+    from jobctl.apps.bench.generator import Sent
+    from jobctl.apps.bench.request import BenchRequest
+    from jobctl.apps.bench.session import LoadSession
+    from jobctl.settings import Settings
+
+#: Seconds between agreeing on a start and the start: every generator must have read it by then.
+_START_LEAD_S: Final = 0.2
+#: How long a generator waits for the start to be agreed.
+_START_PATIENCE_S: Final = 120.0
+#: The key that mock OpenRouters accept and that is worth nothing elsewhere.
+_MOCK_KEY: Final = "sk-or-v1-jobctl-bench"
+
+
+# ------------------------------------------------------------------------------------------------------------- bench
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBench:
+    """A bench whose input was checked and that has not started anything yet.
+
+    Attributes:
+        config: What it does.
+        locustfile: What its generator runs.
+        mock: Options of the mock to start; None when none is needed.
+        settings: The merged settings.
+        own_workers: Whether the workers are somebody else's.
+    """
+
+    config: BenchConfig
+    locustfile: Path
+    mock: list[str] | None
+    settings: Settings
+    own_workers: bool
+
+
+def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
+    """Read what a bench needs and check that it fits together, before anything is started.
+
+    Raises:
+        InvalidOption: It does not.
+    """
+    from jobctl.adapters import files
+    from jobctl.apps.bench.configure import JOB_TYPES, configure, mock_arguments
+    from jobctl.apps.bench.scenario import parse_scenario
+
+    scenario = parse_scenario(*files.read_scenario(request.scenario)) if request.scenario else None
+    payloads = files.read_payloads(request.args_from) if request.args_from else None
+    concurrency: int | None = settings.concurrency
+    if settings.origins["concurrency"].level == "default":
+        concurrency = None if request.no_workers else (scenario and scenario.concurrency) or concurrency
+    config = configure(request, scenario, payloads, concurrency, uuid4().hex[:8])
+    if config.spec.job_type not in JOB_TYPES:
+        check_importable(config.spec.function, "--job")
+    calls_upstream = config.spec.job_type not in {"sleep", "noop"}
+    wants_mock = calls_upstream and request.openrouter_url is None and not request.no_workers
+    return PreparedBench(
+        config=config,
+        locustfile=files.find_locustfile(request.locustfile).resolve(),
+        mock=mock_arguments(request, scenario) if wants_mock else None,
+        settings=settings,
+        own_workers=request.no_workers,
+    )
+
+
+def run_bench(
+    prepared: PreparedBench, on_progress: Callable[[Mapping[str, Any]], None], say: Callable[[str], None]
+) -> tuple[BenchResult, dict[str, Any], dict[str, str]]:
+    """Start what is missing, run the bench and stop everything again.
+
+    Args:
+        prepared: The checked bench.
+        on_progress: Takes each progress message.
+        say: Takes lines for the person who waits.
+
+    Returns:
+        The result, the machine and the versions it was measured with.
+    """
+    from jobctl.adapters import environment
+    from jobctl.adapters.processes import ProcessGroup
+    from jobctl.adapters.rig import LoadProcess, Rig
+    from jobctl.adapters.rq_queue import RqCompletions
+    from jobctl.apps.bench import driver
+
+    config = prepared.config
+    with ProcessGroup() as group:
+        connection, redis_url = open_redis(prepared.settings, group)
+        completions = RqCompletions(connection, [config.spec.queue])
+        load = LoadProcess(
+            group, prepared.locustfile, {"REDIS_URL": redis_url, "JOBCTL_LOAD_SPEC": config.spec.to_json()}
+        )
+        rig = Rig(group)
+        upstream = start_upstream(rig, prepared)
+        if prepared.own_workers:
+            require_listeners(connection, config.spec.queue)
+        else:
+            rig.start_workers(config.replicas or 0, config.concurrency or 0, config.spec.queue, redis_url, upstream)
+        say(_introduction(prepared, redis_url, upstream, rig))
+        try:
+            result = driver.run(config, load, lambda: agree_start(connection, config.spec.run_id), on_progress)
+        finally:
+            load.close()
+            rig.stop_workers()
+            if prepared.settings.redis_url is not None:
+                completions.delete([config.spec.job_id(position) for position in range(len(config.spec.schedule()))])
+        server = connection.info("server")
+        versions = environment.versions(str(server.get("valkey_version") or server["redis_version"]))
+    return result, environment.host(), versions
+
+
+def agree_start(connection: Redis, run_id: str) -> float:
+    """Fix the instant at which the generators of a run begin, and tell them through Redis.
+
+    Returns:
+        The instant, seconds since the epoch.
+    """
+    from jobctl.adapters.clock import SystemClock
+
+    start_s = SystemClock().now() + _START_LEAD_S
+    connection.set(f"jobctl:run:{run_id}:start", repr(start_s), ex=3600)
+    return start_s
+
+
+def load_session(
+    spec_json: str,
+    redis_url: str,
+    say: Callable[[Mapping[str, Any]], None],
+    on_sent: Callable[[Sent], None],
+    on_ended: Callable[[float, bool], None],
+) -> LoadSession:
+    """The load of one generator process.
+
+    Args:
+        spec_json: The load, as :meth:`LoadSpec.to_json` wrote it.
+        redis_url: Where jobs go.
+        say: Takes each message.
+        on_sent: Called for each job that left.
+        on_ended: Called for each job that ended, with its sojourn in seconds and whether it failed.
+    """
+    from jobctl.adapters.clock import SystemClock
+    from jobctl.adapters.redis_connection import connect
+    from jobctl.adapters.rq_queue import RqCompletions, RqQueue
+    from jobctl.apps.bench.session import LoadSession
+    from jobctl.apps.bench.spec import LoadSpec
+
+    spec = LoadSpec.from_json(spec_json)
+    connection = connect(redis_url)
+    kept_s = int(spec.duration_s + spec.drain_s) + 600
+    return LoadSession(
+        spec,
+        RqQueue(connection, spec.queue, result_ttl_s=kept_s, failure_ttl_s=kept_s),
+        RqCompletions(connection, [spec.queue]),
+        SystemClock(),
+        say,
+        on_sent,
+        on_ended,
+    )
+
+
+def agreed_start(redis_url: str, run_id: str) -> float:
+    """Wait until the start of a run was agreed.
+
+    Raises:
+        ServiceUnavailable: Nobody agreed on one.
+    """
+    from jobctl.adapters.redis_connection import connect
+
+    connection = connect(redis_url)
+    for _ in range(round(_START_PATIENCE_S / 0.02)):
+        start = connection.get(f"jobctl:run:{run_id}:start")
+        if start is not None:
+            return float(start)
+        time.sleep(0.02)
+    raise ServiceUnavailable("load generator", "was never told to start", "run it through jobctl bench")
+
+
+def check_importable(path: str, option: str) -> None:
+    """Check that a worker started here could import this function.
+
+    Raises:
+        InvalidOption: It could not.
+    """
+    from importlib import import_module
+
+    module_name, _, name = path.rpartition(".")
+    remedy = "give the dotted path of a function that can be imported from this directory"
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        function = getattr(import_module(module_name), name, None)
+    except Exception as error:
+        raise InvalidOption(option, f"{module_name!r} cannot be imported ({error})", remedy) from None
+    if not callable(function):
+        raise InvalidOption(option, f"{module_name!r} has no function {name!r}", remedy)
+
+
+def require_listeners(connection: Redis, queue: str) -> None:
+    """Check that some worker listens to a queue.
+
+    Raises:
+        ServiceUnavailable: None does.
+    """
+    if not connection.scard(f"rq:workers:{queue}"):
+        raise ServiceUnavailable("--no-workers", f"no worker listens to queue {queue!r}", "start one or give --queue")
+
+
+def start_upstream(rig: Rig, prepared: PreparedBench) -> dict[str, str]:
+    """Start the mock if one is wanted.
+
+    Returns:
+        Environment variables by which workers find their upstream; secrets travel there and never in arguments.
+    """
+    settings = prepared.settings
+    if prepared.mock is None:
+        key = {} if settings.openrouter_api_key is None else {"OPENROUTER_API_KEY": settings.openrouter_api_key}
+        return {"OPENROUTER_BASE_URL": settings.openrouter_url, **key}
+    url = rig.start_mock([*prepared.mock, "--seed", str(prepared.config.spec.seed)])
+    return {"OPENROUTER_BASE_URL": url, "OPENROUTER_API_KEY": _MOCK_KEY}
+
+
+def write_json(target: str, document: dict[str, Any]) -> None:
+    """Write a result to a file.
+
+    Raises:
+        InvalidOption: It cannot be written.
+    """
+    from jobctl.adapters.files import write_json
+
+    write_json(target, document)
+
+
+def _introduction(prepared: PreparedBench, redis_url: str, upstream: Mapping[str, str], rig: Rig) -> str:
+    """What was started, in a few words, so that `rq info -u URL` and the like work beside the bench."""
+    config = prepared.config
+    shown_url = redis_url if prepared.settings.redis_url is None else prepared.settings.masked_redis_url
+    parts = [f"Redis {shown_url}"]
+    if prepared.mock is not None:
+        parts.append(f"mock {upstream['OPENROUTER_BASE_URL']}")
+    if rig.workers:
+        pids = ", ".join(str(worker.pid) for worker in rig.workers)
+        parts.append(f"{len(rig.workers)} workers of {config.concurrency} slots (pid {pids})")
+    return f"{'; '.join(parts)}; queue {config.spec.queue}"

@@ -1,5 +1,202 @@
-"""``jobctl bench``."""
+"""``jobctl bench``: open-loop load through real Redis and real workers, and a verdict."""
+
+from __future__ import annotations
+
+import json
+import signal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+
+from jobctl import settings
+from jobctl.apps.bench.request import BenchRequest
+from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.options import Concurrency, Json, OpenRouterUrl, PerDay, Rate, RedisUrl, Seed, ServiceTime, parser
+from jobctl.core.arrivals import Arrivals, parse_arrivals
+from jobctl.core.slo import Verdict
+from jobctl.core.units import parse_duration, parse_positive_duration, parse_whole
+from jobctl.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from jobctl.apps.bench.driver import BenchResult
+
+__all__ = ["bench"]
+
+_LOAD: Final = "Load"
+_SYSTEM: Final = "System under load"
+_STATUS: Final = {
+    Verdict.KEPT: ExitStatus.PASS,
+    Verdict.BROKEN: ExitStatus.BROKEN,
+    Verdict.INCONCLUSIVE: ExitStatus.INCONCLUSIVE,
+}
 
 
-def bench() -> None:
-    """To come."""
+def _duration(flag: str, text: str, panel: str, *, positive: bool = True) -> typer.models.OptionInfo:
+    parse = parse_positive_duration if positive else parse_duration
+    return typer.Option(flag, parser=parser(parse), metavar="DURATION", help=text, rich_help_panel=panel)
+
+
+def _whole(flag: str, text: str, panel: str) -> typer.models.OptionInfo:
+    return typer.Option(flag, parser=parser(partial(parse_whole, minimum=1)), metavar="N", help=text, rich_help_panel=panel)
+
+
+def bench(
+    per_day: PerDay = None,
+    rate: Rate = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option("--scenario", metavar="NAME", help="A scenario by name or .toml file.", rich_help_panel=_LOAD),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        _duration("--duration", "Length of the schedule, warm-up included [default: 30s, or the scenario's].", _LOAD),
+    ] = None,
+    warmup: Annotated[
+        float | None,
+        _duration("--warmup", "Its first part that is not judged [default: a tenth, at most 30s].", _LOAD, positive=False),
+    ] = None,
+    arrivals: Annotated[
+        Arrivals | None,
+        typer.Option(
+            "--arrivals",
+            parser=parser(parse_arrivals),
+            metavar="poisson|constant",
+            help="How gaps between arrivals vary [default: poisson].",
+            rich_help_panel=_LOAD,
+        ),
+    ] = None,
+    seed: Seed = 1,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            "--job",
+            metavar="JOB",
+            help="chat_completion, sleep, noop or a dotted path such as myapp.tasks.f [default: chat_completion].",
+            rich_help_panel=_LOAD,
+        ),
+    ] = None,
+    args_from: Annotated[
+        str | None,
+        typer.Option("--args-from", metavar="FILE", help="Job arguments as JSON lines, taken in turn.", rich_help_panel=_LOAD),
+    ] = None,
+    service_time: ServiceTime = None,
+    job_timeout: Annotated[float, _duration("--job-timeout", "How long a job may run.", _LOAD)] = 180.0,
+    drain: Annotated[float, _duration("--drain", "How long to wait for the last job.", _LOAD, positive=False)] = 60.0,
+    max_schedule_lag: Annotated[
+        float, _duration("--max-schedule-lag", "Lateness of the generator (p99) that makes a run inconclusive.", _LOAD)
+    ] = 0.05,
+    redis_url: RedisUrl = None,
+    replicas: Annotated[int | None, _whole("--replicas", "Workers to start [default: 2].", _SYSTEM)] = None,
+    concurrency: Concurrency = None,
+    no_workers: Annotated[
+        bool, typer.Option("--no-workers", help="Start none: yours listen to --queue.", rich_help_panel=_SYSTEM)
+    ] = False,
+    queue: Annotated[
+        str | None,
+        typer.Option(
+            "--queue", metavar="NAME", help="Queue to use [default: one of its own; 'default' with --no-workers].", rich_help_panel=_SYSTEM
+        ),
+    ] = None,
+    openrouter_url: OpenRouterUrl = None,
+    latency: Annotated[
+        str | None,
+        typer.Option("--latency", metavar="LAW", help="Latency law of the mock, as in `jobctl mock`.", rich_help_panel=_SYSTEM),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="KIND=P", help="Fault of the mock, as in `jobctl mock`; repeatable.", rich_help_panel=_SYSTEM),
+    ] = None,
+    rpm: Annotated[int | None, _whole("--rpm", "Requests a minute that the mock admits.", _SYSTEM)] = None,
+    tpm: Annotated[int | None, _whole("--tpm", "Tokens a minute that the mock admits.", _SYSTEM)] = None,
+    locustfile: Annotated[
+        Path | None,
+        typer.Option("--locustfile", metavar="FILE", help="Run another locustfile.", rich_help_panel=_SYSTEM),
+    ] = None,
+    json_target: Json = None,
+) -> None:
+    """Offer a load on schedule, through real Redis and real workers, and judge what came out.
+
+    Starts what is not given: an embedded Redis, a mock OpenRouter and two workers of 25 slots.
+
+    Exit code 0: kept; 97: could not be measured; 99: broken; 105: interrupted, with the report so far.
+    """
+    request = BenchRequest(
+        per_day=per_day,
+        rate=rate,
+        scenario=scenario,
+        duration_s=duration,
+        warmup_s=warmup,
+        arrivals=arrivals,
+        seed=seed,
+        job=job,
+        args_from=args_from,
+        service_time_s=service_time,
+        drain_s=drain,
+        job_timeout_s=job_timeout,
+        max_schedule_lag_s=max_schedule_lag,
+        replicas=replicas,
+        no_workers=no_workers,
+        queue=queue,
+        latency=latency,
+        fault=tuple(fault or ()),
+        rpm=rpm,
+        tpm=tpm,
+        openrouter_url=openrouter_url,
+        locustfile=locustfile,
+    )
+    _check(request, json_target)
+    merged = settings.load({"redis_url": redis_url, "concurrency": concurrency, "openrouter_url": openrouter_url})
+    raise typer.Exit(_run(request, merged, json_target))
+
+
+def _check(request: BenchRequest, json_target: str | None) -> None:
+    """Refuse what contradicts itself before anything is started."""
+    volumes = {"--per-day": request.per_day, "--rate": request.rate, "--scenario": request.scenario}
+    given = [flag for flag, value in volumes.items() if value is not None]
+    if len(given) > 1:
+        raise InvalidOption(given[1], f"cannot be combined with {given[0]}", "give one of them")
+    if request.no_workers and request.replicas is not None and request.queue is None:
+        raise InvalidOption("--replicas", "with --no-workers it describes workers that listen to --queue", "name the queue")
+    if json_target not in {None, "-"} and not Path(str(json_target)).parent.is_dir():
+        raise InvalidOption("--json", f"there is no directory {str(Path(str(json_target)).parent)!r}", "create it first")
+    if request.openrouter_url is not None:
+        for flag, value in {"--latency": request.latency, "--fault": request.fault, "--rpm": request.rpm, "--tpm": request.tpm}.items():
+            if value:
+                raise InvalidOption(flag, "is about the mock, which --openrouter-url replaces", "drop one of the two")
+
+
+def _run(request: BenchRequest, merged: settings.Settings, json_target: str | None) -> ExitStatus:
+    from rich.console import Console
+
+    from jobctl import wiring
+    from jobctl.apps.bench.report import to_document
+    from jobctl.cli.bench_render import ProgressView, render_report
+
+    console = Console(stderr=json_target == "-")
+    prepared = wiring.prepare_bench(request, merged)
+    signal.signal(signal.SIGTERM, _interrupt)
+    view = ProgressView(console, prepared.config.spec.duration_s)
+    try:
+        result, host, versions = wiring.run_bench(prepared, view.show, partial(console.print, highlight=False))
+    finally:
+        view.close()
+    document = to_document(result, host, versions)
+    render_report(console, document)
+    if json_target == "-":
+        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+    elif json_target is not None:
+        wiring.write_json(json_target, document)
+    return _status(result)
+
+
+def _status(result: BenchResult) -> ExitStatus:
+    return ExitStatus.INTERRUPTED if result.interrupted else _STATUS[result.judgement.verdict]
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends a bench as Ctrl-C does: the report of what happened so far is still written."""
+    raise KeyboardInterrupt

@@ -1,0 +1,125 @@
+"""Files that ship with jobctl or lie in the user's directory: scenarios, the locustfile, payloads and results."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from jobctl.errors import InvalidOption
+
+__all__ = ["find_locustfile", "load_directories", "read_payloads", "read_scenario", "scenario_names", "write_json"]
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+
+
+def load_directories() -> list[Path]:
+    """Where load files are looked for: ``./loadtests``, then what ships in the package.
+
+    In a checkout the packaged copy does not exist and the repository's own directory stands for it.
+    """
+    candidates = [Path("loadtests"), _PACKAGE / "_loadtests", _PACKAGE.parent.parent / "loadtests"]
+    return [directory for directory in candidates if directory.is_dir()]
+
+
+def find_locustfile(given: Path | None) -> Path:
+    """The locustfile to run: the given one, else the first of ours.
+
+    A ``./loadtests/locustfile.py`` that never mentions jobctl is somebody's own Locust project and is passed over.
+
+    Raises:
+        InvalidOption: The given file does not exist, or none was found.
+    """
+    if given is not None:
+        if not given.is_file():
+            raise InvalidOption("--locustfile", f"{str(given)!r} is not a file", "give the path of a locustfile")
+        return given
+    for directory in load_directories():
+        candidate = directory / "locustfile.py"
+        if candidate.is_file() and "jobctl" in candidate.read_text(encoding="utf-8", errors="replace"):
+            return candidate
+    raise InvalidOption("--locustfile", "the packaged locustfile is missing", "reinstall jobctl or give a path")
+
+
+def scenario_names() -> list[str]:
+    """Names of all scenarios that can be found."""
+    return sorted({path.stem for directory in load_directories() for path in directory.glob("scenarios/*.toml")})
+
+
+def read_scenario(name_or_path: str) -> tuple[str, dict[str, Any]]:
+    """Read a scenario by path or by name.
+
+    Returns:
+        Its name and its decoded TOML.
+
+    Raises:
+        InvalidOption: There is none, or it is not TOML.
+    """
+    path = _scenario_path(name_or_path)
+    try:
+        return path.stem, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidOption("--scenario", f"{path} cannot be read ({error})", "mend the file") from None
+
+
+def _scenario_path(name_or_path: str) -> Path:
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        if path.is_file():
+            return path
+    else:
+        for directory in load_directories():
+            path = directory / "scenarios" / f"{name_or_path}.toml"
+            if path.is_file():
+                return path
+    known = ", ".join(scenario_names()) or "none was found"
+    raise InvalidOption("--scenario", f"there is no scenario {name_or_path!r}", f"give a .toml file or one of: {known}")
+
+
+def write_json(target: str, document: dict[str, Any], option: str = "--json") -> None:
+    """Write a result to a file.
+
+    Raises:
+        InvalidOption: The file cannot be written.
+    """
+    try:
+        Path(target).write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InvalidOption(option, f"{target!r} cannot be written ({error.strerror})", "give another path") from None
+
+
+def read_payloads(path: str, option: str = "--args-from") -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Read job arguments, one JSON value a line: an object is keyword arguments, an array positional ones.
+
+    An object with no keys but ``args`` and ``kwargs`` gives both.
+
+    Raises:
+        InvalidOption: The file cannot be read, is empty, or a line is not such a value; the line is named.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidOption(option, f"{path!r} cannot be read ({error})", "give a file of JSON lines") from None
+    payloads = [_payload(line, f"{path} line {number}", option) for number, line in enumerate(lines, 1) if line.strip()]
+    if not payloads:
+        raise InvalidOption(option, f"{path!r} has no line", 'write one JSON object a line, such as {"prompt": "hi"}')
+    return payloads
+
+
+def _payload(line: str, place: str, option: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    remedy = 'write an object of keyword arguments, an array, or {"args": [...], "kwargs": {...}}'
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InvalidOption(option, f"{place} is not JSON ({error.msg})", remedy) from None
+    if isinstance(value, list):
+        return tuple(value), {}
+    if not isinstance(value, dict):
+        raise InvalidOption(option, f"{place} is neither an object nor an array", remedy)
+    if value and set(value) <= {"args", "kwargs"}:
+        args, kwargs = value.get("args", []), value.get("kwargs", {})
+        if not isinstance(args, list) or not isinstance(kwargs, dict):
+            raise InvalidOption(option, f"{place} has args or kwargs of the wrong kind", remedy)
+        return tuple(args), kwargs
+    return (), value

@@ -1,0 +1,169 @@
+"""A bench from start to verdict, over a load generator that runs elsewhere.
+
+Order of a run, and why: the generator says ``ready`` once its slow imports are done; only then is the start agreed, so
+that no arrival is late because a process was still starting. Its records arrive after the drain and are the only source
+of figures. An interrupt stops the sending and nothing else: what happened so far is still counted and judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobctl.apps.bench.session import read_records
+from jobctl.apps.bench.spec import LoadSpec
+from jobctl.core.arrivals import Arrivals
+from jobctl.core.judging import Judgement, judge
+from jobctl.core.queueing import WaitPrediction, predict_wait
+from jobctl.core.records import JobRecord
+from jobctl.core.summary import Summary, Window, conserved, summarise
+from jobctl.errors import JobctlError
+from jobctl.ports import LoadRun
+
+__all__ = ["BenchConfig", "BenchResult", "Prediction", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchConfig:
+    """What a bench was asked to do, beyond its load.
+
+    Attributes:
+        spec: The load.
+        rate_per_s: The rate asked for; the mean over the schedule when it changes.
+        replicas: Workers; None when they are somebody else's and were not told.
+        concurrency: Slots of each worker; None likewise.
+        scenario: Its name; None without one.
+        faults_injected: Whether failures are expected.
+        max_schedule_lag_s: The generator's lateness (p99) beyond which the run is inconclusive.
+    """
+
+    spec: LoadSpec
+    rate_per_s: float
+    replicas: int | None
+    concurrency: int | None
+    scenario: str | None
+    faults_injected: bool
+    max_schedule_lag_s: float
+
+    @property
+    def slots(self) -> int | None:
+        """Slots over all workers."""
+        return self.replicas * self.concurrency if self.replicas and self.concurrency else None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What queueing theory says about the load that was offered, from the measured service times."""
+
+    utilisation: float
+    wait: WaitPrediction
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """A bench's figures and its verdict.
+
+    Attributes:
+        config: What was asked.
+        started_at_s: When the schedule began, seconds since the epoch.
+        summary: The figures.
+        dropped: Arrivals that were due and never sent.
+        judgement: The verdict and why.
+        predicted: Theory's figures; None where slots or service times are not known.
+        tool_statistics: Rows the load tool counted itself.
+        interrupted: Whether the run was cut short.
+    """
+
+    config: BenchConfig
+    started_at_s: float
+    summary: Summary
+    dropped: int
+    judgement: Judgement
+    predicted: Prediction | None
+    tool_statistics: tuple[Mapping[str, Any], ...]
+    interrupted: bool
+
+
+def run(
+    config: BenchConfig,
+    load: LoadRun,
+    agree_start: Callable[[], float],
+    on_progress: Callable[[Mapping[str, Any]], None],
+) -> BenchResult:
+    """Drive a bench.
+
+    Args:
+        config: What is asked.
+        load: The generator.
+        agree_start: Called when the generator is ready; fixes the instant of offset 0 and returns it.
+        on_progress: Takes each ``progress`` message.
+
+    Raises:
+        JobctlError: The generator ended without a result, or the books do not balance.
+    """
+    interrupted = False
+    records: list[JobRecord] = []
+    end: Mapping[str, Any] | None = None
+    events = load.events()
+    while end is None:
+        try:
+            message = next(events, None)
+            if message is None:
+                raise load.failure()
+            match message["event"]:
+                case "ready":
+                    agree_start()
+                case "progress":
+                    on_progress(message)
+                case "records":
+                    records.extend(read_records(message["records"]))
+                case "end":
+                    end = message
+        except KeyboardInterrupt:
+            if interrupted:
+                raise
+            interrupted = True
+            load.interrupt()
+    if end["start_s"] is None:
+        raise KeyboardInterrupt
+    return _result(config, records, end, interrupted)
+
+
+def _result(config: BenchConfig, records: list[JobRecord], end: Mapping[str, Any], interrupted: bool) -> BenchResult:
+    start_s, end_s = end["start_s"], end["offered_until_s"]
+    warmup_s = min(config.spec.warmup_s, (end_s - start_s) / 2)
+    summary = summarise(records, Window(start_s + warmup_s, end_s), config.slots)
+    if not conserved(summary.counts):
+        raise JobctlError(f"the books do not balance: {summary.counts}")
+    judgement = judge(
+        summary,
+        dropped=end["dropped"],
+        max_schedule_lag_s=config.max_schedule_lag_s,
+        faults_injected=config.faults_injected,
+    )
+    return BenchResult(
+        config=config,
+        started_at_s=start_s,
+        summary=summary,
+        dropped=end["dropped"],
+        judgement=judgement,
+        predicted=_predict(config, summary),
+        tool_statistics=tuple(end["tool_statistics"]),
+        interrupted=interrupted,
+    )
+
+
+def _predict(config: BenchConfig, summary: Summary) -> Prediction | None:
+    mean_s, slots = summary.service.mean, config.slots
+    if slots is None or not mean_s or not summary.offered_jobs:
+        return None
+    scv = summary.service.scv
+    wait = predict_wait(
+        arrival_rate_per_s=summary.offered_per_s,
+        arrival_scv=0.0 if config.spec.arrivals is Arrivals.CONSTANT else 1.0,
+        mean_service_s=mean_s,
+        service_scv=1.0 if scv is None else scv,
+        slots=slots,
+    )
+    return Prediction(summary.offered_per_s * mean_s / slots, wait)

@@ -1,0 +1,150 @@
+"""A bench's result as the versioned document ``jobctl.bench/1`` and as one plain sentence.
+
+Objects named wait, service and sojourn hold seconds; every other scalar carries its unit in its name. What was not
+measured is null, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from jobctl.apps.bench.driver import BenchResult, Prediction
+from jobctl.core.arrivals import digest
+from jobctl.core.planning import replicas_needed
+from jobctl.core.quantiles import QUANTILES, Sample
+from jobctl.core.slo import DEFAULT_OBJECTIVE, Verdict
+from jobctl.core.units import SECONDS_PER_DAY
+
+__all__ = ["SCHEMA", "sentence", "to_document"]
+
+#: The document's name and version.
+SCHEMA: Final = "jobctl.bench/1"
+_NUMBER_WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:
+    """The result as JSON-able values; finite numbers, strings, null.
+
+    Args:
+        result: The result.
+        host: What machine it ran on.
+        versions: Versions of jobctl, Python and what it stood on.
+    """
+    summary, config = result.summary, result.config
+    return {
+        "schema": SCHEMA,
+        "verdict": result.judgement.verdict.value,
+        "reasons": list(result.judgement.reasons),
+        "interrupted": result.interrupted,
+        "started_at": datetime.fromtimestamp(result.started_at_s, UTC).isoformat(timespec="milliseconds"),
+        "config": {
+            "per_day": config.rate_per_s * SECONDS_PER_DAY,
+            "rate_per_s": config.rate_per_s,
+            "duration_s": config.spec.duration_s,
+            "warmup_s": config.spec.warmup_s,
+            "arrivals": config.spec.arrivals.value,
+            "seed": config.spec.seed,
+            "replicas": config.replicas,
+            "concurrency": config.concurrency,
+            "job": config.spec.job_type,
+            "scenario": config.scenario,
+            "schedule_digest": digest(config.spec.schedule()),
+        },
+        "offered": {
+            "jobs": summary.offered_jobs,
+            "rate_per_s": summary.offered_per_s,
+            "schedule_lag_s": {
+                "p50": summary.schedule_lag.census(0.50),
+                "p99": summary.schedule_lag.census(0.99),
+                "max": summary.schedule_lag.max,
+            },
+            "dropped": result.dropped,
+        },
+        "achieved": {"jobs": summary.achieved_jobs, "rate_per_s": summary.achieved_per_s},
+        "jobs": asdict(summary.counts),
+        "signals": {
+            "wait": _signal(summary.wait),
+            "service": _signal(summary.service),
+            "sojourn": _signal(summary.sojourn),
+        },
+        "utilisation": summary.utilisation,
+        "backlog": {
+            "max": summary.backlog.max,
+            "slope_per_s": summary.backlog.slope_per_s,
+            "series": list(summary.backlog.series),
+        },
+        "predicted": _predicted(result.predicted),
+        "sentence": sentence(result),
+        "tool_statistics": [dict(row) for row in result.tool_statistics],
+        "host": dict(host),
+        "versions": dict(versions),
+    }
+
+
+def sentence(result: BenchResult) -> str:
+    """The run in one plain sentence, with the replicas that its own figures call for."""
+    summary, config = result.summary, result.config
+    if config.replicas is None or config.concurrency is None or summary.utilisation is None:
+        return f"At {summary.offered_per_s:.3g} jobs/s {summary.achieved_per_s:.3g} jobs/s came out."
+    noun = "replica" if config.replicas == 1 else "replicas"
+    verb = "was" if config.replicas == 1 else "were"
+    busy = (
+        f"At {summary.offered_per_s:.3g} jobs/s {_word(config.replicas)} {noun} of {config.concurrency} slots "
+        f"{verb} {summary.utilisation:.0%} busy"
+    )
+    if not summary.service.mean or not summary.offered_jobs:
+        return busy + "."
+    needed = replicas_needed(
+        arrival_rate_per_s=summary.offered_per_s,
+        mean_service_s=summary.service.mean,
+        service_scv=1.0 if summary.service.scv is None else summary.service.scv,
+        concurrency=config.concurrency,
+        objective=DEFAULT_OBJECTIVE,
+        spare=0,
+    )
+    if needed is None:
+        return busy + "; no number of replicas would carry it."
+    return f"{busy}; {_word(needed)} would carry it, {_word(needed + 1)} with one spare."
+
+
+def is_promise_kept(result: BenchResult) -> bool:
+    """Whether the verdict is kept."""
+    return result.judgement.verdict is Verdict.KEPT
+
+
+def _signal(sample: Sample) -> dict[str, Any]:
+    return {
+        "n": len(sample),
+        "mean": sample.mean,
+        **{name: sample.quantile(q) for name, q in QUANTILES.items()},
+        "max": sample.max,
+        "intervals": {name: sample.interval(q) for name, q in QUANTILES.items()},
+    }
+
+
+def _predicted(predicted: Prediction | None) -> dict[str, Any] | None:
+    if predicted is None:
+        return None
+    wait = predicted.wait
+    return {
+        "utilisation": predicted.utilisation,
+        "wait": {
+            "p_wait": wait.p_wait,
+            "mean": _finite(wait.mean_s),
+            "p95": _finite(wait.quantile_s(0.95)),
+            "p99": _finite(wait.quantile_s(0.99)),
+        },
+        "method": wait.method,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _word(number: int) -> str:
+    return _NUMBER_WORDS[number] if number < len(_NUMBER_WORDS) else str(number)

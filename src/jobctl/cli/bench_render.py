@@ -1,0 +1,172 @@
+"""A bench as a person sees it: progress while it runs, the report at the end. All of it goes to standard error when the
+JSON goes to standard output, so that a pipe gets the document alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from jobctl.core.units import format_duration
+
+__all__ = ["ProgressView", "render_report"]
+
+_STYLES: Final = {"kept": "bold green", "broken": "bold red", "inconclusive": "bold yellow"}
+_BLOCKS: Final = " ▁▂▃▄▅▆▇█"
+_SPARK_WIDTH: Final = 60
+#: Seconds between two lines where there is no terminal.
+_LINE_EVERY_S: Final = 5.0
+
+
+class ProgressView:
+    """Progress: a bar on a terminal, a line every few seconds elsewhere.
+
+    Args:
+        console: Where to write.
+        duration_s: Length of the schedule.
+    """
+
+    def __init__(self, console: Console, duration_s: float) -> None:
+        self._console = console
+        self._duration_s = duration_s
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._next_line_s = 0.0
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[counters]}"),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            self._task = self._bar.add_task("load", total=duration_s, counters="")
+            self._bar.start()
+
+    def show(self, message: Mapping[str, Any]) -> None:
+        """Show one ``progress`` message."""
+        counters = (
+            f"sent {message['sent']}  ended {message['ended']}  failed {message['failed']}  backlog {message['backlog']}"
+        )
+        draining = message["elapsed_s"] > self._duration_s
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task,
+                completed=min(message["elapsed_s"], self._duration_s),
+                counters=counters,
+                description="drain" if draining else "load",
+            )
+        elif time.monotonic() >= self._next_line_s:
+            self._next_line_s = time.monotonic() + _LINE_EVERY_S
+            self._console.print(f"{message['elapsed_s']:6.1f} s  {counters}{'  (draining)' if draining else ''}", highlight=False)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def render_report(console: Console, document: Mapping[str, Any]) -> None:
+    """Print a ``jobctl.bench/1`` document for a person."""
+    config, jobs, offered = document["config"], document["jobs"], document["offered"]
+    console.print()
+    console.print(Text(document["sentence"], style="bold"))
+    console.print(_verdict_line(document))
+    for reason in document["reasons"]:
+        console.print(f"  - {reason}", highlight=False)
+    console.print()
+    console.print(_signals(document["signals"]))
+    rows = [
+        (
+            "load",
+            f"{config['job']}, {config['arrivals']} arrivals, {config['duration_s']:g} s of which {config['warmup_s']:g} s "
+            f"warm-up, seed {config['seed']}",
+        ),
+        (
+            "offered",
+            f"{offered['jobs']} jobs in the window, {offered['rate_per_s']:.4g}/s; achieved "
+            f"{document['achieved']['rate_per_s']:.4g}/s",
+        ),
+        ("schedule lag", _lag(offered)),
+        ("jobs", _equation(jobs)),
+        ("also", f"{jobs['duplicated']} duplicated, {jobs['retried']} retried"),
+        ("utilisation", _utilisation(document)),
+        ("backlog", f"at most {document['backlog']['max']}, trend {document['backlog']['slope_per_s']:+.3f} jobs/s"),
+    ]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    for name, value in rows:
+        grid.add_row(name, value)
+    grid.add_row("", _spark(document["backlog"]["series"]))
+    console.print(grid, highlight=False)
+
+
+def _verdict_line(document: Mapping[str, Any]) -> Text:
+    verdict = document["verdict"]
+    words = {"kept": "the promise was kept", "broken": "the promise was BROKEN", "inconclusive": "INCONCLUSIVE"}
+    suffix = " (interrupted; figures are of what happened so far)" if document["interrupted"] else ""
+    return Text(f"Verdict: {words[verdict]}{suffix}", style=_STYLES[verdict])
+
+
+def _signals(signals: Mapping[str, Any]) -> Table:
+    table = Table(title=None, show_edge=False, pad_edge=False, header_style="dim")
+    table.add_column("")
+    for name in ("n", "mean", "p50", "p90", "p95", "p99", "max"):
+        table.add_column(name, justify="right")
+    for name in ("wait", "service", "sojourn"):
+        signal = signals[name]
+        cells = [_quantile(signal[q], signal["intervals"][q]) for q in ("p50", "p90", "p95", "p99")]
+        table.add_row(name, str(signal["n"]), _seconds(signal["mean"]), *cells, _seconds(signal["max"]))
+    return table
+
+
+def _quantile(value: float | None, interval: list[float] | None) -> str:
+    if value is None or interval is None:
+        return "too few\nsamples"
+    low, high = interval
+    return f"{_seconds(value)}\n[dim]{_seconds(low)}..{_seconds(high)}[/dim]"
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else format_duration(value)
+
+
+def _lag(offered: Mapping[str, Any]) -> str:
+    lag = offered["schedule_lag_s"]
+    return f"p50 {_seconds(lag['p50'])}, p99 {_seconds(lag['p99'])}, max {_seconds(lag['max'])}; {offered['dropped']} dropped"
+
+
+def _equation(jobs: Mapping[str, int]) -> str:
+    return (
+        f"scheduled {jobs['scheduled']} = enqueued {jobs['enqueued']} + rejected {jobs['rejected']};  "
+        f"enqueued {jobs['enqueued']} = finished {jobs['finished']} + failed {jobs['failed']} + "
+        f"in flight {jobs['in_flight']} + lost {jobs['lost']}"
+    )
+
+
+def _utilisation(document: Mapping[str, Any]) -> str:
+    predicted = document["predicted"]
+    if document["utilisation"] is None:
+        return "not known: give --replicas and --concurrency of your workers"
+    measured = f"measured {document['utilisation']:.1%}"
+    if predicted is None:
+        return measured
+    wait = predicted["wait"]
+    waits = "without end" if wait["mean"] is None else f"mean {_seconds(wait['mean'])}, p95 {_seconds(wait['p95'])}"
+    return f"{measured}, predicted {predicted['utilisation']:.1%}; predicted wait {waits} ({predicted['method']})"
+
+
+def _spark(series: list[int]) -> str:
+    """The backlog over the window as a line of blocks; each shows the most of its stretch."""
+    width = min(_SPARK_WIDTH, len(series))
+    edges = [len(series) * position // width for position in range(width + 1)]
+    peaks = [max(series[first:beyond]) for first, beyond in zip(edges, edges[1:], strict=False)]
+    highest = max(peaks) or 1
+    return "".join(_BLOCKS[-(-peak * (len(_BLOCKS) - 1) // highest)] for peak in peaks)

@@ -1,0 +1,216 @@
+"""From job records to the figures of a run.
+
+Which jobs count where, the one rule for the edges:
+
+* ``counts`` is about the whole run: every scheduled job, warm-up and drain included, stands in exactly one place, so
+  ``scheduled = enqueued + rejected`` and ``enqueued = finished + failed + in_flight + lost``.
+* The *window* is the schedule without its warm-up. A job belongs to it if its *intended* arrival does, whenever it
+  finished. Signals, offered and achieved rates are about these jobs alone, so both rates share one denominator.
+* Utilisation and backlog are about a stretch of time, so they take every job present in it, warm-up jobs too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jobctl.core.quantiles import Sample
+from jobctl.core.records import JobRecord, Outcome
+
+__all__ = ["Backlog", "Counts", "Summary", "Window", "conserved", "summarise"]
+
+#: Points at which the backlog is read for its trend and its picture.
+_BACKLOG_POINTS: Final = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The stretch of time that is judged, in seconds since the epoch."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def length_s(self) -> float:
+        """Its length in seconds."""
+        return self.end_s - self.start_s
+
+    def holds(self, instant_s: float) -> bool:
+        """Whether the instant lies in it; the end does not."""
+        return self.start_s <= instant_s < self.end_s
+
+    def overlap_s(self, begin_s: float, end_s: float) -> float:
+        """Seconds that an interval shares with it."""
+        return max(0.0, min(end_s, self.end_s) - max(begin_s, self.start_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Where every scheduled job of the run ended. ``duplicated`` and ``retried`` count jobs, not attempts."""
+
+    scheduled: int
+    enqueued: int
+    rejected: int
+    finished: int
+    failed: int
+    in_flight: int
+    lost: int
+    duplicated: int
+    retried: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Jobs waiting (enqueued, not started).
+
+    Attributes:
+        max: The most at any instant from the window's start to the end of the run.
+        slope_per_s: Least-squares growth over the window, jobs per second.
+        series: The backlog at evenly spaced instants of the window.
+    """
+
+    max: int
+    slope_per_s: float
+    series: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of one run.
+
+    Attributes:
+        window: What is judged.
+        counts: Where every job ended.
+        offered_jobs: Jobs intended inside the window.
+        achieved_jobs: Those of them that finished by the end of the drain.
+        schedule_lag: How late the generator sent each job of the whole run.
+        wait: Enqueued to started, window jobs.
+        service: Started to finished, window jobs.
+        sojourn: Intended to finished, window jobs.
+        utilisation: Share of the slots that was busy over the window; None when the slots are not known.
+        backlog: Jobs waiting over time.
+    """
+
+    window: Window
+    counts: Counts
+    offered_jobs: int
+    achieved_jobs: int
+    schedule_lag: Sample
+    wait: Sample
+    service: Sample
+    sojourn: Sample
+    utilisation: float | None
+    backlog: Backlog
+
+    @property
+    def offered_per_s(self) -> float:
+        """Intended arrivals per second of the window."""
+        return self.offered_jobs / self.window.length_s
+
+    @property
+    def achieved_per_s(self) -> float:
+        """Window jobs that finished, per second of the window."""
+        return self.achieved_jobs / self.window.length_s
+
+
+def summarise(records: Sequence[JobRecord], window: Window, slots: int | None) -> Summary:
+    """Fold the records of a run into its figures.
+
+    Args:
+        records: One per scheduled job, in the order of the schedule.
+        window: What is judged.
+        slots: Slots over all workers; None when they are somebody else's.
+    """
+    inside = [record for record in records if window.holds(record.intended_s)]
+    finished = [record for record in inside if record.outcome is Outcome.FINISHED]
+    return Summary(
+        window=window,
+        counts=count_outcomes(records),
+        offered_jobs=len(inside),
+        achieved_jobs=len(finished),
+        schedule_lag=Sample(_known(record.schedule_lag_s for record in records)),
+        wait=Sample(_known(record.wait_s for record in inside)),
+        service=Sample(_known(record.service_s for record in inside)),
+        sojourn=Sample(_known(record.sojourn_s for record in inside)),
+        utilisation=_utilisation(records, window, slots) if slots else None,
+        backlog=_backlog(records, window),
+    )
+
+
+def count_outcomes(records: Iterable[JobRecord]) -> Counts:
+    """Count where each job ended."""
+    scheduled = duplicated = retried = 0
+    ended: Counter[Outcome] = Counter()
+    for record in records:
+        scheduled += 1
+        ended[record.outcome] += 1
+        duplicated += record.successes > 1
+        retried += record.retries > 0
+    return Counts(
+        scheduled=scheduled,
+        enqueued=scheduled - ended[Outcome.REJECTED],
+        rejected=ended[Outcome.REJECTED],
+        finished=ended[Outcome.FINISHED],
+        failed=ended[Outcome.FAILED],
+        in_flight=ended[Outcome.IN_FLIGHT],
+        lost=ended[Outcome.LOST],
+        duplicated=duplicated,
+        retried=retried,
+    )
+
+
+def conserved(counts: Counts) -> bool:
+    """Whether no job vanished from the books: both conservation equations hold."""
+    return (
+        counts.scheduled == counts.enqueued + counts.rejected
+        and counts.enqueued == counts.finished + counts.failed + counts.in_flight + counts.lost
+    )
+
+
+def _known(values: Iterable[float | None]) -> Iterable[float]:
+    return (value for value in values if value is not None)
+
+
+def _utilisation(records: Iterable[JobRecord], window: Window, slots: int) -> float:
+    """Busy slot-seconds in the window over all slot-seconds; a job still running holds its slot to the end."""
+    busy_s = math.fsum(
+        window.overlap_s(record.started_s, math.inf if record.finished_s is None else record.finished_s)
+        for record in records
+        if record.started_s is not None
+    )
+    return busy_s / (slots * window.length_s)
+
+
+def _backlog(records: Iterable[JobRecord], window: Window) -> Backlog:
+    """Walk through arrivals and starts in order of time; a start at the instant of an arrival comes after it."""
+    steps: list[tuple[float, int]] = []
+    for record in records:
+        if record.enqueued_s is not None and record.outcome is not Outcome.REJECTED:
+            left_s = record.started_s if record.started_s is not None else record.finished_s
+            steps.append((record.enqueued_s, 1))
+            steps.append((math.inf if left_s is None else max(left_s, record.enqueued_s), -1))
+    steps.sort(key=lambda step: (step[0], -step[1]))
+    grid = [window.start_s + window.length_s * point / (_BACKLOG_POINTS - 1) for point in range(_BACKLOG_POINTS)]
+    series: list[int] = []
+    waiting = highest = 0
+    for instant_s, change in steps:
+        while len(series) < len(grid) and grid[len(series)] < instant_s:
+            series.append(waiting)
+        if instant_s == math.inf:
+            break
+        waiting += change
+        if instant_s >= window.start_s:
+            highest = max(highest, waiting)
+    series.extend([waiting] * (len(grid) - len(series)))
+    return Backlog(max(highest, *series), _slope(grid, series), tuple(series))
+
+
+def _slope(times: Sequence[float], values: Sequence[int]) -> float:
+    """Least-squares slope."""
+    middle_s = math.fsum(times) / len(times)
+    middle = math.fsum(values) / len(values)
+    spread = math.fsum((time - middle_s) ** 2 for time in times)
+    return math.fsum((time - middle_s) * (value - middle) for time, value in zip(times, values, strict=True)) / spread

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobctl.core import units
+from jobctl.errors import InvalidValue
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("250ms", 0.25), ("1h30m", 5400), ("45", 45), ("1.5m", 90), ("0s", 0), ("10us", 1e-5), ("2 d", 172800)],
+)
+def test_a_duration_is_read(text: str, seconds: float) -> None:
+    assert units.parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-5s", "10parsecs", "nan", "inf", "5s5", "s", "1e999s", "5ss", "--"])
+def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(InvalidValue, match="30s"):
+        units.parse_duration(text)
+
+
+def test_a_duration_that_must_be_positive_refuses_zero() -> None:
+    with pytest.raises(InvalidValue, match="longer than 0"):
+        units.parse_positive_duration("0")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("450000", 450e3), ("450k", 450e3), ("1.35M", 1.35e6), ("5.2", 5.2), ("1_000", 1000), ("1e9", 1e9)]
+)
+def test_a_count_is_read(text: str, value: float) -> None:
+    assert units.parse_count(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["-5", "abc", "nan", "inf", "0", "", "1e999", "5x", "k"])
+def test_what_is_no_count_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValue):
+        units.parse_count(text)
+
+
+@given(st.text(max_size=20))
+def test_any_text_gives_a_finite_value_or_a_clear_refusal(text: str) -> None:
+    for parse in (units.parse_duration, units.parse_count, units.parse_positive, units.parse_fraction, units.parse_not_negative):
+        try:
+            assert math.isfinite(parse(text))
+        except InvalidValue as error:
+            assert error.problem
+            assert error.remedy
+
+
+@pytest.mark.parametrize("text", ["0", "101", "2.5", "x", ""])
+def test_a_whole_number_outside_its_bounds_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValue, match="at least 1 and at most 100"):
+        units.parse_whole(text, maximum=100)
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.1", "nan"])
+def test_a_fraction_outside_its_range_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValue):
+        units.parse_fraction(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0 s"), (0.000012, "12 µs"), (0.25, "250 ms"), (1.5, "1.5 s"), (600, "10 min"), (9000, "2.5 h"), (math.inf, "-")],
+)
+def test_a_duration_is_shown_in_the_unit_that_fits(seconds: float, shown: str) -> None:
+    assert units.format_duration(seconds) == shown
