@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobctl.core.units import parse_positive_duration, parse_whole
+from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "Settings", "load"]
@@ -34,7 +35,7 @@ class Field:
         env: The environment variable.
         parse: Text to value; raises InvalidValue.
         default: What holds when nothing is given; None means "find or start one".
-        secret: Whether it may hold a password or key and is masked when shown.
+        secret: Whether all of it is a secret. The password inside a URL never shows in any case.
         meaning: One line for ``jobctl config``.
     """
 
@@ -59,17 +60,21 @@ class Origin:
 
 
 def _redis_url(text: str) -> str:
+    text = text.strip()
     scheme = text.split("://", 1)[0] if "://" in text else ""
     rest = text[len(scheme) + 3 :]
     if scheme not in {"redis", "rediss", "unix"} or not rest.strip("/"):
-        raise InvalidValue(f"{_without_password(text)!r} is not a Redis URL", "give redis://host:6379/0 or unix:///path/to.sock")
+        raise InvalidValue(
+            f"{without_password(text)!r} is not a Redis URL", "give redis://host:6379/0 or unix:///path/to.sock"
+        )
     return text
 
 
 def _http_url(text: str) -> str:
-    if not text.startswith(("http://", "https://")) or len(text.split("://", 1)[1]) == 0:
-        raise InvalidValue(f"{text!r} is not an HTTP URL", "give https://host/api/v1")
-    return text.rstrip("/")
+    text = text.strip().rstrip("/")
+    if not text.startswith(("http://", "https://")):
+        raise InvalidValue(f"{without_password(text)!r} is not an HTTP URL", "give https://host/api/v1")
+    return text
 
 
 def _queue_names(text: str) -> tuple[str, ...]:
@@ -84,25 +89,46 @@ def _queue_names(text: str) -> tuple[str, ...]:
 def _text(text: str) -> str:
     if not text.strip():
         raise InvalidValue("is empty", "give a value or leave it out")
-    return text
-
-
-def _without_password(url: str) -> str:
-    """Mask the password of a URL, so that it can be shown."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, host = rest.rpartition("@")
-    if not (separator and at and ":" in credentials):
-        return url
-    return f"{scheme}://{credentials.split(':', 1)[0]}:***@{host}"
+    return text.strip()
 
 
 FIELDS: Final[tuple[Field, ...]] = (
-    Field("redis_url", "--redis-url", "REDIS_URL", _redis_url, None, "Redis to use; an embedded server when unset", True),
-    Field("queues", "--queues", "JOB_QUEUES", _queue_names, ("high", "default", "low"), "queues a worker listens to, most urgent first"),
-    Field("concurrency", "--concurrency", "JOB_CONCURRENCY", partial(parse_whole, maximum=10_000), 25, "jobs in flight in one worker"),
-    Field("openrouter_url", "--openrouter-url", "OPENROUTER_BASE_URL", _http_url, "https://openrouter.ai/api/v1", "where chat_completion jobs call"),
-    Field("openrouter_api_key", "--openrouter-api-key", "OPENROUTER_API_KEY", _text, None, "the key they call with", True),
-    Field("call_timeout_s", "--call-timeout", "JOB_CALL_TIMEOUT", parse_positive_duration, 120.0, "total deadline of one OpenRouter call, seconds"),
+    Field("redis_url", "--redis-url", "REDIS_URL", _redis_url, None, "Redis to use; an embedded server when unset"),
+    Field(
+        "queues",
+        "--queues",
+        "JOB_QUEUES",
+        _queue_names,
+        ("high", "default", "low"),
+        "queues a worker listens to, most urgent first",
+    ),
+    Field(
+        "concurrency",
+        "--concurrency",
+        "JOB_CONCURRENCY",
+        partial(parse_whole, maximum=10_000),
+        25,
+        "jobs in flight in one worker",
+    ),
+    Field(
+        "openrouter_url",
+        "--openrouter-url",
+        "OPENROUTER_BASE_URL",
+        _http_url,
+        "https://openrouter.ai/api/v1",
+        "where chat_completion jobs call",
+    ),
+    Field(
+        "openrouter_api_key", "--openrouter-api-key", "OPENROUTER_API_KEY", _text, None, "the key they call with", True
+    ),
+    Field(
+        "call_timeout_s",
+        "--call-timeout",
+        "JOB_CALL_TIMEOUT",
+        parse_positive_duration,
+        120.0,
+        "total deadline of one OpenRouter call, seconds",
+    ),
 )
 _BY_NAME: Final = {field.name: field for field in FIELDS}
 
@@ -135,16 +161,15 @@ class Settings:
         return self.shown(_BY_NAME["redis_url"])
 
     def shown(self, field: Field) -> str:
-        """The value as it may be printed: secrets masked."""
+        """The value as it may be printed: secrets and passwords inside URLs masked."""
         value = getattr(self, field.name)
         if value is None:
             return "(unset)"
         if isinstance(value, tuple):
             return ",".join(value)
         if field.secret:
-            masked = _without_password(str(value))
-            return masked if "://" in masked else "***"
-        return f"{value:g}" if isinstance(value, float) else str(value)
+            return "***"
+        return f"{value:g}" if isinstance(value, float) else without_password(str(value))
 
 
 def load(flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:

@@ -9,22 +9,25 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from jobctl.errors import InvalidOption, ServiceUnavailable
+from jobctl.errors import InvalidOption, InvalidValue, ServiceUnavailable
 
 if TYPE_CHECKING:
     from redis import Redis
 
+    from jobctl.adapters.processes import ProcessGroup
     from jobctl.adapters.rig import Rig
     from jobctl.apps.bench.driver import BenchConfig, BenchResult
     from jobctl.apps.bench.generator import Sent
     from jobctl.apps.bench.request import BenchRequest
     from jobctl.apps.bench.session import LoadSession
+    from jobctl.apps.mock.behaviour import OpenRouterLaw
+    from jobctl.core.service import Law
     from jobctl.settings import Settings
 
 #: Seconds between agreeing on a start and the start: every generator must have read it by then.
@@ -33,6 +36,28 @@ _START_LEAD_S: Final = 0.2
 _START_PATIENCE_S: Final = 120.0
 #: The key that mock OpenRouters accept and that is worth nothing elsewhere.
 _MOCK_KEY: Final = "sk-or-v1-jobctl-bench"
+
+
+def open_redis(settings: Settings, group: ProcessGroup) -> tuple[Redis, str]:
+    """The user's Redis, or an embedded one.
+
+    Args:
+        settings: Name the Redis, or none.
+        group: The process group that an embedded server joins.
+
+    Returns:
+        A connection and the URL by which other processes reach the same server.
+
+    Raises:
+        InvalidOption: The URL means nothing.
+        ServiceUnavailable: It does not answer, or no server could be started.
+    """
+    from jobctl.adapters import embedded_redis
+    from jobctl.adapters.redis_connection import connect
+
+    url = settings.redis_url or embedded_redis.start(group).url
+    origin = settings.origins["redis_url"]
+    return connect(url, option=origin.name or "--redis-url"), url
 
 
 # ------------------------------------------------------------------------------------------------------------- bench
@@ -263,3 +288,68 @@ def _introduction(prepared: PreparedBench, redis_url: str, upstream: Mapping[str
         pids = ", ".join(str(worker.pid) for worker in rig.workers)
         parts.append(f"{len(rig.workers)} workers of {config.concurrency} slots (pid {pids})")
     return f"{'; '.join(parts)}; queue {config.spec.queue}"
+
+
+# -------------------------------------------------------------------------------------------------------------- mock
+
+
+def serve_mock(
+    *,
+    host: str,
+    port: int,
+    latency: str,
+    faults: Sequence[str],
+    rpm: int | None,
+    tpm: int | None,
+    seed: int,
+    say: Callable[[str], None],
+) -> None:
+    """Serve the mock until a signal ends it.
+
+    Args:
+        host: Address to listen on.
+        port: Port; 0 picks a free one.
+        latency: A latency law, ``file:PATH`` or ``openrouter``.
+        faults: ``KIND=P`` each.
+        rpm: Requests a minute; None for no limit.
+        tpm: Tokens a minute likewise.
+        seed: Seed of latencies and faults.
+        say: Takes the line that says where it listens.
+
+    Raises:
+        InvalidOption: A value means nothing, or the address cannot be had.
+    """
+    from jobctl.adapters.http_server import listen, serve
+    from jobctl.apps.mock.behaviour import Behaviour, parse_fault
+    from jobctl.apps.mock.server import create_app
+
+    try:
+        chosen = dict(map(parse_fault, faults))
+        behaviour = Behaviour(_latency_law(latency), chosen, seed)
+    except InvalidOption:
+        raise
+    except InvalidValue as error:
+        raise InvalidOption("--fault", error.problem, error.remedy) from None
+    socket = listen(host, port)
+    bound_host, bound_port = socket.getsockname()[:2]
+    shown = f"[{bound_host}]" if ":" in bound_host else bound_host
+    say(f"jobctl mock: listening on http://{shown}:{bound_port}/api/v1 (latency {latency}, seed {seed})")
+    serve(create_app(behaviour, rpm=rpm, tpm=tpm), socket)
+
+
+def _latency_law(text: str) -> Law | OpenRouterLaw:
+    from jobctl.adapters.files import read_lines
+    from jobctl.apps.mock.behaviour import OpenRouterLaw
+    from jobctl.core.service import parse_law, parse_values
+
+    if text == "openrouter":
+        return OpenRouterLaw()
+    try:
+        if text.startswith("file:"):
+            path = text.removeprefix("file:")
+            return parse_values(read_lines(path, "--latency"), path)
+        return parse_law(text)
+    except InvalidOption:
+        raise
+    except InvalidValue as error:
+        raise InvalidOption("--latency", error.problem, error.remedy) from None

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from jobctl.errors import InvalidOption
 
-__all__ = ["find_locustfile", "load_directories", "read_payloads", "read_scenario", "scenario_names", "write_json"]
+__all__ = ["find_locustfile", "load_directories", "read_lines", "read_payloads", "read_scenario", "scenario_names", "write_json"]
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
@@ -89,6 +89,19 @@ def write_json(target: str, document: dict[str, Any], option: str = "--json") ->
         raise InvalidOption(option, f"{target!r} cannot be written ({error.strerror})", "give another path") from None
 
 
+def read_lines(path: str, option: str) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        InvalidOption: It cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InvalidOption(option, f"{path!r} cannot be read ({reason.lower()})", "give the path of a text file") from None
+
+
 def read_payloads(path: str, option: str = "--args-from") -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Read job arguments, one JSON value a line: an object is keyword arguments, an array positional ones.
 
@@ -97,10 +110,7 @@ def read_payloads(path: str, option: str = "--args-from") -> list[tuple[tuple[An
     Raises:
         InvalidOption: The file cannot be read, is empty, or a line is not such a value; the line is named.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidOption(option, f"{path!r} cannot be read ({error})", "give a file of JSON lines") from None
+    lines = read_lines(path, option)
     payloads = [_payload(line, f"{path} line {number}", option) for number, line in enumerate(lines, 1) if line.strip()]
     if not payloads:
         raise InvalidOption(option, f"{path!r} has no line", 'write one JSON object a line, such as {"prompt": "hi"}')

@@ -85,7 +85,6 @@ class Rig:
         with log.open("wb") as stream:
             process = self._group.spawn(
                 [sys.executable, "-m", "jobctl", *arguments],
-                name=name,
                 env={**os.environ, **env},
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -124,8 +123,7 @@ class LoadProcess:
         try:
             with self._log.open("wb") as stream:
                 self._process = group.spawn(
-                    [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "-u", "1", "-r", "1", "--only-summary"],
-                    name="load",
+                    [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"],
                     env={**os.environ, **env, "JOBCTL_EVENTS_FD": str(writer)},
                     stdout=stream,
                     stderr=subprocess.STDOUT,

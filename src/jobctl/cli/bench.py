@@ -13,7 +13,7 @@ import typer
 from jobctl import settings
 from jobctl.apps.bench.request import BenchRequest
 from jobctl.cli.exit_status import ExitStatus
-from jobctl.cli.options import Concurrency, Json, OpenRouterUrl, PerDay, Rate, RedisUrl, Seed, ServiceTime, parser
+from jobctl.cli.options import Concurrency, Json, OpenRouterUrl, PerDay, Rate, RedisUrl, Seed, ServiceTime, check_writable, parser
 from jobctl.core.arrivals import Arrivals, parse_arrivals
 from jobctl.core.slo import Verdict
 from jobctl.core.units import parse_duration, parse_positive_duration, parse_whole
@@ -161,8 +161,7 @@ def _check(request: BenchRequest, json_target: str | None) -> None:
         raise InvalidOption(given[1], f"cannot be combined with {given[0]}", "give one of them")
     if request.no_workers and request.replicas is not None and request.queue is None:
         raise InvalidOption("--replicas", "with --no-workers it describes workers that listen to --queue", "name the queue")
-    if json_target not in {None, "-"} and not Path(str(json_target)).parent.is_dir():
-        raise InvalidOption("--json", f"there is no directory {str(Path(str(json_target)).parent)!r}", "create it first")
+    check_writable(json_target)
     if request.openrouter_url is not None:
         for flag, value in {"--latency": request.latency, "--fault": request.fault, "--rpm": request.rpm, "--tpm": request.tpm}.items():
             if value:

@@ -1,5 +1,57 @@
-"""``jobctl mock``."""
+"""``jobctl mock``: an OpenRouter of one's own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from jobctl.cli.options import Seed, parser
+from jobctl.core.units import parse_whole
+
+__all__ = ["mock"]
 
 
-def mock() -> None:
-    """To come."""
+def mock(
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port", parser=parser(partial(parse_whole, minimum=0, maximum=65535)), metavar="PORT", help="Port; 0 picks a free one."
+        ),
+    ] = 8400,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    latency: Annotated[
+        str,
+        typer.Option(
+            "--latency",
+            metavar="LAW",
+            help="How long answers take: lognormal:mean=1s,p95=2s, constant:200ms, exponential:1s, gamma:mean=1s,scv=2, "
+            "file:PATH (one duration a line), or openrouter.",
+        ),
+    ] = "lognormal:mean=1s,p95=2s",
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            metavar="KIND=P",
+            help="Fault and its probability, repeatable: 402, budget, 403, moderation, 408, 429, 500, 502, 503, midstream, "
+            "disconnect, slow, embedded.",
+        ),
+    ] = None,
+    rpm: Annotated[
+        int | None, typer.Option("--rpm", parser=parser(parse_whole), metavar="N", help="Requests that any 60 s admit.")
+    ] = None,
+    tpm: Annotated[
+        int | None, typer.Option("--tpm", parser=parser(parse_whole), metavar="N", help="Tokens that any 60 s admit.")
+    ] = None,
+    seed: Seed = 1,
+) -> None:
+    """Serve OpenRouter's API on this machine, with the latencies, limits and faults of your choice.
+
+    Any key sk-or-... is accepted unless it says "bad" or "invalid". A single call asks for a fault with the header
+    X-Mock-Fault: KIND (X-Mock-Slow-Ms and X-Mock-Retry-After tune it).
+    """
+    from jobctl import wiring
+
+    wiring.serve_mock(host=host, port=port, latency=latency, faults=fault or [], rpm=rpm, tpm=tpm, seed=seed, say=typer.echo)

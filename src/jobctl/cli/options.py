@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from jobctl.core.units import parse_count, parse_positive_duration, parse_whole
-from jobctl.errors import InvalidValue
+from jobctl.errors import InvalidOption, InvalidValue
 from jobctl.settings import FIELDS
 
-__all__ = ["Concurrency", "Json", "PerDay", "Queues", "Rate", "RedisUrl", "Seed", "parser"]
+__all__ = [
+    "Concurrency",
+    "Json",
+    "OpenRouterUrl",
+    "PerDay",
+    "Queues",
+    "Rate",
+    "RedisUrl",
+    "Seed",
+    "ServiceTime",
+    "check_writable",
+    "parser",
+    "setting",
+]
 
 T = TypeVar("T")
 
@@ -22,6 +36,8 @@ def parser(parse: Callable[[str], T]) -> Callable[[str], T]:
 
     @wraps(parse)
     def parse_option(text: str) -> T:
+        if not isinstance(text, str):  # a default goes through here as well
+            return text
         try:
             return parse(text)
         except InvalidValue as error:
@@ -37,6 +53,12 @@ def setting(name: str, metavar: str, text: str) -> Any:
     return typer.Option(
         field.flag, parser=parser(field.parse), metavar=metavar, help=f"{text}{default} [env: {field.env}]", show_default=False
     )
+
+
+def check_writable(target: str | None, option: str = "--json") -> None:
+    """Refuse an output file whose directory does not exist, before any work is done."""
+    if target not in {None, "-"} and not Path(str(target)).parent.is_dir():
+        raise InvalidOption(option, f"there is no directory {str(Path(str(target)).parent)!r}", "create it first")
 
 
 def _shown(value: object) -> str:

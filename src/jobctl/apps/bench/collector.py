@@ -60,22 +60,17 @@ class Collector:
             schedule: Intended offsets of the jobs that were due.
             enqueued_s: When each left; NaN for those the queue refused.
         """
-        for chunk in _chunks(range(len(schedule))):
-            found = self._completions.look_up([self._spec.job_id(position) for position in chunk])
-            whereabouts = self._whereabouts(found)
-            for position, completion in zip(chunk, found, strict=True):
-                yield self._record(
-                    start_s + schedule[position], enqueued_s[position], completion, completion.job_id in whereabouts
-                )
+        found: list[Completion] = []
+        for chunk in _chunks([self._spec.job_id(position) for position in range(len(schedule))]):
+            found.extend(self._completions.look_up(chunk))
+        open_ids = [completion.job_id for completion in found if _outcome(completion) is None]
+        known = self._completions.still_known(open_ids) if open_ids else set()
+        for offset_s, sent_s, completion in zip(schedule, enqueued_s, found, strict=False):
+            yield self._record(start_s + offset_s, sent_s, completion, completion.job_id in known)
 
     def _is_fresh(self, job_id: str) -> bool:
         position = self._spec.position(job_id)
         return position is not None and position not in self._ended
-
-    def _whereabouts(self, found: Sequence[Completion]) -> set[str]:
-        """Ids among the unfinished that are still somewhere in the queue's books."""
-        open_ids = [completion.job_id for completion in found if _outcome(completion) is None]
-        return self._completions.still_known(open_ids) if open_ids else set()
 
     def _record(self, intended_s: float, enqueued_s: float, completion: Completion, known: bool) -> JobRecord:
         outcome = _outcome(completion)
@@ -102,6 +97,6 @@ def _outcome(completion: Completion) -> Outcome | None:
     return Outcome.FAILED if completion.status in _FAILED else None
 
 
-def _chunks(items: Sequence[int] | Sequence[str]) -> Iterator[Sequence]:  # type: ignore[type-arg]
+def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
     for first in range(0, len(items), _CHUNK):
         yield items[first : first + _CHUNK]

@@ -1,0 +1,196 @@
+"""RQ as a place to put jobs and to see what became of them, by RQ's own data model.
+
+Nothing here unpickles anything, imports a job's function or triggers RQ's registry clean-up (which a mere
+``registry.count`` does), so it is safe and cheap beside any worker, stock RQ's included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.job import Job
+from rq.registry import DeferredJobRegistry, FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry
+from rq.registry import StartedJobRegistry
+from rq.results import Result
+
+from jobctl.errors import ServiceUnavailable
+from jobctl.ports import Completion, JobRequest
+
+__all__ = ["RqCompletions", "RqQueue"]
+
+#: Registry scores are whole seconds of several clocks: look back this far for late entries.
+_MARGIN_S: Final = 2
+_FIELDS: Final = ("status", "started_at", "ended_at", "number_of_retries")
+_CHUNK: Final = 500
+_SUCCESSFUL: Final = str(Result.Type.SUCCESSFUL.value).encode()
+
+
+class RqQueue:
+    """A queue of RQ.
+
+    Args:
+        connection: Redis.
+        name: The queue's name.
+        result_ttl_s: How long finished jobs and their results are kept, seconds.
+        failure_ttl_s: How long failed ones are.
+    """
+
+    def __init__(self, connection: Redis, name: str, *, result_ttl_s: int, failure_ttl_s: int) -> None:
+        self._queue = Queue(name, connection=connection)
+        self._result_ttl_s = result_ttl_s
+        self._failure_ttl_s = failure_ttl_s
+
+    def enqueue_many(self, requests: Sequence[JobRequest]) -> None:
+        """Enqueue all of them in one round trip.
+
+        Raises:
+            ServiceUnavailable: Redis did not take them.
+        """
+        prepared = [
+            Queue.prepare_data(
+                request.function,
+                args=request.args,
+                kwargs=dict(request.kwargs),
+                job_id=request.job_id,
+                timeout=request.timeout_s,
+                result_ttl=self._result_ttl_s,
+                failure_ttl=self._failure_ttl_s,
+                description=request.function,
+            )
+            for request in requests
+        ]
+        with _translated():
+            self._queue.enqueue_many(prepared)
+
+    def backlog(self) -> int:
+        """How many jobs wait in the queue now."""
+        with _translated():
+            return int(self._queue.connection.llen(self._queue.key))
+
+
+class RqCompletions:
+    """What became of the jobs of some queues.
+
+    Args:
+        connection: Redis.
+        queue_names: The queues.
+    """
+
+    def __init__(self, connection: Redis, queue_names: Sequence[str]) -> None:
+        self._connection = connection
+        self._queues = [Queue(name, connection=connection) for name in queue_names]
+        self._ended = [
+            registry(name, connection=connection).key
+            for name in queue_names
+            for registry in (FinishedJobRegistry, FailedJobRegistry)
+        ]
+        self._since = dict.fromkeys(self._ended, 0.0)
+
+    def newly_ended(self) -> list[str]:
+        """Ids of jobs that ended since the last call; an id may come again.
+
+        Raises:
+            ServiceUnavailable: Redis did not answer.
+        """
+        with _translated(), self._connection.pipeline(transaction=False) as pipeline:
+            for key in self._ended:
+                pipeline.zrange(key, self._since[key], "+inf", byscore=True, withscores=True)
+            answers = pipeline.execute()
+        ids: list[str] = []
+        for key, entries in zip(self._ended, answers, strict=True):
+            ids.extend(entry.decode() for entry, _ in entries)
+            if entries:
+                self._since[key] = max(self._since[key], entries[-1][1] - _MARGIN_S)
+        return ids
+
+    def look_up(self, job_ids: Sequence[str]) -> list[Completion]:
+        """What is known of these jobs now, in the same order.
+
+        Raises:
+            ServiceUnavailable: Redis did not answer.
+        """
+        with _translated(), self._connection.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hmget(Job.key_for(job_id), _FIELDS)
+                pipeline.xrange(Result.get_key(job_id))
+            answers = pipeline.execute()
+        return [
+            _completion(job_id, hash_fields, results)
+            for job_id, hash_fields, results in zip(job_ids, answers[::2], answers[1::2], strict=True)
+        ]
+
+    def still_known(self, job_ids: Sequence[str]) -> set[str]:
+        """Those of these unfinished jobs that wait, run or are scheduled somewhere; the others are lost.
+
+        Raises:
+            ServiceUnavailable: Redis did not answer.
+        """
+        with _translated(), self._connection.pipeline(transaction=False) as pipeline:
+            for queue in self._queues:
+                pipeline.lrange(queue.key, 0, -1)
+                pipeline.lrange(queue.intermediate_queue_key, 0, -1)
+                for registry in (StartedJobRegistry, ScheduledJobRegistry, DeferredJobRegistry):
+                    pipeline.zrange(registry(queue.name, connection=self._connection).key, 0, -1)
+            places = pipeline.execute()
+        present = {member.decode().partition(":")[0] for place in places for member in place}
+        return present.intersection(job_ids)
+
+    def delete(self, job_ids: Iterable[str]) -> None:
+        """Remove these jobs and the queues' own keys, so that nothing of a run stays on somebody's Redis.
+
+        Raises:
+            ServiceUnavailable: Redis did not answer.
+        """
+        ids = list(job_ids)
+        with _translated():
+            for first in range(0, len(ids), _CHUNK):
+                self._delete_chunk(ids[first : first + _CHUNK])
+            for queue in self._queues:
+                self._delete_queue_if_empty(queue)
+
+    def _delete_chunk(self, job_ids: Sequence[str]) -> None:
+        with self._connection.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.delete(Job.key_for(job_id), Result.get_key(job_id))
+            for queue in self._queues:
+                for job_id in job_ids:
+                    pipeline.lrem(queue.key, 1, job_id)
+            for key in self._ended:
+                pipeline.zrem(key, *job_ids)
+            pipeline.execute()
+
+    def _delete_queue_if_empty(self, queue: Queue) -> None:
+        if not self._connection.exists(queue.key):
+            self._connection.srem(Queue.redis_queues_keys, queue.key)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Redis' errors as ours."""
+    try:
+        yield
+    except RedisError as error:
+        raise ServiceUnavailable("--redis-url", f"Redis did not take a command ({error})", "is it still running?") from error
+
+
+def _completion(job_id: str, fields: Sequence[bytes | None], results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> Completion:
+    status, started_at, ended_at, retries = fields
+    return Completion(
+        job_id=job_id,
+        status=status.decode() if status else None,
+        started_s=_epoch_s(started_at),
+        finished_s=_epoch_s(ended_at),
+        retries=int(retries or 0),
+        successes=sum(result.get(b"type") == _SUCCESSFUL for _, result in results),
+    )
+
+
+def _epoch_s(text: bytes | None) -> float | None:
+    """RQ's UTC timestamps (``2026-01-31T12:00:00.000000Z``) as seconds since the epoch."""
+    return datetime.fromisoformat(text.decode()).timestamp() if text else None

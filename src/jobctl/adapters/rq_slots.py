@@ -1,0 +1,141 @@
+"""Slots: threads that run one job each, and one event loop that all coroutine jobs share.
+
+A slot's thread prepares a job, runs it and writes its outcome. A coroutine job's body runs on the shared loop while its
+slot's thread waits for it, so that everything that talks to Redis stays off the loop. Threads are started when first
+needed, live as long as the worker, and are daemons: one that is stuck in a C call must not keep the process alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextvars import copy_context
+from queue import SimpleQueue
+from typing import Any
+
+__all__ = ["CoroutineLoop", "Slots"]
+
+logger = logging.getLogger("jobctl.worker")
+
+
+class Slots:
+    """A fixed number of slots.
+
+    Args:
+        count: How many jobs may run at once.
+        on_change: Called, on the slot's thread, each time a slot becomes free.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._busy = 0
+        self._stuck = 0
+
+    @property
+    def busy(self) -> int:
+        """Slots in use, the stuck ones included."""
+        return self._busy
+
+    @property
+    def free(self) -> int:
+        """Slots that could take a job now."""
+        return self.count - self._busy
+
+    @property
+    def stuck(self) -> int:
+        """Slots whose job was given up and whose thread has not come back."""
+        return self._stuck
+
+    def submit(self, run: Callable[[], None]) -> None:
+        """Run on a slot; only call it while one is free."""
+        with self._changed:
+            self._busy += 1
+            if self._busy > self._threads:
+                self._threads += 1
+                threading.Thread(target=self._serve, name=f"slot-{self._threads}", daemon=True).start()
+        self._work.put(run)
+
+    def mark_stuck(self, change: int) -> None:
+        """Count a slot as stuck (+1), or as come back (-1)."""
+        with self._changed:
+            self._stuck += change
+            self._changed.notify_all()
+
+    def wait_change(self, timeout_s: float) -> None:
+        """Wait until a slot became free or stuck, at most that long; returns at once if one is free."""
+        with self._changed:
+            if not self.free:
+                self._changed.wait(timeout_s)
+
+    def wait_fewer(self, busy: int, timeout_s: float) -> None:
+        """Wait until fewer than that many slots are busy, at most that long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._busy < busy, timeout_s)
+
+    def drained(self) -> bool:
+        """Whether nothing runs that could still end."""
+        return self._busy == self._stuck
+
+    def _serve(self) -> None:
+        while True:
+            run = self._work.get()
+            try:
+                run()
+            except BaseException:
+                logger.exception("a slot could not finish its job")
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+
+class CoroutineLoop:
+    """One event loop on a thread of its own, started with the first coroutine."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(
+        self, coroutine: Coroutine[Any, Any, Any], on_start: Callable[[Callable[[], None]], None]
+    ) -> Any:
+        """Run a coroutine on the loop, in a copy of this thread's context, and wait for it.
+
+        Args:
+            coroutine: What to run.
+            on_start: Takes a function that cancels the coroutine from any thread.
+
+        Returns:
+            What it returned; what it raised is raised, ``asyncio.CancelledError`` when it was cancelled.
+        """
+        loop = self._started()
+        outcome: Future[Any] = Future()
+
+        def start() -> None:
+            task = loop.create_task(coroutine)
+            task.add_done_callback(lambda done: _copy_outcome(done, outcome))
+            on_start(lambda: loop.call_soon_threadsafe(task.cancel))
+
+        loop.call_soon_threadsafe(start, context=copy_context())
+        return outcome.result()
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="coroutines", daemon=True).start()
+            return self._loop
+
+
+def _copy_outcome(done: asyncio.Task[Any], outcome: Future[Any]) -> None:
+    if done.cancelled():
+        outcome.set_exception(asyncio.CancelledError())
+    elif (error := done.exception()) is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(done.result())
