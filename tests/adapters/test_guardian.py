@@ -86,20 +86,18 @@ def start(ending: str = WAIT, more: str = "") -> Family:
 
 @pytest.fixture
 def families() -> Iterator[list[Family]]:
-    """Those that a test started; what it left of them is ended."""
+    """Those that a test started; what it left of them ends."""
     started: list[Family] = []
     yield started
     for family in started:
         family.parent.kill()
-        family.parent.communicate()
-        for member in family.members:
-            if is_alive(member):
-                member.kill()
+        wait_for_the_end(family)
 
 
 def wait_for_the_end(family: Family) -> None:
     """Let the parent end and give the guardian two seconds."""
-    family.parent.communicate("end\n")
+    if family.parent.returncode is None:
+        family.parent.communicate("end\n")
     deadline_s = time.monotonic() + 2
     while not family.is_gone() and time.monotonic() < deadline_s:
         time.sleep(0.01)

@@ -164,7 +164,7 @@ def test_a_closed_group_starts_nothing_more() -> None:
     with ProcessGroup() as group:
         pass
 
-    with pytest.raises(JobctlError, match="^sleep cannot be started"):
+    with pytest.raises(JobctlError, match=r"^sleep cannot be started"):
         group.spawn(SLEEP)
 
 
