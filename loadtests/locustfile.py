@@ -25,7 +25,6 @@ import gevent
 from locust import User, constant, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-
 from shapes import UntilDrained
 
 from jobctl import wiring

@@ -12,7 +12,16 @@ from jobctl.errors import InvalidValue
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30s", 30), ("250ms", 0.25), ("1h30m", 5400), ("45", 45), ("1.5m", 90), ("0s", 0), ("10us", 1e-5), ("2 d", 172800)],
+    [
+        ("30s", 30),
+        ("250ms", 0.25),
+        ("1h30m", 5400),
+        ("45", 45),
+        ("1.5m", 90),
+        ("0s", 0),
+        ("10us", 1e-5),
+        ("2 d", 172800),
+    ],
 )
 def test_a_duration_is_read(text: str, seconds: float) -> None:
     assert units.parse_duration(text) == pytest.approx(seconds)
@@ -30,7 +39,8 @@ def test_a_duration_that_must_be_positive_refuses_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("450000", 450e3), ("450k", 450e3), ("1.35M", 1.35e6), ("5.2", 5.2), ("1_000", 1000), ("1e9", 1e9)]
+    ("text", "value"),
+    [("450000", 450e3), ("450k", 450e3), ("1.35M", 1.35e6), ("5.2", 5.2), ("1_000", 1000), ("1e9", 1e9)],
 )
 def test_a_count_is_read(text: str, value: float) -> None:
     assert units.parse_count(text) == pytest.approx(value)
@@ -44,7 +54,13 @@ def test_what_is_no_count_is_refused(text: str) -> None:
 
 @given(st.text(max_size=20))
 def test_any_text_gives_a_finite_value_or_a_clear_refusal(text: str) -> None:
-    for parse in (units.parse_duration, units.parse_count, units.parse_positive, units.parse_fraction, units.parse_not_negative):
+    for parse in (
+        units.parse_duration,
+        units.parse_count,
+        units.parse_positive,
+        units.parse_fraction,
+        units.parse_not_negative,
+    ):
         try:
             assert math.isfinite(parse(text))
         except InvalidValue as error:
@@ -66,7 +82,15 @@ def test_a_fraction_outside_its_range_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "0 s"), (0.000012, "12 µs"), (0.25, "250 ms"), (1.5, "1.5 s"), (600, "10 min"), (9000, "2.5 h"), (math.inf, "-")],
+    [
+        (0, "0 s"),
+        (0.000012, "12 µs"),
+        (0.25, "250 ms"),
+        (1.5, "1.5 s"),
+        (600, "10 min"),
+        (9000, "2.5 h"),
+        (math.inf, "-"),
+    ],
 )
 def test_a_duration_is_shown_in_the_unit_that_fits(seconds: float, shown: str) -> None:
     assert units.format_duration(seconds) == shown

@@ -9,7 +9,15 @@ from typing import Any, Final
 
 from jobctl.errors import InvalidOption
 
-__all__ = ["find_locustfile", "load_directories", "read_lines", "read_payloads", "read_scenario", "scenario_names", "write_json"]
+__all__ = [
+    "find_locustfile",
+    "load_directories",
+    "read_lines",
+    "read_payloads",
+    "read_scenario",
+    "scenario_names",
+    "write_json",
+]
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
@@ -99,7 +107,9 @@ def read_lines(path: str, option: str) -> list[str]:
         return Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InvalidOption(option, f"{path!r} cannot be read ({reason.lower()})", "give the path of a text file") from None
+        raise InvalidOption(
+            option, f"{path!r} cannot be read ({reason.lower()})", "give the path of a text file"
+        ) from None
 
 
 def read_payloads(path: str, option: str = "--args-from") -> list[tuple[tuple[Any, ...], dict[str, Any]]]:

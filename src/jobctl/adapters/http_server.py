@@ -34,14 +34,18 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         option = "--host" if isinstance(error, socket.gaierror) else "--port"
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidOption(option, f"{host}:{port} cannot be had ({reason.lower()})", "give another one; --port 0 picks a free port") from None
+        raise InvalidOption(
+            option, f"{host}:{port} cannot be had ({reason.lower()})", "give another one; --port 0 picks a free port"
+        ) from None
     listener.listen(_BACKLOG)
     return listener
 
 
 def serve(app: Starlette, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; answers in flight get a second to finish."""
-    config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S)
+    config = uvicorn.Config(
+        app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S
+    )
     server = uvicorn.Server(config)
     try:
         server.run(sockets=[listener])

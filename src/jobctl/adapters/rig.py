@@ -51,7 +51,9 @@ class Rig:
         mock = self._launch("mock", ["mock", "--port", "0", *options], {})
         return next(word for word in self._ready_line(mock, "listening on").split() if word.startswith("http://"))
 
-    def start_workers(self, replicas: int, concurrency: int, queue: str, redis_url: str, env: Mapping[str, str]) -> None:
+    def start_workers(
+        self, replicas: int, concurrency: int, queue: str, redis_url: str, env: Mapping[str, str]
+    ) -> None:
         """Start workers and wait until all of them listen.
 
         Args:
@@ -66,7 +68,9 @@ class Rig:
         """
         arguments = ["work", "--queues", queue, "--concurrency", str(concurrency)]
         self.workers = [
-            self._launch(f"worker-{number}", [*arguments, "--name", f"{queue}-worker-{number}"], {"REDIS_URL": redis_url, **env})
+            self._launch(
+                f"worker-{number}", [*arguments, "--name", f"{queue}-worker-{number}"], {"REDIS_URL": redis_url, **env}
+            )
             for number in range(1, replicas + 1)
         ]
         for worker in self.workers:
@@ -145,7 +149,9 @@ class LoadProcess:
     def failure(self) -> ServiceUnavailable:
         """Why it ended without a word."""
         self._process.wait()
-        return ServiceUnavailable("load generator", f"ended early: {_last_line(self._log)}", "give --locustfile another file or mend it")
+        return ServiceUnavailable(
+            "load generator", f"ended early: {_last_line(self._log)}", "give --locustfile another file or mend it"
+        )
 
     def close(self) -> None:
         """End it if it still runs."""

@@ -15,8 +15,13 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.job import Job
-from rq.registry import DeferredJobRegistry, FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry
-from rq.registry import StartedJobRegistry
+from rq.registry import (
+    DeferredJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
 from rq.results import Result
 
 from jobctl.errors import ServiceUnavailable
@@ -176,10 +181,14 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        raise ServiceUnavailable("--redis-url", f"Redis did not take a command ({error})", "is it still running?") from error
+        raise ServiceUnavailable(
+            "--redis-url", f"Redis did not take a command ({error})", "is it still running?"
+        ) from error
 
 
-def _completion(job_id: str, fields: Sequence[bytes | None], results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> Completion:
+def _completion(
+    job_id: str, fields: Sequence[bytes | None], results: Sequence[tuple[bytes, dict[bytes, bytes]]]
+) -> Completion:
     status, started_at, ended_at, retries = fields
     return Completion(
         job_id=job_id,

@@ -101,9 +101,7 @@ class CoroutineLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(
-        self, coroutine: Coroutine[Any, Any, Any], on_start: Callable[[Callable[[], None]], None]
-    ) -> Any:
+    def run(self, coroutine: Coroutine[Any, Any, Any], on_start: Callable[[Callable[[], None]], None]) -> Any:
         """Run a coroutine on the loop, in a copy of this thread's context, and wait for it.
 
         Args:

@@ -134,7 +134,12 @@ class Worker(BaseWorker):
         self._jobs_left = max_jobs
         worked = super().work(*args, max_jobs=max_jobs, **kwargs)
         if self.is_exhausted:
-            self.log.error("Worker %s: %d of %d slots are stuck, exiting to be restarted", self.name, self._slots.stuck, self.concurrency)
+            self.log.error(
+                "Worker %s: %d of %d slots are stuck, exiting to be restarted",
+                self.name,
+                self._slots.stuck,
+                self.concurrency,
+            )
             raise SystemExit(1)
         return worked
 
@@ -217,7 +222,9 @@ class Worker(BaseWorker):
                     self.run_maintenance_tasks()
                 self._fetch(may_wait=timeout is not None)
             except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-                self.log.error("Worker %s: Redis cannot be reached (%s), trying again in %.1f s", self.name, error, retry_s)
+                self.log.error(
+                    "Worker %s: Redis cannot be reached (%s), trying again in %.1f s", self.name, error, retry_s
+                )
                 time.sleep(retry_s)
                 retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
                 continue
@@ -227,9 +234,7 @@ class Worker(BaseWorker):
                 idle_since_s = time.monotonic()
                 if timeout is None:
                     self._slots.wait_fewer(self._slots.busy, timeout_s=_WAIT_S)
-            elif timeout is None:
-                return None
-            elif max_idle_time is not None and time.monotonic() - idle_since_s >= max_idle_time:
+            elif timeout is None or (max_idle_time is not None and time.monotonic() - idle_since_s >= max_idle_time):
                 return None
             else:
                 self.set_state(WorkerStatus.IDLE)

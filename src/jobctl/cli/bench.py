@@ -13,7 +13,18 @@ import typer
 from jobctl import settings
 from jobctl.apps.bench.request import BenchRequest
 from jobctl.cli.exit_status import ExitStatus
-from jobctl.cli.options import Concurrency, Json, OpenRouterUrl, PerDay, Rate, RedisUrl, Seed, ServiceTime, check_writable, parser
+from jobctl.cli.options import (
+    Concurrency,
+    Json,
+    OpenRouterUrl,
+    PerDay,
+    Rate,
+    RedisUrl,
+    Seed,
+    ServiceTime,
+    check_writable,
+    parser,
+)
 from jobctl.core.arrivals import Arrivals, parse_arrivals
 from jobctl.core.slo import Verdict
 from jobctl.core.units import parse_duration, parse_positive_duration, parse_whole
@@ -41,7 +52,9 @@ def _duration(flag: str, text: str, panel: str, *, positive: bool = True) -> typ
 
 
 def _whole(flag: str, text: str, panel: str) -> typer.models.OptionInfo:
-    return typer.Option(flag, parser=parser(partial(parse_whole, minimum=1)), metavar="N", help=text, rich_help_panel=panel)
+    return typer.Option(
+        flag, parser=parser(partial(parse_whole, minimum=1)), metavar="N", help=text, rich_help_panel=panel
+    )
 
 
 def bench(
@@ -57,7 +70,9 @@ def bench(
     ] = None,
     warmup: Annotated[
         float | None,
-        _duration("--warmup", "Its first part that is not judged [default: a tenth, at most 30s].", _LOAD, positive=False),
+        _duration(
+            "--warmup", "Its first part that is not judged [default: a tenth, at most 30s].", _LOAD, positive=False
+        ),
     ] = None,
     arrivals: Annotated[
         Arrivals | None,
@@ -81,7 +96,9 @@ def bench(
     ] = None,
     args_from: Annotated[
         str | None,
-        typer.Option("--args-from", metavar="FILE", help="Job arguments as JSON lines, taken in turn.", rich_help_panel=_LOAD),
+        typer.Option(
+            "--args-from", metavar="FILE", help="Job arguments as JSON lines, taken in turn.", rich_help_panel=_LOAD
+        ),
     ] = None,
     service_time: ServiceTime = None,
     job_timeout: Annotated[float, _duration("--job-timeout", "How long a job may run.", _LOAD)] = 180.0,
@@ -98,17 +115,27 @@ def bench(
     queue: Annotated[
         str | None,
         typer.Option(
-            "--queue", metavar="NAME", help="Queue to use [default: one of its own; 'default' with --no-workers].", rich_help_panel=_SYSTEM
+            "--queue",
+            metavar="NAME",
+            help="Queue to use [default: one of its own; 'default' with --no-workers].",
+            rich_help_panel=_SYSTEM,
         ),
     ] = None,
     openrouter_url: OpenRouterUrl = None,
     latency: Annotated[
         str | None,
-        typer.Option("--latency", metavar="LAW", help="Latency law of the mock, as in `jobctl mock`.", rich_help_panel=_SYSTEM),
+        typer.Option(
+            "--latency", metavar="LAW", help="Latency law of the mock, as in `jobctl mock`.", rich_help_panel=_SYSTEM
+        ),
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option("--fault", metavar="KIND=P", help="Fault of the mock, as in `jobctl mock`; repeatable.", rich_help_panel=_SYSTEM),
+        typer.Option(
+            "--fault",
+            metavar="KIND=P",
+            help="Fault of the mock, as in `jobctl mock`; repeatable.",
+            rich_help_panel=_SYSTEM,
+        ),
     ] = None,
     rpm: Annotated[int | None, _whole("--rpm", "Requests a minute that the mock admits.", _SYSTEM)] = None,
     tpm: Annotated[int | None, _whole("--tpm", "Tokens a minute that the mock admits.", _SYSTEM)] = None,
@@ -160,10 +187,17 @@ def _check(request: BenchRequest, json_target: str | None) -> None:
     if len(given) > 1:
         raise InvalidOption(given[1], f"cannot be combined with {given[0]}", "give one of them")
     if request.no_workers and request.replicas is not None and request.queue is None:
-        raise InvalidOption("--replicas", "with --no-workers it describes workers that listen to --queue", "name the queue")
+        raise InvalidOption(
+            "--replicas", "with --no-workers it describes workers that listen to --queue", "name the queue"
+        )
     check_writable(json_target)
     if request.openrouter_url is not None:
-        for flag, value in {"--latency": request.latency, "--fault": request.fault, "--rpm": request.rpm, "--tpm": request.tpm}.items():
+        for flag, value in {
+            "--latency": request.latency,
+            "--fault": request.fault,
+            "--rpm": request.rpm,
+            "--tpm": request.tpm,
+        }.items():
             if value:
                 raise InvalidOption(flag, "is about the mock, which --openrouter-url replaces", "drop one of the two")
 

@@ -1,5 +1,6 @@
 """A bench as a person sees it: progress while it runs, the report at the end. All of it goes to standard error when the
-JSON goes to standard output, so that a pipe gets the document alone."""
+JSON goes to standard output, so that a pipe gets the document alone.
+"""
 
 from __future__ import annotations
 
@@ -51,9 +52,7 @@ class ProgressView:
 
     def show(self, message: Mapping[str, Any]) -> None:
         """Show one ``progress`` message."""
-        counters = (
-            f"sent {message['sent']}  ended {message['ended']}  failed {message['failed']}  backlog {message['backlog']}"
-        )
+        counters = f"sent {message['sent']}  ended {message['ended']}  failed {message['failed']}  backlog {message['backlog']}"
         draining = message["elapsed_s"] > self._duration_s
         if self._bar is not None and self._task is not None:
             self._bar.update(
@@ -64,7 +63,9 @@ class ProgressView:
             )
         elif time.monotonic() >= self._next_line_s:
             self._next_line_s = time.monotonic() + _LINE_EVERY_S
-            self._console.print(f"{message['elapsed_s']:6.1f} s  {counters}{'  (draining)' if draining else ''}", highlight=False)
+            self._console.print(
+                f"{message['elapsed_s']:6.1f} s  {counters}{'  (draining)' if draining else ''}", highlight=False
+            )
 
     def close(self) -> None:
         """Remove the bar."""

@@ -83,6 +83,8 @@ def _one_line(error: typer.TyperException, words: list[str]) -> str:
     verb = next((word for word in words if not word.startswith("-")), None)
     if message.startswith("No such command") and verb is not None:
         near = get_close_matches(verb, VERBS, n=1)
-        return f"no such command {verb!r}; " + (f"did you mean '{near[0]}'?" if near else f"try one of {', '.join(VERBS)}")
+        return f"no such command {verb!r}; " + (
+            f"did you mean '{near[0]}'?" if near else f"try one of {', '.join(VERBS)}"
+        )
     where = f"jobctl {verb} --help" if verb in VERBS else "jobctl --help"
     return message if ";" in message else f"{message}; see {where}"

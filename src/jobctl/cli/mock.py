@@ -17,7 +17,10 @@ def mock(
     port: Annotated[
         int,
         typer.Option(
-            "--port", parser=parser(partial(parse_whole, minimum=0, maximum=65535)), metavar="PORT", help="Port; 0 picks a free one."
+            "--port",
+            parser=parser(partial(parse_whole, minimum=0, maximum=65535)),
+            metavar="PORT",
+            help="Port; 0 picks a free one.",
         ),
     ] = 8400,
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
@@ -54,4 +57,6 @@ def mock(
     """
     from jobctl import wiring
 
-    wiring.serve_mock(host=host, port=port, latency=latency, faults=fault or [], rpm=rpm, tpm=tpm, seed=seed, say=typer.echo)
+    wiring.serve_mock(
+        host=host, port=port, latency=latency, faults=fault or [], rpm=rpm, tpm=tpm, seed=seed, say=typer.echo
+    )

@@ -51,7 +51,11 @@ def setting(name: str, metavar: str, text: str) -> Any:
     field = next(field for field in FIELDS if field.name == name)
     default = "" if field.default is None else f" [default: {_shown(field.default)}]"
     return typer.Option(
-        field.flag, parser=parser(field.parse), metavar=metavar, help=f"{text}{default} [env: {field.env}]", show_default=False
+        field.flag,
+        parser=parser(field.parse),
+        metavar=metavar,
+        help=f"{text}{default} [env: {field.env}]",
+        show_default=False,
     )
 
 
@@ -62,10 +66,18 @@ def check_writable(target: str | None, option: str = "--json") -> None:
 
 
 def _shown(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        ",".join(map(str, value))
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
-RedisUrl = Annotated[str | None, setting("redis_url", "URL", "Redis to use; without one an embedded server is started.")]
+RedisUrl = Annotated[
+    str | None, setting("redis_url", "URL", "Redis to use; without one an embedded server is started.")
+]
 Queues = Annotated[tuple[str, ...] | None, setting("queues", "NAMES", "Queues, most urgent first, commas between.")]
 Concurrency = Annotated[int | None, setting("concurrency", "N", "Jobs in flight in one worker.")]
 OpenRouterUrl = Annotated[str | None, setting("openrouter_url", "URL", "OpenRouter API that the jobs call.")]
@@ -75,17 +87,31 @@ PerDay = Annotated[
 ]
 Rate = Annotated[
     float | None,
-    typer.Option("--rate", parser=parser(parse_count), metavar="JOBS/S", help="Volume: jobs per second, instead of --per-day."),
+    typer.Option(
+        "--rate", parser=parser(parse_count), metavar="JOBS/S", help="Volume: jobs per second, instead of --per-day."
+    ),
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", parser=parser(lambda text: parse_whole(text, minimum=0)), metavar="N", help="Seed of everything random."),
+    typer.Option(
+        "--seed",
+        parser=parser(lambda text: parse_whole(text, minimum=0)),
+        metavar="N",
+        help="Seed of everything random.",
+    ),
 ]
 Json = Annotated[
     str | None,
-    typer.Option("--json", metavar="FILE", help="Write the result as JSON to FILE; - for standard output.", show_default=False),
+    typer.Option(
+        "--json", metavar="FILE", help="Write the result as JSON to FILE; - for standard output.", show_default=False
+    ),
 ]
 ServiceTime = Annotated[
     float | None,
-    typer.Option("--service-time", parser=parser(parse_positive_duration), metavar="DURATION", help="Mean time a job holds a slot (8s, 250ms)."),
+    typer.Option(
+        "--service-time",
+        parser=parser(parse_positive_duration),
+        metavar="DURATION",
+        help="Mean time a job holds a slot (8s, 250ms).",
+    ),
 ]

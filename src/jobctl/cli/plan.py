@@ -35,7 +35,10 @@ def plan(
     slo: Annotated[
         Objective | None,
         typer.Option(
-            "--slo", parser=parser(parse_objective), metavar="OBJECTIVE", help=f'What must hold [default: "{DEFAULT_OBJECTIVE}"].'
+            "--slo",
+            parser=parser(parse_objective),
+            metavar="OBJECTIVE",
+            help=f'What must hold [default: "{DEFAULT_OBJECTIVE}"].',
         ),
     ] = None,
     spare: Annotated[
@@ -100,5 +103,7 @@ def _arrival_rate_per_s(per_day: float | None, rate: float | None) -> float:
     if rate is not None:
         return rate
     if per_day is None:
-        raise InvalidOption("--per-day", "is missing, and --rate too", "say how many jobs arrive, such as --per-day 450000")
+        raise InvalidOption(
+            "--per-day", "is missing, and --rate too", "say how many jobs arrive, such as --per-day 450000"
+        )
     return per_day / SECONDS_PER_DAY

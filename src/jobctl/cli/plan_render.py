@@ -32,9 +32,15 @@ def render_plan(plan: Plan) -> None:
     grid.add_column(style="dim")
     grid.add_column()
     rows = [
-        ("load", f"{demand.arrival_rate_per_s:.4g} jobs/s x {format_duration(demand.mean_service_s)} = "
-                 f"{demand.offered_load_erlangs:.4g} erlangs on {fleet.slots} slots"),
-        ("utilisation", f"{fleet.utilisation:.1%}, headroom {fleet.headroom:.1%} ({_times(fleet)} today's load would fill the slots)"),
+        (
+            "load",
+            f"{demand.arrival_rate_per_s:.4g} jobs/s x {format_duration(demand.mean_service_s)} = "
+            f"{demand.offered_load_erlangs:.4g} erlangs on {fleet.slots} slots",
+        ),
+        (
+            "utilisation",
+            f"{fleet.utilisation:.1%}, headroom {fleet.headroom:.1%} ({_times(fleet)} today's load would fill the slots)",
+        ),
         ("wait", _wait(fleet)),
         ("with spare gone", _spare_gone(plan)),
         ("binding", f"{plan.binding}: {_WHY[plan.binding]}"),
@@ -73,7 +79,9 @@ def _spare_gone(plan: Plan) -> str:
 def _wait(fleet: Fleet) -> str:
     if math.isinf(fleet.wait.mean_s):
         return "grows without end"
-    mean, p95, p99 = (_three(value) for value in (fleet.wait.mean_s, fleet.wait.quantile_s(0.95), fleet.wait.quantile_s(0.99)))
+    mean, p95, p99 = (
+        _three(value) for value in (fleet.wait.mean_s, fleet.wait.quantile_s(0.95), fleet.wait.quantile_s(0.99))
+    )
     return f"P(wait) {fleet.wait.p_wait:.4f}, mean {mean}, p95 {p95}, p99 {p99}"
 
 

@@ -56,7 +56,9 @@ class Demand:
 
     def __post_init__(self) -> None:
         if self.objective.signal != "wait":
-            raise InvalidValue(f"the objective {self.objective} is not about the wait", 'plan takes "p95 wait <= 1s" and the like')
+            raise InvalidValue(
+                f"the objective {self.objective} is not about the wait", 'plan takes "p95 wait <= 1s" and the like'
+            )
 
     @property
     def offered_load_erlangs(self) -> float:

@@ -16,7 +16,9 @@ from jobctl.errors import InvalidValue
 __all__ = ["DEFAULT_OBJECTIVE", "Objective", "Verdict", "parse_objective"]
 
 _SIGNALS: Final = ("wait", "sojourn")
-_REMEDY: Final = 'write it as "p95 wait <= 1s" or "wait.p95 < 1s"; signals: wait, sojourn; statistics: mean, p50 .. p99.9'
+_REMEDY: Final = (
+    'write it as "p95 wait <= 1s" or "wait.p95 < 1s"; signals: wait, sojourn; statistics: mean, p50 .. p99.9'
+)
 _WORD_FIRST: Final = re.compile(r"(\S+)\s+([a-z]+)\s*(<=?)\s*(.+)")
 _DOTTED: Final = re.compile(r"([a-z]+)\.(\S+?)\s*(<=?)\s*(.+)")
 
@@ -75,6 +77,6 @@ def _quantile(statistic: str, text: str) -> float | None:
     if statistic == "mean":
         return None
     match = re.fullmatch(r"p(\d{1,2}(?:\.\d+)?)", statistic)
-    if match is None or not 0 < float(match[1]) < 100:  # noqa: PLR2004 - percent
+    if match is None or not 0 < float(match[1]) < 100:
         raise InvalidValue(f"{text!r} has an unknown statistic {statistic!r}", _REMEDY)
     return float(match[1]) / 100

@@ -62,7 +62,9 @@ def configure(
     if warmup_s >= duration_s:
         raise InvalidOption("--warmup", f"{warmup_s:g} s leaves nothing of {duration_s:g} s to judge", "shorten it")
     if jobs_expected(stages) > _MOST_JOBS:
-        raise InvalidOption("--duration", f"means {jobs_expected(stages):.3g} jobs, at most {_MOST_JOBS:.0e}", "shorten it")
+        raise InvalidOption(
+            "--duration", f"means {jobs_expected(stages):.3g} jobs, at most {_MOST_JOBS:.0e}", "shorten it"
+        )
     job = _first(request.job, scenario and scenario.job, "chat_completion")
     spec = LoadSpec(
         run_id=run_id,
@@ -82,7 +84,9 @@ def configure(
     return BenchConfig(
         spec=spec,
         rate_per_s=jobs_expected(stages) / duration_s,
-        replicas=request.replicas if own else _first(request.replicas, scenario and scenario.replicas, _DEFAULT_REPLICAS),
+        replicas=request.replicas
+        if own
+        else _first(request.replicas, scenario and scenario.replicas, _DEFAULT_REPLICAS),
         concurrency=concurrency,
         scenario=scenario.name if scenario else None,
         faults_injected=bool(request.fault or (scenario and scenario.mock.get("fault"))),
@@ -113,7 +117,9 @@ def _function(job: str) -> str:
     if job in JOB_TYPES:
         return JOB_TYPES[job]
     if "." not in job:
-        raise InvalidOption("--job", f"{job!r} is no job", f"give {', '.join(JOB_TYPES)} or a dotted path such as myapp.tasks.f")
+        raise InvalidOption(
+            "--job", f"{job!r} is no job", f"give {', '.join(JOB_TYPES)} or a dotted path such as myapp.tasks.f"
+        )
     return job
 
 

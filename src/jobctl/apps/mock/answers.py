@@ -16,7 +16,17 @@ from typing import Any, Final
 from jobctl.apps.mock.catalog import MODELS, Model
 from jobctl.apps.mock.errors import ApiError
 
-__all__ = ["Call", "Ledger", "chat_answer", "chunks", "count_tokens", "endpoints", "generation", "models_page", "router_metadata"]
+__all__ = [
+    "Call",
+    "Ledger",
+    "chat_answer",
+    "chunks",
+    "count_tokens",
+    "endpoints",
+    "generation",
+    "models_page",
+    "router_metadata",
+]
 
 #: Characters per token, the usual rule of thumb for English.
 _CHARACTERS_PER_TOKEN: Final = 4
@@ -77,7 +87,12 @@ class Call:
             "total_tokens": self.prompt_tokens + self.completion_tokens,
             "cost": prompt_cost + completion_cost,
             "is_byok": False,
-            "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0, "audio_tokens": 0, "video_tokens": 0},
+            "prompt_tokens_details": {
+                "cached_tokens": 0,
+                "cache_write_tokens": 0,
+                "audio_tokens": 0,
+                "video_tokens": 0,
+            },
             "cost_details": {
                 "upstream_inference_cost": prompt_cost + completion_cost,
                 "upstream_inference_prompt_cost": prompt_cost,
@@ -137,7 +152,10 @@ def text_answer(call: Call) -> dict[str, Any]:
 def chunks(call: Call) -> Iterator[tuple[float, dict[str, Any]]]:
     """The content events of a stream, each with the share of the answer that it completes, in 0..1."""
     if call.tool is not None:
-        yield 0.0, _chunk(call, {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **_tool_call(call)}]})
+        yield (
+            0.0,
+            _chunk(call, {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **_tool_call(call)}]}),
+        )
         return
     content = call.content
     count = max(1, min(_MOST_CHUNKS, call.completion_tokens))
@@ -271,7 +289,11 @@ class Ledger:
                 "is_free_tier": False,
                 "is_management_key": False,
                 "is_provisioning_key": False,
-                "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated and safe to ignore."},
+                "rate_limit": {
+                    "requests": -1,
+                    "interval": "10s",
+                    "note": "This field is deprecated and safe to ignore.",
+                },
                 "creator_user_id": None,
                 "organization_id": None,
                 "workspace_id": None,

@@ -74,7 +74,7 @@ class OpenRouterLaw:
     def draw(self, rng: random.Random, max_tokens: int | None) -> Timing:
         """One call."""
         first_token_s = rng.lognormvariate(-0.35667494393873245, 0.5)  # ln 0.7
-        if rng.random() < 0.015:  # noqa: PLR2004 - the tail of the docstring
+        if rng.random() < 0.015:
             first_token_s *= rng.uniform(5, 10)
         per_token_s = rng.lognormvariate(-4.422848629194137, 0.3)  # ln 0.012
         tokens = _capped(rng, max_tokens)
@@ -125,7 +125,9 @@ def parse_fault(text: str) -> tuple[Fault, float]:
     """
     kind, separator, probability = text.partition("=")
     if not separator or kind not in set(Fault):
-        raise InvalidValue(f"{text!r} is no fault", f"give KIND=PROBABILITY such as 429=0.02; kinds: {', '.join(Fault)}")
+        raise InvalidValue(
+            f"{text!r} is no fault", f"give KIND=PROBABILITY such as 429=0.02; kinds: {', '.join(Fault)}"
+        )
     return Fault(kind), parse_fraction(probability)
 
 

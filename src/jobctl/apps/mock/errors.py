@@ -124,7 +124,10 @@ def fault_error(fault: Fault, model: Model, prompt: str, retry_after: str | None
             return ApiError(408, "Request timed out", {"error_type": "timeout"})
         case Fault.RATE_LIMIT:
             return _upstream(
-                429, model, "rate_limit_exceeded", f"{model.id} is temporarily rate-limited upstream. Please retry shortly.",
+                429,
+                model,
+                "rate_limit_exceeded",
+                f"{model.id} is temporarily rate-limited upstream. Please retry shortly.",
                 retry_after or str(_RETRY_AFTER_S),
             )
         case Fault.INTERNAL:
@@ -132,7 +135,9 @@ def fault_error(fault: Fault, model: Model, prompt: str, retry_after: str | None
         case Fault.BAD_GATEWAY:
             return _upstream(502, model, "provider_unavailable", "upstream connect error", None)
         case _:
-            return _upstream(503, model, "provider_overloaded", "The provider is overloaded", retry_after or str(_RETRY_AFTER_S))
+            return _upstream(
+                503, model, "provider_overloaded", "The provider is overloaded", retry_after or str(_RETRY_AFTER_S)
+            )
 
 
 def _upstream(code: int, model: Model, error_type: str, raw: str, retry_after: str | None) -> ApiError:
@@ -143,7 +148,7 @@ def _upstream(code: int, model: Model, error_type: str, raw: str, retry_after: s
         "error_type": error_type,
         "previous_errors": [],
     }
-    if code == 429:  # noqa: PLR2004 - only the rate limit names its source
+    if code == 429:
         metadata["limit_source"] = "upstream_provider_shared_pool"
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     return ApiError(code, "Provider returned error", metadata, headers)

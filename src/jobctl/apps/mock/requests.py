@@ -103,7 +103,9 @@ def _object(body: Any) -> Mapping[str, Any]:
 def _message(message: Any) -> str:
     """The text of one message."""
     if not isinstance(message, dict) or message.get("role") not in _ROLES:
-        raise ApiError(400, "Invalid input: messages need a role of system, developer, user, assistant or tool", _INVALID)
+        raise ApiError(
+            400, "Invalid input: messages need a role of system, developer, user, assistant or tool", _INVALID
+        )
     content = message.get("content")
     if isinstance(content, list):
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))

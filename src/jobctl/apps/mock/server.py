@@ -253,7 +253,7 @@ class _Mock:
             yield _event(answers.error_chunk(call, running.error()))
             return
         for share, chunk in answers.chunks(call):
-            if share >= 0.5 and running.fault is Fault.MIDSTREAM:  # noqa: PLR2004 - half way
+            if share >= 0.5 and running.fault is Fault.MIDSTREAM:
                 yield _event(answers.error_chunk(call, running.error()))
                 return
             await _until(running.arrived_s + timing.first_token_s + share * (timing.total_s - timing.first_token_s))
@@ -365,7 +365,9 @@ def _header_fault(request: Request) -> Fault | None:
     if wanted is None:
         return None
     if wanted not in set(Fault):
-        raise ApiError(400, f"X-Mock-Fault: unknown fault {wanted!r}; one of {', '.join(Fault)}", {"error_type": "invalid_request"})
+        raise ApiError(
+            400, f"X-Mock-Fault: unknown fault {wanted!r}; one of {', '.join(Fault)}", {"error_type": "invalid_request"}
+        )
     return Fault(wanted)
 
 
@@ -385,4 +387,6 @@ def _query_number(query: Mapping[str, str], name: str, lowest: int, highest: int
 
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse(ApiError(error.status_code, error.detail, {"error_type": "not_found"}).to_document(), error.status_code)
+    return JSONResponse(
+        ApiError(error.status_code, error.detail, {"error_type": "not_found"}).to_document(), error.status_code
+    )

@@ -35,7 +35,11 @@ def to_document(plan: Plan) -> dict[str, Any]:
         "slo": str(demand.objective),
         "offered_load_erlangs": demand.offered_load_erlangs,
         **_fleet(fleet),
-        "predicted": {"wait": _wait(fleet.wait), "method": fleet.wait.method, "error_band": error_band(demand.service_scv)},
+        "predicted": {
+            "wait": _wait(fleet.wait),
+            "method": fleet.wait.method,
+            "error_band": error_band(demand.service_scv),
+        },
         "with_spare_gone": None if plan.spare_gone is None else _row(plan.spare_gone),
         "table": [_row(row) for row in plan.around],
     }
@@ -45,7 +49,9 @@ def error_band(service_scv: float) -> str:
     """How far the closed form may be off, in words: measured against simulation for 25 to 500 slots."""
     if service_scv == 1:
         return "exact for Poisson arrivals and exponential service in a steady state"
-    return "p95 within about 10 % at utilisations of 0.9 to 0.98, +24 % at worst, for Poisson arrivals in a steady state"
+    return (
+        "p95 within about 10 % at utilisations of 0.9 to 0.98, +24 % at worst, for Poisson arrivals in a steady state"
+    )
 
 
 def _row(fleet: Fleet) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""The synthetic jobs: what `jobctl bench` and `jobctl enqueue` put into queues.
+
+RQ imports a job's function by its path and calls it, so there is nobody to hand it a client. The wiring binds one here
+at boot: the package's one sanctioned process-wide state. A worker that jobctl did not boot (`rq worker`) binds itself
+with the first call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+__all__ = ["bind", "chat_completion", "noop", "sleep"]
+
+Chat = Callable[..., Mapping[str, Any]]
+
+_chat: Chat | None = None
+
+
+def bind(chat: Chat) -> None:
+    """Set what :func:`chat_completion` calls, for this process."""
+    global _chat  # noqa: PLW0603 - see the module's docstring
+    _chat = chat
+
+
+def chat_completion(prompt: str, model: str = "openai/gpt-4o-mini", max_tokens: int | None = None) -> dict[str, Any]:
+    """One OpenRouter call.
+
+    Args:
+        prompt: The user's message.
+        model: ``author/slug``.
+        max_tokens: The longest answer, in tokens; None for no bound.
+
+    Returns:
+        The answer: id, model, content, finish_reason, token counts, cost in USD, latency in seconds and attempts.
+
+    Raises:
+        UpstreamError: No attempt gave an answer.
+    """
+    if _chat is None:
+        # The floors forbid a task to import the wiring; a foreign worker has nobody else who could call it.
+        import_module("jobctl.wiring").bind_tasks_from_environment()
+    assert _chat is not None
+    return dict(_chat(messages=[{"role": "user", "content": prompt}], model=model, max_tokens=max_tokens))
+
+
+def sleep(seconds: float) -> float:
+    """Hold a slot for so long.
+
+    Returns:
+        The seconds.
+    """
+    time.sleep(seconds)
+    return seconds
+
+
+def noop() -> None:
+    """Do nothing."""

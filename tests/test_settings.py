@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobctl.core.urls import without_password
+from jobctl.errors import InvalidOption
+from jobctl.settings import FIELDS, Settings, load
+
+#: For each setting: text in the file, text in the environment, a parsed flag, and what the first two mean.
+VALUES = {
+    "redis_url": ("redis://file/0", "redis://env/0", "redis://flag/0", ("redis://file/0", "redis://env/0")),
+    "queues": ("a,b", " c , d ", ("e",), (("a", "b"), ("c", "d"))),
+    "concurrency": ("11", "12", 13, (11, 12)),
+    "openrouter_url": ("https://file/v1/", "https://env/v1", "https://flag/v1", ("https://file/v1", "https://env/v1")),
+    "openrouter_api_key": ("sk-or-file", "sk-or-env", "sk-or-flag", ("sk-or-file", "sk-or-env")),
+    "call_timeout_s": ("11s", "2m", 13.0, (11.0, 120.0)),
+}
+NAMES = [field.name for field in FIELDS]
+ENV = {field.name: field.env for field in FIELDS}
+
+
+def from_file(text: str, directory: Path) -> Settings:
+    """The settings of a file alone."""
+    (directory / "jobctl.toml").write_text(text, encoding="utf-8")
+    return load({}, env={}, directory=directory)
+
+
+def origin(settings: Settings, name: str) -> str:
+    return str(settings.origins[name])
+
+
+def test_every_setting_is_tried_at_every_level() -> None:
+    assert list(VALUES) == NAMES
+
+
+def test_the_defaults_are_those_of_the_manual(tmp_path: Path) -> None:
+    settings = load({}, env={}, directory=tmp_path)
+
+    assert settings.redis_url is None
+    assert settings.queues == ("high", "default", "low")
+    assert settings.concurrency == 25
+    assert settings.openrouter_url == "https://openrouter.ai/api/v1"
+    assert settings.openrouter_api_key is None
+    assert settings.call_timeout_s == 120.0
+    assert {origin(settings, name) for name in NAMES} == {"default"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_beats_a_default_the_environment_a_file_and_a_flag_the_environment(name: str, tmp_path: Path) -> None:
+    file_text, env_text, flag_value, (file_value, env_value) = VALUES[name]
+    env = {ENV[name]: env_text}
+
+    file_only = from_file(f'{name} = "{file_text}"', tmp_path)
+    with_env = load({}, env=env, directory=tmp_path)
+    with_flag = load({name: flag_value}, env=env, directory=tmp_path)
+
+    assert [getattr(settings, name) for settings in (file_only, with_env, with_flag)] == [
+        file_value,
+        env_value,
+        flag_value,
+    ]
+    assert origin(file_only, name) == "file jobctl.toml"
+    assert origin(with_env, name) == f"env {ENV[name]}"
+    assert origin(with_flag, name).startswith("flag --")
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_an_empty_variable_hides_no_lower_level(nothing: str, tmp_path: Path) -> None:
+    (tmp_path / "jobctl.toml").write_text("concurrency = 7")
+
+    assert load({}, env={"JOB_CONCURRENCY": nothing}, directory=tmp_path).concurrency == 7
+
+
+def test_a_flag_that_was_not_given_hides_no_lower_level(tmp_path: Path) -> None:
+    settings = load({"concurrency": None}, env={"JOB_CONCURRENCY": "7"}, directory=tmp_path)
+
+    assert settings.concurrency == 7
+
+
+def test_a_line_break_after_a_value_in_the_environment_is_dropped(tmp_path: Path) -> None:
+    env = {
+        "REDIS_URL": "redis://host/0\n",
+        "OPENROUTER_API_KEY": "sk-or-x\n",
+        "OPENROUTER_BASE_URL": "https://host/v1/\n",
+    }
+    settings = load({}, env=env, directory=tmp_path)
+
+    assert settings.redis_url == "redis://host/0"
+    assert settings.openrouter_api_key == "sk-or-x"
+    assert settings.openrouter_url == "https://host/v1"
+
+
+def test_a_file_may_use_toml_types(tmp_path: Path) -> None:
+    settings = from_file('queues = ["urgent", "slow"]\nconcurrency = 7\ncall_timeout_s = 1.5', tmp_path)
+
+    assert (settings.queues, settings.concurrency, settings.call_timeout_s) == (("urgent", "slow"), 7, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "problem"),
+    [
+        ("JOB_CONCURRENCY", "0", "0 is out of range; give a whole number of at least 1 and at most 10000"),
+        ("JOB_CONCURRENCY", "-3", "-3 is out of range"),
+        ("JOB_CONCURRENCY", "10001", "10001 is out of range"),
+        ("JOB_CONCURRENCY", "2.5", "'2.5' is not a whole number"),
+        ("JOB_CONCURRENCY", "nan", "'nan' is not a whole number"),
+        ("JOB_QUEUES", "a,,b", "'a,,b' names an empty queue"),
+        ("JOB_QUEUES", "a,b,a", "'a,b,a' names a queue twice"),
+        ("JOB_CALL_TIMEOUT", "0", "must be longer than 0, got '0'"),
+        ("JOB_CALL_TIMEOUT", "10parsecs", "'10parsecs' is not a duration"),
+        ("JOB_CALL_TIMEOUT", "inf", "'inf' is not a duration"),
+        ("OPENROUTER_BASE_URL", "openrouter.ai", "'openrouter.ai' is not an HTTP URL; give https://host/api/v1"),
+        ("OPENROUTER_BASE_URL", "https://", "'https:' is not an HTTP URL"),
+        ("REDIS_URL", "localhost:6379", "'localhost:6379' is not a Redis URL"),
+        ("REDIS_URL", "http://host", "'http://host' is not a Redis URL"),
+        ("REDIS_URL", "redis://", "'redis://' is not a Redis URL"),
+        ("REDIS_URL", "unix:///", "'unix:///' is not a Redis URL"),
+    ],
+)
+def test_a_bad_value_names_its_place_and_the_remedy(variable: str, text: str, problem: str, tmp_path: Path) -> None:
+    name = next(name for name in NAMES if ENV[name] == variable)
+
+    with pytest.raises(InvalidOption) as in_env:
+        load({}, env={variable: text}, directory=tmp_path)
+    with pytest.raises(InvalidOption) as in_file:
+        from_file(f'{name} = "{text}"', tmp_path)
+
+    assert str(in_env.value).startswith(f"{variable}: {problem}")
+    assert str(in_file.value).startswith(f"jobctl.toml: {name}: {problem}")
+    assert "; " in str(in_env.value)
+
+
+def test_a_bad_value_that_a_higher_level_hides_does_no_harm(tmp_path: Path) -> None:
+    assert load({"concurrency": 5}, env={"JOB_CONCURRENCY": "none"}, directory=tmp_path).concurrency == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("concurency = 5", "jobctl.toml: unknown key 'concurency'; did you mean 'concurrency'?"),
+        ("[zzz]\nx = 5", "jobctl.toml: unknown key 'zzz'; known keys: redis_url, queues"),
+        ("concurrency = true", "jobctl.toml: concurrency: 'True' is not a whole number"),
+        ("concurrency = [1, 2]", "jobctl.toml: concurrency: '1,2' is not a whole number"),
+        ("queues = []", "jobctl.toml: queues: '' names an empty queue"),
+        ('openrouter_api_key = ""', "jobctl.toml: openrouter_api_key: is empty"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_refused_in_one_line(text: str, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        from_file(text, tmp_path)
+
+    assert str(caught.value).startswith(problem)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", [b"concurrency = ", b"\xff\xfe", None])
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "jobctl.toml"
+    path.mkdir() if content is None else path.write_bytes(content)
+
+    with pytest.raises(InvalidOption) as caught:
+        load({}, env={}, directory=tmp_path)
+
+    assert "jobctl.toml: cannot be read (" in str(caught.value)
+    assert str(caught.value).endswith("; mend the file or remove it")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_file_is_looked_for_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jobctl.toml").write_text("concurrency = 7")
+    monkeypatch.chdir(tmp_path)
+
+    assert load({}, env={}).concurrency == 7
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://:secret@host:6379/0", "redis://:***@host:6379/0"),
+        ("redis://joe:secret@host/0", "redis://joe:***@host/0"),
+        ("redis://joe@host/0", "redis://joe@host/0"),
+        ("rediss://joe:s@cr:et/@host", "rediss://joe:***@host"),
+        ("unix:///run/redis.sock?db=1&password=secret", "unix:///run/redis.sock?db=1&password=***"),
+        ("rediss://host/0?ssl_password=secret&db=1", "rediss://host/0?ssl_password=***&db=1"),
+        ("redis://host:6379/0?password=p@ss:word", "redis://host:6379/0?password=***"),
+    ],
+)
+def test_the_password_in_a_url_is_masked(url: str, shown: str, tmp_path: Path) -> None:
+    settings = load({}, env={"REDIS_URL": url}, directory=tmp_path)
+
+    assert settings.redis_url == url
+    assert settings.masked_redis_url == shown
+
+
+def test_a_key_is_masked_whole_and_an_http_url_loses_its_password(tmp_path: Path) -> None:
+    env = {"OPENROUTER_API_KEY": "sk-or-v1-secret://x", "OPENROUTER_BASE_URL": "https://joe:secret@proxy/v1"}
+    settings = load({}, env=env, directory=tmp_path)
+    shown = {field.name: settings.shown(field) for field in FIELDS}
+
+    assert shown["openrouter_api_key"] == "***"
+    assert shown["openrouter_url"] == "https://joe:***@proxy/v1"
+
+
+@pytest.mark.parametrize("variable", ["REDIS_URL", "OPENROUTER_BASE_URL"])
+@pytest.mark.parametrize("scheme", ["ftp://", ""])
+def test_a_refused_url_does_not_show_its_password(scheme: str, variable: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        load({}, env={variable: f"{scheme}joe:secret@host/0"}, directory=tmp_path)
+
+    assert f"{scheme}joe:***@host/0" in str(caught.value)
+
+
+@given(
+    user=st.text("abc", max_size=3),
+    password=st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=1).map(
+        lambda text: f"<{text}>"
+    ),
+)
+def test_no_password_before_the_host_survives_masking(user: str, password: str) -> None:
+    shown = without_password(f"redis://{user}:{password}@host:6379/0")
+
+    assert shown == f"redis://{user}:***@host:6379/0"
+
+
+@given(st.text())
+def test_masking_is_done_once_and_for_all(text: str) -> None:
+    assert without_password(without_password(text)) == without_password(text)
