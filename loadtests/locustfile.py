@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 from typing import Any
 
 import gevent
@@ -47,8 +48,11 @@ class Load:
             options = environment.parsed_options
             self._embedded = wiring.embedded_load(options.scenario, options.redis_url or None, options.replicas)
             self._spec, self._redis_url = self._embedded.spec, self._embedded.redis_url
+            logger.info("%s", self._embedded.introduction)
         else:
             self._spec, self._redis_url = os.environ["JOBCTL_LOAD_SPEC"], os.environ["REDIS_URL"]
+            # Locust handles SIGTERM only once a shape's run is over; here it ends the run, and what happened is counted.
+            gevent.signal_handler(signal.SIGTERM, lambda: self.session.stop())
         self._open()
 
     def _open(self) -> None:
@@ -60,7 +64,9 @@ class Load:
     def start(self) -> None:
         """Begin a run: one greenlet watches outcomes; the users drive."""
         if self._driver is not None:  # Locust's page can start a run after another
+            self._spec = wiring.new_run(self._spec)
             self._open()
+        self._say({"event": "ready"})
         self._start_s = wiring.agreed_start(self._redis_url, self.session.spec.run_id) if self._events else None
         gevent.spawn(self._watch)
 
@@ -68,7 +74,7 @@ class Load:
         """Walk the schedule, if no other user does."""
         if self._driver is None:
             self._driver = gevent.getcurrent()
-            self.session.fire(self._start_s if self._start_s is not None else wiring.now())
+            self.session.fire(self._start_s)
         gevent.sleep(1)
 
     def finish(self) -> None:
@@ -77,7 +83,7 @@ class Load:
         self.over = True
         if not self._counted:
             self._counted = True
-            self.session.count(_rows(self._environment))
+            self.session.count(lambda: _rows(self._environment))
             if self._events:
                 self._events.flush()
 
@@ -109,7 +115,7 @@ class Load:
     def _fire(self, kind: str, seconds: float, error: Exception | None) -> None:
         self._environment.events.request.fire(
             request_type=kind,
-            name=self.session.spec.job_type,
+            name=self.session.spec.workload.job_type,
             response_time=seconds * 1000,
             response_length=0,
             exception=error,
@@ -117,12 +123,12 @@ class Load:
         )
 
 
-class OpenLoop(User):  # type: ignore[misc]
+class OpenLoop(User):
     """Drives the schedule; how many of them there are does not matter."""
 
     wait_time = constant(0)
 
-    @task  # type: ignore[misc]
+    @task
     def drive(self) -> None:
         """Walk the schedule, or idle while another user does."""
         self.environment.load.drive()

@@ -12,7 +12,7 @@ from locust import LoadTestShape
 __all__ = ["UntilDrained"]
 
 
-class UntilDrained(LoadTestShape):  # type: ignore[misc]
+class UntilDrained(LoadTestShape):
     """One user until the load is over."""
 
     def tick(self) -> tuple[int, float] | None:

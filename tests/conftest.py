@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from jobctl.adapters import embedded_redis
 from jobctl.adapters.embedded_redis import EmbeddedRedis
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.adapters.redis_connection import connect
+
+# The same examples in every run, and no clock on each of them: a busy machine is no bug.
+settings.register_profile("jobctl", deadline=None, derandomize=True)
+settings.load_profile("jobctl")
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from jobctl.core.units import parse_positive_duration, parse_whole
 from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption, InvalidValue
 
-__all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "Settings", "load"]
+__all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "QueueNames", "Settings", "load"]
 
 #: The file looked for in the working directory.
 CONFIG_FILE: Final = "jobctl.toml"
@@ -77,13 +77,19 @@ def _http_url(text: str) -> str:
     return text
 
 
-def _queue_names(text: str) -> tuple[str, ...]:
+class QueueNames(tuple[str, ...]):
+    """Names of queues, most urgent first. A class of its own, because a bare tuple is several words to typer."""
+
+    __slots__ = ()
+
+
+def _queue_names(text: str) -> QueueNames:
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
         raise InvalidValue(f"{text!r} names an empty queue", "give names with commas between, such as high,default,low")
     if len(set(names)) != len(names):
         raise InvalidValue(f"{text!r} names a queue twice", "name each queue once, most urgent first")
-    return names
+    return QueueNames(names)
 
 
 def _text(text: str) -> str:
@@ -99,7 +105,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         "--queues",
         "JOB_QUEUES",
         _queue_names,
-        ("high", "default", "low"),
+        QueueNames(("high", "default", "low")),
         "queues a worker listens to, most urgent first",
     ),
     Field(
@@ -148,7 +154,7 @@ class Settings:
     """
 
     redis_url: str | None
-    queues: tuple[str, ...]
+    queues: QueueNames
     concurrency: int
     openrouter_url: str
     openrouter_api_key: str | None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from jobctl.apps.bench.generator import Sent
     from jobctl.apps.bench.request import BenchRequest
     from jobctl.apps.bench.session import LoadSession
-    from jobctl.apps.mock.behaviour import OpenRouterLaw
+    from jobctl.apps.enqueue.enqueue import EnqueueRequest, Progress
+    from jobctl.core.arrivals import Arrivals
     from jobctl.core.service import Law
     from jobctl.settings import Settings
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 _START_LEAD_S: Final = 0.2
 #: How long a generator waits for the start to be agreed.
 _START_PATIENCE_S: Final = 120.0
+_GIVE_REDIS: Final = "give the URL of the Redis that your workers listen to, or set REDIS_URL"
 #: The key that mock OpenRouters accept and that is worth nothing elsewhere.
 _MOCK_KEY: Final = "sk-or-v1-jobctl-bench"
 
@@ -91,18 +94,20 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
         InvalidOption: It does not.
     """
     from jobctl.adapters import files
-    from jobctl.apps.bench.configure import JOB_TYPES, configure, mock_arguments
+    from jobctl.apps.bench.configure import configure, mock_arguments
     from jobctl.apps.bench.scenario import parse_scenario
+    from jobctl.core.workload import JOB_TYPES
 
     scenario = parse_scenario(*files.read_scenario(request.scenario)) if request.scenario else None
     payloads = files.read_payloads(request.args_from) if request.args_from else None
     concurrency: int | None = settings.concurrency
     if settings.origins["concurrency"].level == "default":
-        concurrency = None if request.no_workers else (scenario and scenario.concurrency) or concurrency
-    config = configure(request, scenario, payloads, concurrency, uuid4().hex[:8])
-    if config.spec.job_type not in JOB_TYPES:
-        check_importable(config.spec.function, "--job")
-    calls_upstream = config.spec.job_type not in {"sleep", "noop"}
+        concurrency = None if request.no_workers else (scenario.concurrency if scenario else None) or concurrency
+    config = configure(request, scenario, payloads, concurrency, _new_run_id())
+    job_type = config.spec.workload.job_type
+    if job_type not in JOB_TYPES:
+        check_importable(config.spec.workload.function, "--job")
+    calls_upstream = job_type not in {"sleep", "noop"}
     wants_mock = calls_upstream and request.openrouter_url is None and not request.no_workers
     return PreparedBench(
         config=config,
@@ -128,34 +133,132 @@ def run_bench(
     """
     from jobctl.adapters import environment
     from jobctl.adapters.processes import ProcessGroup
-    from jobctl.adapters.rig import LoadProcess, Rig
+    from jobctl.adapters.rig import LoadProcess
     from jobctl.adapters.rq_queue import RqCompletions
+    from jobctl.adapters.signals import Interruption
     from jobctl.apps.bench import driver
 
-    config = prepared.config
+    spec = prepared.config.spec
     with ProcessGroup() as group:
         connection, redis_url = open_redis(prepared.settings, group)
-        completions = RqCompletions(connection, [config.spec.queue])
-        load = LoadProcess(
-            group, prepared.locustfile, {"REDIS_URL": redis_url, "JOBCTL_LOAD_SPEC": config.spec.to_json()}
-        )
-        rig = Rig(group)
-        upstream = start_upstream(rig, prepared)
-        if prepared.own_workers:
-            require_listeners(connection, config.spec.queue)
-        else:
-            rig.start_workers(config.replicas or 0, config.concurrency or 0, config.spec.queue, redis_url, upstream)
-        say(_introduction(prepared, redis_url, upstream, rig))
+        load = LoadProcess(group, prepared.locustfile, {"REDIS_URL": redis_url, "JOBCTL_LOAD_SPEC": spec.to_json()})
+        system = start_system(prepared, group, connection, redis_url)
+        say(system.introduction)
         try:
-            result = driver.run(config, load, lambda: agree_start(connection, config.spec.run_id), on_progress)
+            with Interruption(load.interrupt) as interruption:
+                result = driver.run(
+                    prepared.config,
+                    load,
+                    lambda: agree_start(connection, spec.run_id),
+                    on_progress,
+                    lambda: interruption.happened,
+                )
         finally:
             load.close()
-            rig.stop_workers()
+            system.rig.stop_workers()
             if prepared.settings.redis_url is not None:
-                completions.delete([config.spec.job_id(position) for position in range(len(config.spec.schedule()))])
+                job_ids = [spec.job_id(position) for position in range(len(spec.schedule()))]
+                RqCompletions(connection, [spec.queue]).delete(job_ids)
+                connection.delete(_start_key(spec.run_id))
         server = connection.info("server")
         versions = environment.versions(str(server.get("valkey_version") or server["redis_version"]))
     return result, environment.host(), versions
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The system under load.
+
+    Attributes:
+        rig: Its processes.
+        introduction: What runs, in a few words, so that `rq info -u URL` and the like work beside it.
+    """
+
+    rig: Rig
+    introduction: str
+
+
+def start_system(prepared: PreparedBench, group: ProcessGroup, connection: Redis, redis_url: str) -> System:
+    """Start the mock and the workers, as far as they are wanted.
+
+    Raises:
+        ServiceUnavailable: One did not start, or nobody else's worker listens.
+    """
+    from jobctl.adapters.rig import Rig
+
+    config = prepared.config
+    rig = Rig(group)
+    upstream = _start_upstream(rig, prepared)
+    shown_url = redis_url if prepared.settings.redis_url is None else prepared.settings.masked_redis_url
+    parts = [f"Redis {shown_url}"]
+    if prepared.mock is not None:
+        parts.append(f"mock {upstream['OPENROUTER_BASE_URL']}")
+    if prepared.own_workers:
+        require_listeners(connection, config.spec.queue)
+    else:
+        rig.start_workers(config.replicas or 0, config.concurrency or 0, config.spec.queue, redis_url, upstream)
+        pids = ", ".join(str(worker.pid) for worker in rig.workers)
+        parts.append(f"{len(rig.workers)} workers of {config.concurrency} slots (pid {pids})")
+    return System(rig, f"{'; '.join(parts)}; queue {config.spec.queue}")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedLoad:
+    """A load for a Locust process that nobody started for us, with the system behind it.
+
+    Attributes:
+        spec: The load, as JSON.
+        redis_url: Where jobs go.
+        introduction: What runs.
+        close: Stops what was started.
+    """
+
+    spec: str
+    redis_url: str
+    introduction: str
+    close: Callable[[], None]
+
+
+def embedded_load(scenario: str, redis_url: str | None, replicas: int) -> EmbeddedLoad:
+    """Prepare what plain Locust drives: as `jobctl bench` does, but Locust is already there.
+
+    Args:
+        scenario: Its name or path.
+        redis_url: Redis of somebody whose workers listen to the queue ``default``; None to start everything.
+        replicas: Workers to start in that case.
+
+    Raises:
+        InvalidOption: The scenario or the URL means nothing.
+        ServiceUnavailable: Something did not start.
+    """
+    from contextlib import ExitStack
+
+    from jobctl import settings
+    from jobctl.adapters.processes import ProcessGroup
+    from jobctl.apps.bench.request import BenchRequest
+
+    merged = settings.load({"redis_url": redis_url})
+    own_workers = merged.redis_url is not None
+    request = BenchRequest(scenario=scenario, no_workers=own_workers, replicas=None if own_workers else replicas)
+    prepared = prepare_bench(request, merged)
+    with ExitStack() as stack:
+        group = stack.enter_context(ProcessGroup())
+        connection, url = open_redis(prepared.settings, group)
+        stack.callback(connection.close)
+        system = start_system(prepared, group, connection, url)
+        stack.callback(system.rig.stop_workers)
+        return EmbeddedLoad(prepared.config.spec.to_json(), url, system.introduction, stack.pop_all().close)
+
+
+def new_run(spec_json: str) -> str:
+    """The same load under a fresh run id, so that a second run shares no job id with the first."""
+    from jobctl.apps.bench.spec import LoadSpec
+
+    return replace(LoadSpec.from_json(spec_json), run_id=_new_run_id()).to_json()
+
+
+def _new_run_id() -> str:
+    return uuid4().hex[:8]
 
 
 def agree_start(connection: Redis, run_id: str) -> float:
@@ -167,8 +270,12 @@ def agree_start(connection: Redis, run_id: str) -> float:
     from jobctl.adapters.clock import SystemClock
 
     start_s = SystemClock().now() + _START_LEAD_S
-    connection.set(f"jobctl:run:{run_id}:start", repr(start_s), ex=3600)
+    connection.set(_start_key(run_id), repr(start_s), ex=3600)
     return start_s
+
+
+def _start_key(run_id: str) -> str:
+    return f"jobctl:run:{run_id}:start"
 
 
 def load_session(
@@ -217,7 +324,7 @@ def agreed_start(redis_url: str, run_id: str) -> float:
 
     connection = connect(redis_url)
     for _ in range(round(_START_PATIENCE_S / 0.02)):
-        start = connection.get(f"jobctl:run:{run_id}:start")
+        start = connection.get(_start_key(run_id))
         if start is not None:
             return float(start)
         time.sleep(0.02)
@@ -253,7 +360,7 @@ def require_listeners(connection: Redis, queue: str) -> None:
         raise ServiceUnavailable("--no-workers", f"no worker listens to queue {queue!r}", "start one or give --queue")
 
 
-def start_upstream(rig: Rig, prepared: PreparedBench) -> dict[str, str]:
+def _start_upstream(rig: Rig, prepared: PreparedBench) -> dict[str, str]:
     """Start the mock if one is wanted.
 
     Returns:
@@ -278,17 +385,74 @@ def write_json(target: str, document: dict[str, Any]) -> None:
     write_json(target, document)
 
 
-def _introduction(prepared: PreparedBench, redis_url: str, upstream: Mapping[str, str], rig: Rig) -> str:
-    """What was started, in a few words, so that `rq info -u URL` and the like work beside the bench."""
-    config = prepared.config
-    shown_url = redis_url if prepared.settings.redis_url is None else prepared.settings.masked_redis_url
-    parts = [f"Redis {shown_url}"]
-    if prepared.mock is not None:
-        parts.append(f"mock {upstream['OPENROUTER_BASE_URL']}")
-    if rig.workers:
-        pids = ", ".join(str(worker.pid) for worker in rig.workers)
-        parts.append(f"{len(rig.workers)} workers of {config.concurrency} slots (pid {pids})")
-    return f"{'; '.join(parts)}; queue {config.spec.queue}"
+# ----------------------------------------------------------------------------------------------------------- enqueue
+
+
+def enqueue(
+    settings: Settings,
+    *,
+    count: int | None,
+    rate_per_s: float | None,
+    duration_s: float | None,
+    arrivals: Arrivals,
+    job: str | None,
+    args_from: str | None,
+    service_law: str | None,
+    queue: str,
+    job_timeout_s: int,
+    seed: int,
+) -> Iterator[Progress]:
+    """Prepare the enqueueing of jobs; iterate over what is returned to do it, on the main thread.
+
+    Meanwhile the first Ctrl-C or SIGTERM waits until the batch under way is in, and the second does not.
+
+    Args:
+        settings: Name the Redis.
+        count: How many jobs; None for as many as the duration holds.
+        rate_per_s: How many each second; None for all at once.
+        duration_s: For how long; None until the count is reached.
+        arrivals: How gaps vary.
+        job: A synthetic job type or a dotted path.
+        args_from: File of arguments.
+        service_law: How long ``sleep`` jobs take, as text.
+        queue: The queue's name.
+        job_timeout_s: How long a job may run.
+        seed: Seed of gaps and drawn arguments.
+
+    Returns:
+        How far it got, before and after each round trip. It raises KeyboardInterrupt once it was stopped, and
+        ServiceUnavailable when Redis is lost.
+
+    Raises:
+        InvalidOption: The values mean nothing together.
+        ServiceUnavailable: Redis does not answer.
+    """
+    from jobctl.adapters import files
+    from jobctl.adapters.redis_connection import connect
+    from jobctl.apps.enqueue.enqueue import EnqueueRequest, choose_workload, make_instants
+
+    instants = make_instants(count=count, rate_per_s=rate_per_s, duration_s=duration_s, arrivals=arrivals, seed=seed)
+    workload = choose_workload(job, files.read_payloads(args_from) if args_from else None, service_law)
+    if settings.redis_url is None:
+        raise InvalidOption(
+            "--redis-url", "is not given, and an embedded Redis would end with this command", _GIVE_REDIS
+        )
+    connection = connect(settings.redis_url, option=settings.origins["redis_url"].name)
+    # As many digits as RQ's own ids have: jobs of other runs may still be there.
+    request = EnqueueRequest(uuid4().hex, instants, workload, seed, job_timeout_s)
+    return _fire(request, connection, queue)
+
+
+def _fire(request: EnqueueRequest, connection: Redis, queue: str) -> Iterator[Progress]:
+    from jobctl.adapters.clock import SystemClock
+    from jobctl.adapters.rq_queue import RqQueue
+    from jobctl.adapters.signals import Interruption
+    from jobctl.apps.enqueue.enqueue import fire
+
+    with connection, Interruption(lambda: None) as interruption:
+        yield from fire(request, RqQueue(connection, queue), SystemClock(), lambda: interruption.happened)
+    if interruption.happened:
+        raise KeyboardInterrupt
 
 
 # -------------------------------------------------------------------------------------------------------------- mock
@@ -321,14 +485,12 @@ def serve_mock(
         InvalidOption: A value means nothing, or the address cannot be had.
     """
     from jobctl.adapters.http_server import listen, serve
-    from jobctl.apps.mock.behaviour import Behaviour, parse_fault
+    from jobctl.apps.mock.behaviour import Behaviour, parse_faults
     from jobctl.apps.mock.server import create_app
 
+    law = _latency_law(latency)
     try:
-        chosen = dict(map(parse_fault, faults))
-        behaviour = Behaviour(_latency_law(latency), chosen, seed)
-    except InvalidOption:
-        raise
+        behaviour = Behaviour(law, parse_faults(faults), seed)
     except InvalidValue as error:
         raise InvalidOption("--fault", error.problem, error.remedy) from None
     socket = listen(host, port)
@@ -338,13 +500,10 @@ def serve_mock(
     serve(create_app(behaviour, rpm=rpm, tpm=tpm), socket)
 
 
-def _latency_law(text: str) -> Law | OpenRouterLaw:
+def _latency_law(text: str) -> Law:
     from jobctl.adapters.files import read_lines
-    from jobctl.apps.mock.behaviour import OpenRouterLaw
     from jobctl.core.service import parse_law, parse_values
 
-    if text == "openrouter":
-        return OpenRouterLaw()
     try:
         if text.startswith("file:"):
             path = text.removeprefix("file:")
@@ -434,20 +593,22 @@ def bind_tasks(settings: Settings) -> None:
     """Hand the synthetic jobs what they call: RQ imports them by path, so this is done once for the process."""
     from jobctl.apps.work import tasks
 
+    building = Lock()
+
+    @cache
+    def build() -> OpenRouterClient:
+        from jobctl.adapters.openrouter import OpenRouterClient
+
+        if settings.openrouter_api_key is None:
+            raise InvalidOption("OPENROUTER_API_KEY", "is not set", "set it to your OpenRouter key, sk-or-...")
+        return OpenRouterClient(settings.openrouter_url, settings.openrouter_api_key, timeout_s=settings.call_timeout_s)
+
     def chat(**call: Any) -> dict[str, Any]:
-        return _openrouter_client(settings).chat(**call)
+        with building:  # once for all slots, with the first call: most workers never call
+            client = build()
+        return client.chat(**call)
 
     tasks.bind(chat)
-
-
-@cache
-def _openrouter_client(settings: Settings) -> OpenRouterClient:
-    """The process's client; built with the first call, for most workers never call."""
-    from jobctl.adapters.openrouter import OpenRouterClient
-
-    if settings.openrouter_api_key is None:
-        raise InvalidOption("OPENROUTER_API_KEY", "is not set", "set it to your OpenRouter key, sk-or-...")
-    return OpenRouterClient(settings.openrouter_url, settings.openrouter_api_key, timeout_s=settings.call_timeout_s)
 
 
 def bind_tasks_from_environment() -> None:

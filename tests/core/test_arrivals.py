@@ -69,6 +69,24 @@ def test_poisson_gaps_pass_a_kolmogorov_smirnov_test_on_a_ramp() -> None:
     assert distance < 1.63 / math.sqrt(n)  # the 1 % critical value
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_poisson_gaps_at_a_steady_rate_are_exponential(seed: int) -> None:
+    schedule = make_schedule(Arrivals.POISSON, [Stage.steady(450_000 / 86_400, 600)], seed)
+    gaps = sorted(b - a for a, b in zip([0.0, *schedule], schedule, strict=False))
+    n, rate = len(gaps), 450_000 / 86_400
+    below = [-math.expm1(-rate * gap) for gap in gaps]
+    distance = max(max((i + 1) / n - share, share - i / n) for i, share in enumerate(below))
+    assert distance < 1.63 / math.sqrt(n)  # the 1 % critical value
+
+
+def test_poisson_arrivals_follow_a_staged_ramp_in_each_stage() -> None:
+    stages = [Stage.steady(10, 50), Stage(50, 10, 90), Stage.steady(90, 20)]
+    schedule = make_schedule(Arrivals.POISSON, stages, seed=4)
+    for begin_s, end_s, expected in [(0, 50, 500), (50, 100, 2500), (100, 120, 1800)]:
+        count = sum(begin_s <= offset_s < end_s for offset_s in schedule)
+        assert abs(count - expected) < 4 * math.sqrt(expected)
+
+
 def test_poisson_counts_lie_where_a_poisson_count_lies() -> None:
     counts = [len(make_schedule(Arrivals.POISSON, [Stage.steady(20, 10)], seed)) for seed in range(200)]
     mean = sum(counts) / 200

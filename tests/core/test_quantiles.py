@@ -82,6 +82,35 @@ def test_an_autocorrelated_sample_has_a_wider_interval_than_a_shuffled_one() -> 
     assert high - low > 1.5 * (high_shuffled - low_shuffled)
 
 
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.95, 0.99])
+def test_the_ranks_of_an_interval_hold_their_confidence_in_exact_binomial_terms(q: float) -> None:
+    # With the values 1..n the bounds are their own ranks. The q-quantile lies below rank r when fewer than r of n
+    # independent values fall below it: a binomial count, its tails in logarithms.
+    def share_above(n: int, least: int) -> float:
+        """P(at least so many of n values exceed the quantile)."""
+        log_choose = (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(least, n + 1))
+        return math.fsum(
+            math.exp(log + k * math.log(1 - q) + (n - k) * math.log(q)) for k, log in enumerate(log_choose, least)
+        )
+
+    for n in (samples_needed(q), samples_needed(q) + 17, 400, 1000):
+        assert math.gcd(613, n) == 1  # so that the order shows no trend
+        interval = Sample(float(1 + number * 613 % n) for number in range(n)).interval(q)
+        assert interval is not None
+        lower, upper = (round(bound) for bound in interval)
+        assert share_above(n, n - lower + 1) <= 0.05 + 1e-9
+        assert 1 - share_above(n, n - upper + 1) <= 0.05 + 1e-9
+
+
+def test_values_that_resemble_each_other_too_much_bound_nothing() -> None:
+    # Two hundred values in two blocks: in truth two observations, which bound no 90th percentile.
+    one_block = Sample([0.0] * 180 + [9.0] * 20)
+    assert one_block.quantile(0.9) is not None
+    assert one_block.interval(0.9) is None
+    spread = Sample(([0.0] * 9 + [9.0]) * 20)
+    assert spread.interval(0.9) is not None
+
+
 def test_the_scv_of_exponential_values_is_one() -> None:
     rng = random.Random(2)
     assert Sample(rng.expovariate(3) for _ in range(20_000)).scv == pytest.approx(1.0, abs=0.06)

@@ -62,10 +62,14 @@ def test_any_text_gives_a_finite_value_or_a_clear_refusal(text: str) -> None:
         units.parse_not_negative,
     ):
         try:
-            assert math.isfinite(parse(text))
+            value = parse(text)
         except InvalidValue as error:
-            assert error.problem
-            assert error.remedy
+            refusal = error
+        else:
+            assert math.isfinite(value)
+            continue
+        assert refusal.problem
+        assert refusal.remedy
 
 
 @pytest.mark.parametrize("text", ["0", "101", "2.5", "x", ""])
@@ -89,8 +93,21 @@ def test_a_fraction_outside_its_range_is_refused(text: str) -> None:
         (1.5, "1.5 s"),
         (600, "10 min"),
         (9000, "2.5 h"),
+        (0.9996, "1 s"),
+        (119.7, "2 min"),
+        (-0.25, "-250 ms"),
+        (200_000, "2.31 d"),
+        (1e9, "11,574 d"),
         (math.inf, "-"),
+        (math.nan, "-"),
     ],
 )
 def test_a_duration_is_shown_in_the_unit_that_fits(seconds: float, shown: str) -> None:
     assert units.format_duration(seconds) == shown
+
+
+@given(st.floats(1e-9, 1e12))
+def test_a_duration_as_shown_is_within_half_a_percent_and_never_an_exponent(seconds: float) -> None:
+    shown = units.format_duration(seconds)
+    assert units.parse_duration(shown.replace(",", "")) == pytest.approx(seconds, rel=6e-3)
+    assert "e+" not in shown

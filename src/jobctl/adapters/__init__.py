@@ -1,0 +1,1 @@
+"""The outside world: one system per module, built from plain arguments."""

@@ -98,13 +98,13 @@ def write_json(target: str, document: dict[str, Any], option: str = "--json") ->
 
 
 def read_lines(path: str, option: str) -> list[str]:
-    """The lines of a text file.
+    """The lines of a text file; only a line break ends one, so that JSON strings may hold what else splits lines.
 
     Raises:
         InvalidOption: It cannot be read.
     """
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
+        return Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InvalidOption(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -10,44 +14,92 @@ import uvicorn
 from jobctl.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
+    from types import FrameType
+
+    from starlette.types import ASGIApp
 
 __all__ = ["listen", "serve"]
 
 _BACKLOG: Final = 2048
 #: How long answers in flight may take once the server was told to stop, whole seconds.
 _GRACE_S: Final = 1
+#: How long an idle connection is kept, whole seconds: longer than clients keep theirs, so that none sends on a
+#: connection that is being closed.
+_KEEP_ALIVE_S: Final = 400
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind and listen.
 
+    Args:
+        host: A name or an address, IPv4 or IPv6, of this machine.
+        port: The port; 0 picks a free one.
+
     Raises:
         InvalidOption: The address cannot be had.
     """
+    if not host:
+        raise InvalidOption("--host", "is empty", "give 127.0.0.1, or 0.0.0.0 for every interface")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-    except (OSError, OverflowError) as error:
+        listener.listen(_BACKLOG)
+    except (OSError, OverflowError, UnicodeError) as error:
         listener.close()
-        option = "--host" if isinstance(error, socket.gaierror) else "--port"
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidOption(
-            option, f"{host}:{port} cannot be had ({reason.lower()})", "give another one; --port 0 picks a free port"
-        ) from None
-    listener.listen(_BACKLOG)
+        raise _refusal(host, port, error) from None
     return listener
 
 
-def serve(app: Starlette, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT; answers in flight get a second to finish."""
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; answers in flight get a second to finish.
+
+    Must be called on the main thread. Being stopped is the ordinary end: it returns.
+    """
     config = uvicorn.Config(
-        app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S
+        app,
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
     )
     server = uvicorn.Server(config)
-    try:
+    with _stopped_by_signals(server):
         server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass  # uvicorn raises the signal again once it has stopped
+
+
+@contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Let signals end the server from the first moment on.
+
+    Uvicorn has handlers of its own while it serves. When it has stopped it puts ours back and raises the signals
+    again; then ours have nothing left to do, where Python's would end the process.
+    """
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _refusal(host: str, port: int, error: Exception) -> InvalidOption:
+    """Which option is to blame: the port when it is taken or forbidden, the host when this machine has no such one."""
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
+    if isinstance(error, OverflowError) or getattr(error, "errno", None) in {errno.EADDRINUSE, errno.EACCES}:
+        return InvalidOption(
+            "--port", f"{host}:{port} cannot be had ({reason})", "give another one; --port 0 picks a free port"
+        )
+    return InvalidOption(
+        "--host", f"{host!r} is no address of this machine ({reason})", "give 127.0.0.1, or 0.0.0.0 for every interface"
+    )

@@ -4,31 +4,42 @@ RQ guards a job's body with a *death penalty*: a context manager that interrupts
 by signal works on the main thread only, and the one by timer starts a thread for each job and rewrites the exception
 class. So :class:`Region` has the same interface and one watchdog thread for all slots.
 
-How an interruption happens, and why it is safe:
+How an interruption happens:
 
 1. For a coroutine its task is cancelled. For a plain function the exception is set asynchronously in its thread
    (``PyThreadState_SetAsyncExc``), which Python raises between two bytecodes.
 2. Both happen under the region's lock and only while the region is open. Closing takes the lock and clears an exception
-   that was set and not yet raised. So none is ever raised after the body, where it would tear a Redis command apart.
+   that was set and not yet raised. So none is ever raised after the body, where it would tear the worker's own Redis
+   commands apart.
 3. A thread that sits in a C call (``time.sleep``, a socket without a timeout) or swallows the exception does not come
    back. After a grace time the region is *abandoned*: its owner is told once, gives the job up and counts the slot as
-   stuck.
+   stuck. A coroutine that blocks the shared loop keeps the cancellations of all others from arriving: each fails at its
+   own timeout in the same way, and with half the slots stuck the worker is restarted.
+
+What an asynchronous exception can break: it may be raised between any two bytecodes of the job, also inside a library,
+between taking a lock and entering the ``try`` that releases it. A lock that the job shares with others, such as a
+connection pool's, can then stay taken. RQ interrupts jobs in the same places, by signal, but there the process is
+thrown away afterwards. It is done here all the same, because the alternative, never to interrupt plain functions,
+costs a slot for every loop that overruns; the window is a few bytecodes wide and opens only at a timeout; and where it
+is hit, later jobs run into their own timeouts on that lock, count as stuck, and the worker is restarted.
 """
+
+# mypy: allow-untyped-calls
+# RQ is typed in part only, and what a subclass inherits from it counts as its own.
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
-import heapq
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from rq.timeouts import BaseDeathPenalty, BaseTimeoutException
+
+from jobctl.adapters.watchdog import Alarm, watchdog
 
 __all__ = ["GRACE_S", "Interruptible", "Region", "current", "enter"]
 
@@ -37,10 +48,17 @@ GRACE_S: Final = 1.0
 
 
 class Interruptible(Protocol):
-    """What runs on a slot, as far as interrupting it is concerned."""
+    """What runs on a slot, as far as interrupting it is concerned.
+
+    Attributes:
+        region: The innermost open region.
+        cancel_coroutine: Cancels the coroutine that runs for it, from any thread; None while a plain function runs.
+        wanted: An interruption that came while no region was open; the next one to open delivers it.
+    """
 
     region: Region | None
     cancel_coroutine: Callable[[], None] | None
+    wanted: BaseException | None
 
     def abandoned(self, exception: BaseException) -> None:
         """The thread did not come back after an interruption."""
@@ -79,19 +97,23 @@ class Region(BaseDeathPenalty):
         self._interruption: BaseException | None = None
         self._running = _here.running
         self._outer: Region | None = None
-        self._alarm: _Alarm | None = None
+        self._alarm: Alarm | None = None
 
     def setup_death_penalty(self) -> None:
         """Open the region on this thread."""
         self._thread_id = threading.get_ident()
-        self._open = True
-        if self._running is not None:
-            self._outer, self._running.region = self._running.region, self
         if self._timeout is not None and self._timeout > 0:
             message = f"Task exceeded maximum timeout value ({self._timeout} seconds)"
-            self._alarm = _watchdog.call_at(
+            self._alarm = watchdog.call_at(
                 time.monotonic() + self._timeout, lambda: self.interrupt(self._exception(message))
             )
+        if self._running is not None:
+            self._outer, self._running.region = self._running.region, self
+        self._open = True
+        if self._running is not None and self._running.wanted is not None:
+            wanted, self._running.wanted = self._running.wanted, None
+            self.cancel_death_penalty()
+            raise wanted
 
     def cancel_death_penalty(self) -> None:
         """Close the region: from here on nothing is raised in it any more."""
@@ -102,7 +124,7 @@ class Region(BaseDeathPenalty):
         if self._running is not None:
             self._running.region = self._outer
         if self._alarm is not None:
-            _watchdog.forget(self._alarm)
+            watchdog.forget(self._alarm)
             self._alarm = None
 
     def interrupt(self, exception: BaseException) -> bool:
@@ -118,17 +140,19 @@ class Region(BaseDeathPenalty):
             if not self._open or self._interruption is not None:
                 return False
             self._interruption = exception
+            if self._running is not None and self._running.wanted is exception:
+                self._running.wanted = None
+            watchdog.call_at(time.monotonic() + GRACE_S, self._check_back)
             cancel = self._running.cancel_coroutine if self._running is not None else None
             if cancel is not None:
                 cancel()
             else:
                 _set_async_exception(self._thread_id, type(exception))
-        _watchdog.call_at(time.monotonic() + GRACE_S, self._check_back)
         return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> Literal[False]:
         """Close the region; a body that was interrupted sees the exception with its message."""
         while True:
             try:
@@ -147,75 +171,6 @@ class Region(BaseDeathPenalty):
             lost = self._open
         if lost and self._running is not None and self._interruption is not None:
             self._running.abandoned(self._interruption)
-
-
-@dataclass(order=True, slots=True)
-class _Alarm:
-    """A call at an instant; None once it is not wanted any more."""
-
-    instant_s: float
-    order: int
-    call: Callable[[], object] | None = field(compare=False)
-
-
-class _Watchdog:
-    """Calls functions at their time, on one thread for the whole process.
-
-    Nearly every alarm is forgotten long before its time, so forgotten ones are swept out when they are the majority:
-    memory follows the jobs that run, not those that ran.
-    """
-
-    _SWEEP_FROM: Final = 256
-
-    def __init__(self) -> None:
-        self._wake = threading.Condition()
-        self._alarms: list[_Alarm] = []
-        self._forgotten = 0
-        self._order = count()
-        self._thread: threading.Thread | None = None
-
-    def call_at(self, instant_s: float, call: Callable[[], object]) -> _Alarm:
-        """Call it at that monotonic instant; it must be quick and not raise."""
-        with self._wake:
-            alarm = _Alarm(instant_s, next(self._order), call)
-            heapq.heappush(self._alarms, alarm)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
-                self._thread.start()
-            elif self._alarms[0] is alarm:
-                self._wake.notify()
-            return alarm
-
-    def forget(self, alarm: _Alarm) -> None:
-        """The call is not wanted any more."""
-        with self._wake:
-            if alarm.call is not None:
-                alarm.call = None
-                self._forgotten += 1
-            if self._forgotten > max(self._SWEEP_FROM, len(self._alarms) // 2):
-                self._alarms = [alarm for alarm in self._alarms if alarm.call is not None]
-                heapq.heapify(self._alarms)
-                self._forgotten = 0
-
-    def _run(self) -> None:
-        while True:
-            call = self._next()
-            if call is not None:
-                call()
-
-    def _next(self) -> Callable[[], object] | None:
-        """Wait for the next alarm and take it; None when it was forgotten."""
-        with self._wake:
-            while not self._alarms or self._alarms[0].instant_s > time.monotonic():
-                self._wake.wait(self._alarms[0].instant_s - time.monotonic() if self._alarms else None)
-            alarm = heapq.heappop(self._alarms)
-            if alarm.call is None:
-                self._forgotten -= 1
-            call, alarm.call = alarm.call, None
-            return call
-
-
-_watchdog: Final = _Watchdog()
 
 
 def _set_async_exception(thread_id: int, exception: type[BaseException] | None) -> None:

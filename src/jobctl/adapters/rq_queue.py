@@ -42,11 +42,13 @@ class RqQueue:
     Args:
         connection: Redis.
         name: The queue's name.
-        result_ttl_s: How long finished jobs and their results are kept, seconds.
-        failure_ttl_s: How long failed ones are.
+        result_ttl_s: How long finished jobs and their results are kept, seconds; RQ's default when None.
+        failure_ttl_s: How long failed ones are, likewise.
     """
 
-    def __init__(self, connection: Redis, name: str, *, result_ttl_s: int, failure_ttl_s: int) -> None:
+    def __init__(
+        self, connection: Redis, name: str, *, result_ttl_s: int | None = None, failure_ttl_s: int | None = None
+    ) -> None:
         self._queue = Queue(name, connection=connection)
         self._result_ttl_s = result_ttl_s
         self._failure_ttl_s = failure_ttl_s

@@ -1,8 +1,12 @@
 """Slots: threads that run one job each, and one event loop that all coroutine jobs share.
 
-A slot's thread prepares a job, runs it and writes its outcome. A coroutine job's body runs on the shared loop while its
-slot's thread waits for it, so that everything that talks to Redis stays off the loop. Threads are started when first
-needed, live as long as the worker, and are daemons: one that is stuck in a C call must not keep the process alive.
+A slot's thread runs a job and writes its outcome. A coroutine job's body runs on the shared loop while its slot's
+thread waits for it, so that everything that talks to Redis stays off the loop. Threads are started when first needed
+and are daemons: one that is stuck in a C call must not keep the process alive.
+
+What a job leaves behind: each job runs in a context of its own, so context variables do not pass from job to job.
+Tasks that a coroutine job started and did not await go on, because the loop outlives the job: a shared client's own
+background tasks may be among them. ``threading.local`` values stay on their thread. RQ's forks forget all three.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextvars import copy_context
+from contextlib import suppress
+from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any
 
@@ -26,12 +31,11 @@ class Slots:
 
     Args:
         count: How many jobs may run at once.
-        on_change: Called, on the slot's thread, each time a slot becomes free.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._changed = threading.Condition()
         self._threads = 0
         self._busy = 0
@@ -67,8 +71,8 @@ class Slots:
             self._stuck += change
             self._changed.notify_all()
 
-    def wait_change(self, timeout_s: float) -> None:
-        """Wait until a slot became free or stuck, at most that long; returns at once if one is free."""
+    def wait_free(self, timeout_s: float) -> None:
+        """Wait until a slot is free or one became stuck, at most that long."""
         with self._changed:
             if not self.free:
                 self._changed.wait(timeout_s)
@@ -80,13 +84,21 @@ class Slots:
 
     def drained(self) -> bool:
         """Whether nothing runs that could still end."""
-        return self._busy == self._stuck
+        with self._changed:
+            return self._busy == self._stuck
+
+    def close(self) -> None:
+        """Let idle threads end, and those that come back later; slots may be used again, on new threads."""
+        with self._changed:
+            for _ in range(self._threads):
+                self._work.put(None)
+            self._work, self._threads = SimpleQueue(), 0
 
     def _serve(self) -> None:
-        while True:
-            run = self._work.get()
+        work = self._work
+        while (run := work.get()) is not None:
             try:
-                run()
+                Context().run(run)
             except BaseException:
                 logger.exception("a slot could not finish its job")
             with self._changed:
@@ -106,28 +118,51 @@ class CoroutineLoop:
 
         Args:
             coroutine: What to run.
-            on_start: Takes a function that cancels the coroutine from any thread.
+            on_start: Takes, on this thread and before the coroutine begins, a function that cancels it from any thread.
 
         Returns:
             What it returned; what it raised is raised, ``asyncio.CancelledError`` when it was cancelled.
         """
         loop = self._started()
         outcome: Future[Any] = Future()
+        tasks: list[asyncio.Task[Any]] = []
+        cancelled = threading.Event()
 
         def start() -> None:
             task = loop.create_task(coroutine)
             task.add_done_callback(lambda done: _copy_outcome(done, outcome))
-            on_start(lambda: loop.call_soon_threadsafe(task.cancel))
+            tasks.append(task)
+            if cancelled.is_set():
+                task.cancel()
 
+        def cancel() -> None:
+            cancelled.set()
+            with suppress(RuntimeError):  # the loop is closed, and with it the task
+                loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks if not task.cancelling()])
+
+        on_start(cancel)
         loop.call_soon_threadsafe(start, context=copy_context())
         return outcome.result()
+
+    def close(self) -> None:
+        """Stop the loop once it has nothing to do at the moment; another one is started when needed again."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="coroutines", daemon=True).start()
+                threading.Thread(target=_serve_loop, args=(self._loop,), name="coroutines", daemon=True).start()
             return self._loop
+
+
+def _serve_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped, then end what jobs left behind, as ``asyncio.run`` does."""
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.get_loop().run_forever()
 
 
 def _copy_outcome(done: asyncio.Task[Any], outcome: Future[Any]) -> None:

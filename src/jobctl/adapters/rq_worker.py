@@ -2,19 +2,26 @@
 
 Theory of operation. ``BaseWorker.work()`` loops over "dequeue a job, execute it". Here *dequeue* returns only while a
 slot is free, and *execute* hands the job to a slot and returns at once, so RQ's own loop (signals, suspension,
-maintenance, burst, limits) drives N slots. On the slot RQ's own steps run one after the other: prepare, perform,
-finalise; so callbacks, retries, dependencies, results and `rq info` are RQ's. Three roles, three kinds of threads:
+maintenance, burst, limits) drives N slots. Each job goes through RQ's own steps: prepare, perform, finalise; so
+callbacks, retries, dependencies, results and `rq info` are RQ's. Kinds of threads:
 
-* the main thread fetches, up to the number of free slots in one round trip;
-* slot threads run jobs and write their outcomes; coroutine jobs share one event loop (see ``rq_slots``);
-* one pulse thread sends all heartbeats.
+* the main thread fetches, up to the number of free slots in one round trip, and books each start in one more;
+* slot threads run jobs and book their outcomes; coroutine jobs share one event loop (see ``rq_slots``);
+* one pulse thread sends all heartbeats; one, if wanted, is the scheduler; RQ's own hears commands.
+
+Starts and plain successes are booked in one round trip each (see ``rq_books``); failures, retries, repeats, dependents
+and results that are not kept go RQ's own way.
 
 Each execution is finalised by exactly one side: its slot, or, when a job cannot be interrupted at its timeout, a helper
 that gives it up. Whoever claims it first does; a late result is discarded and the slot counts as *stuck* until its
 thread comes back. With half the slots stuck the worker drains and exits with 1, to be restarted.
 
-A signal only sets a flag: an exception in the middle of a Redis transaction could lose a job (rq issue 2175).
+A signal only sets a flag: an exception in the middle of a Redis transaction could lose a job (rq issue 2175). The first
+one drains. The second one does not wait: jobs that still run go back to the front of their queues.
 """
+
+# mypy: allow-untyped-calls
+# RQ is typed in part only, and what a subclass inherits from it counts as its own.
 
 from __future__ import annotations
 
@@ -35,12 +42,17 @@ from rq.callbacks import execute_stopped_callback
 from rq.command import handle_command, parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.executions import Execution
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.job_lifecycle import format_exc_info, record_job_failure
+from rq.rate_limit import release_slot
+from rq.registry import StartedJobRegistry
+from rq.utils import now
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
+from jobctl.adapters.rq_books import Books
 from jobctl.adapters.rq_deadlines import Region, current, enter
 from jobctl.adapters.rq_fetch import Fetcher, Taken
+from jobctl.adapters.rq_scheduler import ThreadScheduler
 from jobctl.adapters.rq_slots import CoroutineLoop, Slots
 
 __all__ = ["JobStopped", "Worker"]
@@ -53,6 +65,8 @@ _WAIT_SEVERAL_S: Final = 0.05
 _PULSE_S: Final = 15.0
 #: Seconds between two looks at whether workers are suspended.
 _SUSPENSION_S: Final = 1.0
+#: First and longest pause before Redis is tried again, seconds.
+_FIRST_RETRY_S: Final = 0.1
 _LONGEST_RETRY_S: Final = 10.0
 
 ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
@@ -65,28 +79,47 @@ class JobStopped(Exception):
 class _Running:
     """A job on a slot."""
 
-    def __init__(self, worker: Worker, job: Job, queue: Queue) -> None:
+    def __init__(self, worker: Worker, job: Job, queue: Queue, execution: Execution) -> None:
         self.worker = worker
         self.job = job
         self.queue = queue
-        self.execution: Execution | None = None
+        self.execution = execution
         self.region: Region | None = None
         self.cancel_coroutine: Callable[[], None] | None = None
+        self.wanted: BaseException | None = None
         self.stopping = False
-        self.stuck = False
         self._lock = threading.Lock()
         self._finaliser: int | None = None
+        self._stuck = False
+        self._left = False
 
     def claim(self) -> bool:
-        """Become the thread that finalises; RQ may finalise twice from one thread, as when a success cannot be written."""
+        """Become the thread that finalises, which may do so twice: RQ does when a success cannot be written."""
         with self._lock:
             if self._finaliser is None:
                 self._finaliser = threading.get_ident()
             return self._finaliser == threading.get_ident()
 
+    @property
+    def claimed(self) -> bool:
+        """Whether some thread finalises it or did."""
+        return self._finaliser is not None
+
+    def become_stuck(self) -> bool:
+        """Note that the slot is stuck; False when its thread is back already."""
+        with self._lock:
+            self._stuck = not self._left
+            return self._stuck
+
+    def leave(self) -> bool:
+        """Note that the thread is done with the job; whether the slot counted as stuck."""
+        with self._lock:
+            self._left = True
+            return self._stuck
+
     def abandoned(self, exception: BaseException) -> None:
         """The thread did not come back: give the job up, on a thread of its own because that talks to Redis."""
-        threading.Thread(target=self.worker.give_up, args=(self, exception), daemon=True).start()
+        threading.Thread(target=self.worker.give_up, args=(self, exception), name="give-up", daemon=True).start()
 
 
 class Worker(BaseWorker):
@@ -97,12 +130,14 @@ class Worker(BaseWorker):
         concurrency: Slots; the class's default when None.
         on_ready: Called once it listens.
         **kwargs: As for RQ's BaseWorker.
+
+    Raises:
+        ValueError: The concurrency is less than one, or RQ refuses another argument.
     """
 
     #: Slots of workers that are not told; settings fill it.
     default_concurrency: ClassVar[int] = 25
     death_penalty_class = Region
-    log_result_lifespan = False
 
     def __init__(
         self, *args: Any, concurrency: int | None = None, on_ready: Callable[[], None] | None = None, **kwargs: Any
@@ -115,38 +150,53 @@ class Worker(BaseWorker):
         self._on_ready = on_ready
         self._slots = Slots(self.concurrency)
         self._coroutines = CoroutineLoop()
-        self._fetcher = Fetcher(self.connection)
+        self._fetcher = Fetcher(self.connection, self.job_class.key_for(""))
+        self._books = Books(self.connection)
+        self._unread: deque[Taken] = deque()
         self._ready: deque[tuple[Job, Queue]] = deque()
         self._running: dict[str, _Running] = {}
         self._pulse_stop = threading.Event()
         self._beat_at_s = self._suspension_at_s = -math.inf
-        self._forced = False
+        self._working = self._exhausted = self._forced = self._stopped_busy = False
         self._jobs_left: int | None = None
 
     # ------------------------------------------------------------------------------------------------------ lifecycle
 
-    def work(self, *args: Any, max_jobs: int | None = None, **kwargs: Any) -> bool:
+    def work(
+        self,
+        burst: bool = False,
+        logging_level: str | None = None,
+        date_format: str = DEFAULT_LOGGING_DATE_FORMAT,
+        log_format: str = DEFAULT_LOGGING_FORMAT,
+        max_jobs: int | None = None,
+        max_idle_time: int | None = None,
+        with_scheduler: bool = False,
+        dequeue_strategy: DequeueStrategy = DequeueStrategy.DEFAULT,
+    ) -> bool:
         """Work as RQ's ``work`` does, on all slots.
 
+        Returns:
+            Whether any job was taken.
+
         Raises:
-            SystemExit: With status 1, after a drain, when half the slots are stuck.
+            SystemExit: With status 1, after a drain, when half the slots are stuck; without one when a second signal
+                cut the drain short.
         """
         self._jobs_left = max_jobs
-        worked = super().work(*args, max_jobs=max_jobs, **kwargs)
-        if self.is_exhausted:
-            self.log.error(
-                "Worker %s: %d of %d slots are stuck, exiting to be restarted",
-                self.name,
-                self._slots.stuck,
-                self.concurrency,
+        self._exhausted = self._forced = self._stopped_busy = False
+        self._working = True
+        try:
+            worked = super().work(
+                burst, logging_level, date_format, log_format, max_jobs, max_idle_time, with_scheduler, dequeue_strategy
             )
+        finally:
+            self._working = False
+        if self._exhausted:
+            self.log.error("Worker %s: half of %d slots stuck, exiting to be restarted", self.name, self.concurrency)
             raise SystemExit(1)
+        if self._forced:
+            raise SystemExit
         return worked
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether so many slots are stuck that only a restart helps: half of them."""
-        return self._slots.stuck >= math.ceil(self.concurrency / 2)
 
     def bootstrap(
         self,
@@ -156,7 +206,8 @@ class Worker(BaseWorker):
     ) -> None:
         """Register, start the pulse, and say so."""
         super().bootstrap(logging_level, date_format, log_format)
-        threading.Thread(target=self._pulse, name="pulse", daemon=True).start()
+        self._pulse_stop = threading.Event()
+        threading.Thread(target=self._pulse, args=(self._pulse_stop,), name="pulse", daemon=True).start()
         if self._on_ready is not None:
             self._on_ready()
 
@@ -164,12 +215,24 @@ class Worker(BaseWorker):
         """Stop, in an order that loses nothing.
 
         Jobs fetched and not begun go back first, so that other workers can have them while this one drains. Then the
-        running ones end, still under heartbeats. Only then is the worker's death registered.
+        running ones end, still under heartbeats; after a second signal they go back too. Only then is the worker's
+        death registered.
         """
-        self._give_back_ready()
+        try:
+            self._give_back_ready()
+            if self._stopped_busy:
+                self.set_shutdown_requested_date()
+        except redis.exceptions.RedisError as error:
+            self.log.warning("Worker %s: cannot tell Redis that it stops (%s)", self.name, error)
         while not self._forced and not self._slots.drained():
             self._slots.wait_fewer(self._slots.busy, timeout_s=_WAIT_S)
+        if self._forced:
+            self._give_back_running()
+        if not self._stopped_busy:
+            self._stop_requested = False  # as RQ has it: a worker that was stopped while idle may work again
         self._pulse_stop.set()
+        self._slots.close()
+        self._coroutines.close()
         super().teardown()
 
     def unsubscribe(self) -> None:
@@ -183,17 +246,52 @@ class Worker(BaseWorker):
             super()._install_signal_handlers()
 
     def _shutdown(self) -> None:
-        """Called by the signal handler: only set the flag."""
+        """Called by the signal handler: only set flags."""
         self._stop_requested = True
+        self._stopped_busy = self._slots.busy > 0
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
-        """A second signal: do not wait for running jobs."""
-        self._forced = True
+        """A second signal: do not wait for running jobs. RQ takes one within a second for the first one, sent twice."""
         try:
             super().request_force_stop(signum, frame)
         except SystemExit:
-            raise
-        self._forced = False  # too soon after the first one: RQ took it for the same signal
+            if not self._working:
+                raise
+            self._forced = True
+
+    def _start_scheduler(
+        self,
+        burst: bool = False,
+        logging_level: str | None = "INFO",
+        date_format: str = DEFAULT_LOGGING_DATE_FORMAT,
+        log_format: str = DEFAULT_LOGGING_FORMAT,
+    ) -> None:
+        """Start the scheduler on a thread, or, in a burst, enqueue what is due once."""
+        self.scheduler = ThreadScheduler(
+            self.queues,
+            connection=self.connection,
+            logging_level=self.log.level if logging_level is None else logging_level,
+            date_format=date_format,
+            log_format=log_format,
+            serializer=self.serializer,
+        )
+        if not self.scheduler.acquire_locks():
+            return
+        if not burst:
+            self.scheduler.start()
+            return
+        try:
+            self.scheduler.register_birth()
+            self.scheduler.enqueue_scheduled_jobs()
+        finally:
+            self.scheduler.release_locks()
+            self.scheduler.register_death()
+
+    def stop_scheduler(self) -> None:
+        """End the scheduler and wait for it."""
+        if isinstance(self.scheduler, ThreadScheduler):
+            self.scheduler.request_stop()
+            self.scheduler.join()
 
     # --------------------------------------------------------------------------------------------------------- fetching
 
@@ -210,14 +308,15 @@ class Worker(BaseWorker):
             A job and its queue; None when the worker should end.
         """
         idle_since_s = time.monotonic()
-        retry_s = 0.1
-        while not self._stop_requested and not self.is_exhausted:
+        retry_s = _FIRST_RETRY_S
+        while not self._stop_requested and not self._is_exhausted():
             if not self._slots.free:
-                self._slots.wait_change(_WAIT_S)
+                self._slots.wait_free(_WAIT_S)
                 continue
             if self._ready:
-                return self._ready.popleft()
+                return self._hand_out()
             try:
+                self.heartbeat()
                 if self.should_run_maintenance_tasks:
                     self.run_maintenance_tasks()
                 self._fetch(may_wait=timeout is not None)
@@ -230,7 +329,7 @@ class Worker(BaseWorker):
                 continue
             if self._ready:
                 continue
-            if self._slots.busy:
+            if not self._slots.drained():
                 idle_since_s = time.monotonic()
                 if timeout is None:
                     self._slots.wait_fewer(self._slots.busy, timeout_s=_WAIT_S)
@@ -240,64 +339,94 @@ class Worker(BaseWorker):
                 self.set_state(WorkerStatus.IDLE)
         return None
 
+    def _is_exhausted(self) -> bool:
+        """Whether so many slots are, or were, stuck that only a restart helps: half of them."""
+        self._exhausted = self._exhausted or 2 * self._slots.stuck >= self.concurrency
+        return self._exhausted
+
+    def _hand_out(self) -> tuple[Job, Queue]:
+        job, queue = self._ready.popleft()
+        if self.log_job_description:
+            self.log.info("Worker %s: %s: %s (%s)", self.name, queue.name, job.description, job.id)
+        else:
+            self.log.info("Worker %s: %s: %s", self.name, queue.name, job.id)
+        return job, queue
+
     def _fetch(self, *, may_wait: bool) -> None:
         """Take up to as many jobs as slots are free; wait a little when there are none."""
-        limit = self._slots.free if self._jobs_left is None else min(self._slots.free, self._jobs_left)
-        in_turn = self._dequeue_strategy not in {None, DequeueStrategy.DEFAULT}
-        taken = self._fetcher.take(self._ordered_queues, limit, in_turn=in_turn)
-        if not taken and may_wait:
-            several = len(self._ordered_queues) > 1
-            one = self._fetcher.wait(self._ordered_queues[0], _WAIT_SEVERAL_S if several else _WAIT_S)
-            taken = [] if one is None else [one]
-        if taken:
-            self._load(taken)
-            self.reorder_queues(reference_queue=taken[-1][0])
+        if not self._unread:
+            limit = self._slots.free if self._jobs_left is None else min(self._slots.free, self._jobs_left)
+            if self._dequeue_strategy == DequeueStrategy.RANDOM:
+                limit = min(limit, 1)  # the order is drawn anew for each job
+            in_turn = self._dequeue_strategy == DequeueStrategy.ROUND_ROBIN
+            taken = self._fetcher.take(self._ordered_queues, limit, in_turn=in_turn)
+            if not taken and may_wait:
+                several = len(self._ordered_queues) > 1
+                taken = self._fetcher.wait(self._ordered_queues[0], _WAIT_SEVERAL_S if several else _WAIT_S)
+            self._unread.extend(taken)
+        while self._unread:
+            self._load(self._fetcher.read(self._unread[0]))
+            queue = self._unread.popleft().queue
+            if not self._unread:
+                self.reorder_queues(reference_queue=queue)
 
-    def _load(self, taken: list[Taken]) -> None:
-        """Read the jobs behind the ids; what cannot be read is failed with the reason, what is gone is forgotten."""
-        job_class = _slot_job_class(self.job_class)
-        ids = [job_id for _, job_id in taken]
+    def _load(self, taken: Taken) -> None:
+        """Make a job of what was taken; what cannot be read is failed with the reason, what is gone is forgotten."""
+        queue, job_id, fields = taken
+        if not fields:
+            self._fetcher.forget(queue, job_id, self.connection)
+            return
+        job = _slot_job_class(self.job_class)(job_id, connection=self.connection, serializer=self.serializer)
         try:
-            jobs = job_class.fetch_many(ids, connection=self.connection, serializer=self.serializer)
-        except redis.exceptions.RedisError:
-            raise
-        except Exception:  # one of them cannot be restored: find out which
-            jobs = [self._restored(job_class, queue, job_id) for queue, job_id in taken]
-        for (queue, job_id), job in zip(taken, jobs, strict=True):
-            if job is None:
-                self._fetcher.forget(queue, job_id, self.connection)
-                continue
-            job.redis_server_version = self.get_redis_server_version()
-            self._ready.append((job, queue))
-            if self._jobs_left is not None:
-                self._jobs_left -= 1
-
-    def _restored(self, job_class: type[Job], queue: Queue, job_id: str) -> Job | None:
-        try:
-            return job_class.fetch_many([job_id], connection=self.connection, serializer=self.serializer)[0]
+            job.restore(fields)
         except Exception as error:
             self.log.exception("Worker %s: job %s cannot be read", self.name, job_id)
-            broken = self.job_class(job_id, connection=self.connection, serializer=self.serializer)
-            broken.origin = queue.name
-            with self.connection.pipeline() as pipeline:
-                record_job_failure(broken, format_exc_info((type(error), error, error.__traceback__)), pipeline)
-                pipeline.execute()
-            return None
+            self._fail_unreadable(queue, job_id, error)
+            return
+        job.redis_server_version = self.get_redis_server_version()
+        self._ready.append((job, queue))
+        if self._jobs_left is not None:
+            self._jobs_left -= 1
+
+    def _fail_unreadable(self, queue: Queue, job_id: str, error: Exception) -> None:
+        broken = self.job_class(job_id, connection=self.connection, serializer=self.serializer)
+        broken.origin = queue.name
+        with self.connection.pipeline() as pipeline:
+            record_job_failure(broken, format_exc_info((type(error), error, error.__traceback__)), pipeline)
+            self._fetcher.forget(queue, job_id, pipeline)
+            pipeline.execute()
 
     def _give_back_ready(self) -> None:
-        if self._ready:
-            self._fetcher.give_back([(queue, job.id) for job, queue in self._ready])
+        back = [Taken(queue, job.id, None) for job, queue in self._ready] + list(self._unread)
+        if back:
+            self._fetcher.give_back(back)
             self._ready.clear()
+            self._unread.clear()
 
     # -------------------------------------------------------------------------------------------------------- executing
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Hand a job to a slot; returns at once."""
-        self._slots.submit(lambda: self._run_on_slot(_Running(self, job, queue)))
+        """Book a job's start and hand it to a slot; returns at once."""
+        running = _Running(self, job, queue, self._begin(job, queue))
+        self._running[running.execution.id] = running
+        self._slots.submit(lambda: self._run_on_slot(running))
+
+    def _begin(self, job: Job, queue: Queue) -> Execution:
+        """What RQ does in ``prepare_execution`` and ``prepare_job_execution``, in one round trip."""
+        with self.connection.pipeline() as pipeline:
+            execution = Execution.create(job, self.get_heartbeat_ttl(job), pipeline, worker_name=self.name)
+            self.set_state(WorkerStatus.BUSY, pipeline)
+            job.prepare_for_execution(self.name, pipeline)
+            pipeline.persist(job.key)
+            self._fetcher.forget(queue, job.id, pipeline)
+            self._books.write(pipeline)
+        self.executions[execution.id] = execution
+        return execution
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
-        """Book the start; every job came through the intermediate list, whatever the number of queues."""
-        super().prepare_job_execution(job, remove_from_intermediate_queue=True)
+        """Book the start, unless that was done when the job was handed to its slot."""
+        if not isinstance(current(), _Running):
+            super().prepare_job_execution(job, remove_from_intermediate_queue)
 
     def procline(self, message: str) -> None:
         """Jobs run side by side, so a process title cannot name one."""
@@ -309,8 +438,6 @@ class Worker(BaseWorker):
 
         def on_start(cancel: Callable[[], None]) -> None:
             running.cancel_coroutine = cancel
-            if running.stopping:
-                cancel()
 
         try:
             return self._coroutines.run(coroutine, on_start)
@@ -320,15 +447,88 @@ class Worker(BaseWorker):
     def _run_on_slot(self, running: _Running) -> None:
         enter(running)
         try:
-            running.execution = self.prepare_execution(running.job)
-            self._running[running.execution.id] = running
             self.perform_job(running.job, running.queue, running.execution)
         finally:
             enter(None)
-            if running.execution is not None:
-                self._running.pop(running.execution.id, None)
-            if running.stuck:
+            self._running.pop(running.execution.id, None)
+            if running.leave():
                 self._slots.mark_stuck(-1)
+
+    def give_up(self, running: _Running, exception: BaseException) -> None:
+        """Fail a job whose thread did not come back, and count its slot as stuck.
+
+        Args:
+            running: The job.
+            exception: What it was interrupted with.
+        """
+        if not running.claim():
+            return
+        if running.become_stuck():
+            self._slots.mark_stuck(+1)
+        self.log.error("Worker %s: job %s did not stop when told to; its slot is stuck", self.name, running.job.id)
+        self._finalize_failure(running.job, running.queue, running.execution, (type(exception), exception, None))
+
+    def _give_back_running(self) -> None:
+        """Put what still runs back to the front of its queue, as if it had never begun."""
+        for running in list(self._running.values()):
+            if not running.claim():
+                continue
+            job = running.job
+            self.log.warning("Worker %s: job %s goes back to its queue unfinished", self.name, job.id)
+            try:
+                with self.connection.pipeline() as pipeline:
+                    self.cleanup_execution(job, pipeline=pipeline, execution=running.execution)
+                    job.set_status(JobStatus.QUEUED, pipeline=pipeline)
+                    pipeline.hdel(job.key, "started_at", "worker_name")
+                    pipeline.lpush(running.queue.key, job.id)
+                    pipeline.execute()
+            except redis.exceptions.RedisError as error:
+                self.log.error("Worker %s: job %s cannot be given back (%s)", self.name, job.id, error)
+
+    # ------------------------------------------------------------------------------------------------------- finalising
+
+    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
+        """Note the end; the heartbeat travels with the outcome, unless a callback runs before that."""
+        if job._success_callback_name or job._failure_callback_name or job._stopped_callback_name:
+            super().handle_execution_ended(job, queue, heartbeat_ttl)
+        else:
+            job.ended_at = job.last_heartbeat = now()
+
+    def handle_job_success(
+        self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
+    ) -> None:
+        """Book a success in one round trip, or RQ's way where more hangs on it."""
+        result_ttl = job.get_result_ttl(self.default_result_ttl)
+        if result_ttl == 0 or job.repeats_left or not self._book_success(job, execution, result_ttl):
+            super().handle_job_success(job, queue, started_job_registry, execution)
+            return
+        job._status = JobStatus.FINISHED
+        release_slot(job)
+        assert job.started_at is not None
+        assert job.ended_at is not None
+        shown = job.description if self.log_job_description else job.id
+        self.log.info(
+            "Successfully completed %s job in %ss on worker %s", shown, job.ended_at - job.started_at, self.name
+        )
+
+    def _book_success(self, job: Job, execution: Execution, result_ttl: int) -> bool:
+        """Write what RQ writes for a success; False, and nothing written, when other jobs depend on this one."""
+        assert job.started_at is not None
+        assert job.ended_at is not None
+        with self.connection.pipeline() as pipeline:
+            self.increment_successful_job_count(pipeline)
+            self.increment_total_working_time(job.ended_at - job.started_at, pipeline)
+            job._handle_success(
+                result_ttl,
+                pipeline=pipeline,
+                worker_name=self.name,
+                execution_id=execution.id,
+                execution_started_at=execution.created_at,
+                execution_ended_at=job.ended_at,
+            )
+            job.cleanup(result_ttl, pipeline=pipeline, remove_from_queue=False)
+            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            return self._books.write(pipeline, unless_exists=job.dependents_key)
 
     def _finalize_success(self, job: Job, queue: Queue, execution: Execution, return_value: Any) -> None:
         if self._claimed(execution):
@@ -339,39 +539,25 @@ class Worker(BaseWorker):
             return
         running = self._running.get(execution.id)
         if running is not None and running.stopping:
-            self._finalize_stopped(job, queue, execution)
+            self.handle_execution_ended(job, queue, job.stopped_callback_timeout)
+            self._stopped_job_id = job.id
+            self._handle_stopped_job(job, queue, execution)
         else:
             super()._finalize_failure(job, queue, execution, exc_info)
 
-    def _finalize_stopped(self, job: Job, queue: Queue, execution: Execution) -> None:
+    def _handle_stopped_job(self, job: Job, queue: Queue, execution: Execution) -> None:
         """Book a job that somebody stopped, as RQ's forking worker does."""
-        self.handle_execution_ended(job, queue, job.stopped_callback_timeout)
         self.log.warning("Worker %s: job %s stopped by user", self.name, job.id)
         try:
             execute_stopped_callback(job, self.death_penalty_class)
         except Exception:
             self.log.exception("Worker %s: stopped callback for job %s raised", self.name, job.id)
-        self._stopped_job_id = job.id
         self.handle_job_failure(job, queue=queue, exc_string="Job stopped by user.", execution=execution)
 
     def _claimed(self, execution: Execution) -> bool:
+        """Whether this thread may finalise an execution; those that were not begun on a slot are its caller's."""
         running = self._running.get(execution.id)
         return running is None or running.claim()
-
-    def give_up(self, running: _Running, exception: BaseException) -> None:
-        """Fail a job whose thread did not come back, and count its slot as stuck.
-
-        Args:
-            running: The job.
-            exception: What it was interrupted with.
-        """
-        execution = running.execution
-        if execution is None or self._running.get(execution.id) is not running:
-            return
-        running.stuck = True
-        self._slots.mark_stuck(+1)
-        self.log.error("Worker %s: job %s did not stop when told to; its slot is stuck", self.name, running.job.id)
-        self._finalize_failure(running.job, running.queue, execution, (type(exception), exception, None))
 
     # --------------------------------------------------------------------------------------------------------- commands
 
@@ -397,7 +583,7 @@ class Worker(BaseWorker):
 
     def request_stop_execution(self, execution_id: str) -> None:
         """Stop one running execution."""
-        self._stop(lambda running: running.execution is not None and running.execution.id == execution_id, execution_id)
+        self._stop(lambda running: running.execution.id == execution_id, execution_id)
 
     def _stop(self, wanted: Callable[[_Running], bool], name: str | None) -> None:
         chosen = [running for running in list(self._running.values()) if wanted(running)]
@@ -405,16 +591,17 @@ class Worker(BaseWorker):
             self.log.warning("Worker %s: not running %s, command ignored", self.name, name)
         for running in chosen:
             running.stopping = True
+            running.wanted = stop = JobStopped("Job stopped by user.")
             if running.region is not None:
-                running.region.interrupt(JobStopped("Job stopped by user."))
+                running.region.interrupt(stop)
 
     # ------------------------------------------------------------------------------------------------------- heartbeats
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Show the worker alive; RQ calls this many times a job, the server is told every few seconds."""
-        if time.monotonic() - self._beat_at_s >= _PULSE_S / 3:
+        """Show the worker alive. RQ calls this many times a job; without a timeout of its own that is throttled."""
+        if timeout is not None or time.monotonic() - self._beat_at_s >= _PULSE_S / 3:
             self._beat_at_s = time.monotonic()
-            super().heartbeat(None, pipeline)
+            super().heartbeat(timeout, pipeline)
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
         """Write the worker's state when it changes."""
@@ -427,13 +614,13 @@ class Worker(BaseWorker):
             super().check_for_suspension(burst)
             self._suspension_at_s = time.monotonic()
 
-    def _pulse(self) -> None:
+    def _pulse(self, stop: threading.Event) -> None:
         """Keep the worker and every running execution alive in Redis' eyes."""
-        while not self._pulse_stop.wait(_PULSE_S):
+        while not stop.wait(_PULSE_S):
             try:
                 self.heartbeat()
                 for running in list(self._running.values()):
-                    if running.execution is not None and not running.stuck:
+                    if not running.claimed:
                         self.maintain_heartbeats(running.job, running.execution)
             except redis.exceptions.RedisError as error:
                 self.log.warning("Worker %s: no heartbeat (%s)", self.name, error)

@@ -1,0 +1,1 @@
+"""The verbs: one package each, speaking only core and ports."""

@@ -6,7 +6,7 @@ import json
 import signal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -14,20 +14,25 @@ from jobctl import settings
 from jobctl.apps.bench.request import BenchRequest
 from jobctl.cli.exit_status import ExitStatus
 from jobctl.cli.options import (
+    LOAD,
+    ArgsFrom,
+    ArrivalProcess,
     Concurrency,
+    Job,
+    JobTimeout,
     Json,
+    LawOfService,
     OpenRouterUrl,
     PerDay,
     Rate,
     RedisUrl,
     Seed,
-    ServiceTime,
     check_writable,
+    duration_option,
     parser,
 )
-from jobctl.core.arrivals import Arrivals, parse_arrivals
 from jobctl.core.slo import Verdict
-from jobctl.core.units import parse_duration, parse_positive_duration, parse_whole
+from jobctl.core.units import parse_whole
 from jobctl.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -37,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
-_LOAD: Final = "Load"
 _SYSTEM: Final = "System under load"
 _STATUS: Final = {
     Verdict.KEPT: ExitStatus.PASS,
@@ -46,12 +50,7 @@ _STATUS: Final = {
 }
 
 
-def _duration(flag: str, text: str, panel: str, *, positive: bool = True) -> typer.models.OptionInfo:
-    parse = parse_positive_duration if positive else parse_duration
-    return typer.Option(flag, parser=parser(parse), metavar="DURATION", help=text, rich_help_panel=panel)
-
-
-def _whole(flag: str, text: str, panel: str) -> typer.models.OptionInfo:
+def _whole(flag: str, text: str, panel: str) -> Any:
     return typer.Option(
         flag, parser=parser(partial(parse_whole, minimum=1)), metavar="N", help=text, rich_help_panel=panel
     )
@@ -62,49 +61,32 @@ def bench(
     rate: Rate = None,
     scenario: Annotated[
         str | None,
-        typer.Option("--scenario", metavar="NAME", help="A scenario by name or .toml file.", rich_help_panel=_LOAD),
+        typer.Option("--scenario", metavar="NAME", help="A scenario by name or .toml file.", rich_help_panel=LOAD),
     ] = None,
     duration: Annotated[
         float | None,
-        _duration("--duration", "Length of the schedule, warm-up included [default: 30s, or the scenario's].", _LOAD),
+        duration_option(
+            "--duration", "Length of the schedule, warm-up included [default: 30s, or the scenario's].", LOAD
+        ),
     ] = None,
     warmup: Annotated[
         float | None,
-        _duration(
-            "--warmup", "Its first part that is not judged [default: a tenth, at most 30s].", _LOAD, positive=False
+        duration_option(
+            "--warmup", "Its first part that is not judged [default: a tenth, at most 30s].", LOAD, positive=False
         ),
     ] = None,
-    arrivals: Annotated[
-        Arrivals | None,
-        typer.Option(
-            "--arrivals",
-            parser=parser(parse_arrivals),
-            metavar="poisson|constant",
-            help="How gaps between arrivals vary [default: poisson].",
-            rich_help_panel=_LOAD,
-        ),
-    ] = None,
+    arrivals: ArrivalProcess = None,
     seed: Seed = 1,
-    job: Annotated[
-        str | None,
-        typer.Option(
-            "--job",
-            metavar="JOB",
-            help="chat_completion, sleep, noop or a dotted path such as myapp.tasks.f [default: chat_completion].",
-            rich_help_panel=_LOAD,
-        ),
-    ] = None,
-    args_from: Annotated[
-        str | None,
-        typer.Option(
-            "--args-from", metavar="FILE", help="Job arguments as JSON lines, taken in turn.", rich_help_panel=_LOAD
-        ),
-    ] = None,
-    service_time: ServiceTime = None,
-    job_timeout: Annotated[float, _duration("--job-timeout", "How long a job may run.", _LOAD)] = 180.0,
-    drain: Annotated[float, _duration("--drain", "How long to wait for the last job.", _LOAD, positive=False)] = 60.0,
+    job: Job = None,
+    args_from: ArgsFrom = None,
+    service_time: LawOfService = None,
+    job_timeout: JobTimeout = 180.0,
+    drain: Annotated[
+        float, duration_option("--drain", "How long to wait for the last job.", LOAD, positive=False)
+    ] = 60.0,
     max_schedule_lag: Annotated[
-        float, _duration("--max-schedule-lag", "Lateness of the generator (p99) that makes a run inconclusive.", _LOAD)
+        float,
+        duration_option("--max-schedule-lag", "Lateness of the generator (p99) that makes a run inconclusive.", LOAD),
     ] = 0.05,
     redis_url: RedisUrl = None,
     replicas: Annotated[int | None, _whole("--replicas", "Workers to start [default: 2].", _SYSTEM)] = None,
@@ -161,7 +143,7 @@ def bench(
         seed=seed,
         job=job,
         args_from=args_from,
-        service_time_s=service_time,
+        service_law=service_time,
         drain_s=drain,
         job_timeout_s=job_timeout,
         max_schedule_lag_s=max_schedule_lag,
@@ -214,7 +196,9 @@ def _run(request: BenchRequest, merged: settings.Settings, json_target: str | No
     signal.signal(signal.SIGTERM, _interrupt)
     view = ProgressView(console, prepared.config.spec.duration_s)
     try:
-        result, host, versions = wiring.run_bench(prepared, view.show, partial(console.print, highlight=False))
+        result, host, versions = wiring.run_bench(
+            prepared, view.show, partial(console.print, highlight=False, soft_wrap=True)
+        )
     finally:
         view.close()
     document = to_document(result, host, versions)

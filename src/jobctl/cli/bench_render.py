@@ -1,19 +1,22 @@
-"""A bench as a person sees it: progress while it runs, the report at the end. All of it goes to standard error when the
-JSON goes to standard output, so that a pipe gets the document alone.
+"""A bench as a person sees it: progress while it runs, the report at the end.
+
+All of it goes to standard error when the JSON goes to standard output, so that a pipe gets the document alone.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from jobctl.core.units import format_duration
+from jobctl.core.units import format_duration, format_interval
 
 __all__ = ["ProgressView", "render_report"]
 
@@ -52,7 +55,7 @@ class ProgressView:
 
     def show(self, message: Mapping[str, Any]) -> None:
         """Show one ``progress`` message."""
-        counters = f"sent {message['sent']}  ended {message['ended']}  failed {message['failed']}  backlog {message['backlog']}"
+        counters = "  ".join(f"{name} {message[name]}" for name in ("sent", "ended", "failed", "backlog"))
         draining = message["elapsed_s"] > self._duration_s
         if self._bar is not None and self._task is not None:
             self._bar.update(
@@ -86,8 +89,8 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
     rows = [
         (
             "load",
-            f"{config['job']}, {config['arrivals']} arrivals, {config['duration_s']:g} s of which {config['warmup_s']:g} s "
-            f"warm-up, seed {config['seed']}",
+            f"{config['job']}, {config['arrivals']} arrivals, {config['duration_s']:g} s of which "
+            f"{config['warmup_s']:g} s warm-up, seed {config['seed']}",
         ),
         (
             "offered",
@@ -117,22 +120,24 @@ def _verdict_line(document: Mapping[str, Any]) -> Text:
 
 
 def _signals(signals: Mapping[str, Any]) -> Table:
-    table = Table(title=None, show_edge=False, pad_edge=False, header_style="dim")
+    """Statistics down, signals across; beside each quantile the interval it lies in."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("")
-    for name in ("n", "mean", "p50", "p90", "p95", "p99", "max"):
-        table.add_column(name, justify="right")
-    for name in ("wait", "service", "sojourn"):
-        signal = signals[name]
-        cells = [_quantile(signal[q], signal["intervals"][q]) for q in ("p50", "p90", "p95", "p99")]
-        table.add_row(name, str(signal["n"]), _seconds(signal["mean"]), *cells, _seconds(signal["max"]))
+    names = ("wait", "service", "sojourn")
+    for name in names:
+        table.add_column(f"{name:>8}", no_wrap=True)
+    table.add_row("n", *(f"{signals[name]['n']:>8}" for name in names))
+    table.add_row("mean", *(f"{_seconds(signals[name]['mean']):>8}" for name in names))
+    for q in ("p50", "p90", "p95", "p99"):
+        table.add_row(q, *(_quantile(signals[name][q], signals[name]["intervals"][q]) for name in names))
+    table.add_row("max", *(f"{_seconds(signals[name]['max']):>8}" for name in names))
     return table
 
 
 def _quantile(value: float | None, interval: list[float] | None) -> str:
     if value is None or interval is None:
-        return "too few\nsamples"
-    low, high = interval
-    return f"{_seconds(value)}\n[dim]{_seconds(low)}..{_seconds(high)}[/dim]"
+        return "[dim]too few samples[/dim]"
+    return f"{_seconds(value):>8} [dim]{format_interval(*interval)}[/dim]"
 
 
 def _seconds(value: float | None) -> str:
@@ -141,7 +146,8 @@ def _seconds(value: float | None) -> str:
 
 def _lag(offered: Mapping[str, Any]) -> str:
     lag = offered["schedule_lag_s"]
-    return f"p50 {_seconds(lag['p50'])}, p99 {_seconds(lag['p99'])}, max {_seconds(lag['max'])}; {offered['dropped']} dropped"
+    figures = ", ".join(f"{name} {_seconds(lag[name])}" for name in ("p50", "p99", "max"))
+    return f"{figures}; {offered['dropped']} dropped"
 
 
 def _equation(jobs: Mapping[str, int]) -> str:
@@ -168,6 +174,6 @@ def _spark(series: list[int]) -> str:
     """The backlog over the window as a line of blocks; each shows the most of its stretch."""
     width = min(_SPARK_WIDTH, len(series))
     edges = [len(series) * position // width for position in range(width + 1)]
-    peaks = [max(series[first:beyond]) for first, beyond in zip(edges, edges[1:], strict=False)]
+    peaks = [max(series[first:beyond]) for first, beyond in pairwise(edges)]
     highest = max(peaks) or 1
     return "".join(_BLOCKS[-(-peak * (len(_BLOCKS) - 1) // highest)] for peak in peaks)

@@ -21,11 +21,23 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: it costs half the CPU, and text in [brackets] is shown as it is
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-#: The verbs in the order that `jobctl --help` lists them; each is a module of this package with a function of its name.
-VERBS: Final = ("bench", "plan", "work", "enqueue", "mock", "config")
+#: The verbs in the order that `jobctl --help` lists them, in one line each; each is a module of this package with a
+#: function of its name.
+VERBS: Final = {
+    "bench": "Offer a load on schedule, and judge what came out.",
+    "plan": "Say how many replicas a volume needs.",
+    "work": "Run jobs from RQ queues, up to N at once in one process.",
+    "enqueue": "Put synthetic jobs on a queue, at once or at a rate.",
+    "mock": "Serve OpenRouter's API on this machine.",
+    "config": "Show each setting with its value and its origin.",
+}
+
+#: What typer makes of a KeyboardInterrupt.
+_TYPER_INTERRUPTED: Final = 130
 
 
 def _version(value: bool) -> None:
@@ -43,8 +55,8 @@ def _root(
     pass
 
 
-for _verb in VERBS:
-    app.command(_verb)(getattr(import_module(f"jobctl.cli.{_verb}"), _verb))
+for _verb, _summary in VERBS.items():
+    app.command(_verb, short_help=_summary)(getattr(import_module(f"jobctl.cli.{_verb}"), _verb))
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -56,6 +68,8 @@ def run(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         status = app(args=words, prog_name="jobctl", standalone_mode=False)
+        if status == _TYPER_INTERRUPTED:
+            status = ExitStatus.INTERRUPTED
     except typer.TyperException as error:
         _complain(_one_line(error, words))
         status = ExitStatus.USAGE
@@ -65,7 +79,7 @@ def run(arguments: list[str] | None = None) -> None:
     except JobctlError as error:
         _complain(str(error))
         status = ExitStatus.INTERNAL
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
         status = ExitStatus.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from jobctl.core.units import parse_count, parse_positive_duration, parse_whole
+from jobctl.core.arrivals import Arrivals, parse_arrivals
+from jobctl.core.units import SECONDS_PER_DAY, parse_count, parse_duration, parse_positive_duration, parse_whole
+from jobctl.core.workload import parse_service_law
 from jobctl.errors import InvalidOption, InvalidValue
-from jobctl.settings import FIELDS
+from jobctl.settings import FIELDS, QueueNames
 
 __all__ = [
+    "LOAD",
+    "ArgsFrom",
+    "ArrivalProcess",
     "Concurrency",
+    "Job",
+    "JobTimeout",
     "Json",
+    "LawOfService",
     "OpenRouterUrl",
     "PerDay",
     "Queues",
@@ -23,7 +32,9 @@ __all__ = [
     "RedisUrl",
     "Seed",
     "ServiceTime",
+    "arrival_rate_per_s",
     "check_writable",
+    "duration_option",
     "parser",
     "setting",
 ]
@@ -59,10 +70,32 @@ def setting(name: str, metavar: str, text: str) -> Any:
     )
 
 
+def duration_option(flag: str, text: str, panel: str | None = None, *, positive: bool = True) -> Any:
+    """An option that is a duration."""
+    parse = parse_positive_duration if positive else parse_duration
+    return typer.Option(flag, parser=parser(parse), metavar="DURATION", help=text, rich_help_panel=panel)
+
+
+def arrival_rate_per_s(per_day: float | None, rate: float | None) -> float | None:
+    """The volume in jobs per second; None when nothing was said.
+
+    Raises:
+        InvalidOption: It was said twice.
+    """
+    if per_day is not None and rate is not None:
+        raise InvalidOption("--rate", "cannot be combined with --per-day", "give one of them")
+    return per_day / SECONDS_PER_DAY if per_day is not None else rate
+
+
 def check_writable(target: str | None, option: str = "--json") -> None:
-    """Refuse an output file whose directory does not exist, before any work is done."""
-    if target not in {None, "-"} and not Path(str(target)).parent.is_dir():
-        raise InvalidOption(option, f"there is no directory {str(Path(str(target)).parent)!r}", "create it first")
+    """Refuse an output file that cannot be written, before any work is done."""
+    if target is None or target == "-":
+        return
+    path = Path(target)
+    if not path.parent.is_dir():
+        raise InvalidOption(option, f"there is no directory {str(path.parent)!r}", "create it first")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InvalidOption(option, f"{target!r} cannot be written", "give the path of a file")
 
 
 def _shown(value: object) -> str:
@@ -78,7 +111,7 @@ def _shown(value: object) -> str:
 RedisUrl = Annotated[
     str | None, setting("redis_url", "URL", "Redis to use; without one an embedded server is started.")
 ]
-Queues = Annotated[tuple[str, ...] | None, setting("queues", "NAMES", "Queues, most urgent first, commas between.")]
+Queues = Annotated[QueueNames | None, setting("queues", "NAMES", "Queues, most urgent first, commas between.")]
 Concurrency = Annotated[int | None, setting("concurrency", "N", "Jobs in flight in one worker.")]
 OpenRouterUrl = Annotated[str | None, setting("openrouter_url", "URL", "OpenRouter API that the jobs call.")]
 PerDay = Annotated[
@@ -115,3 +148,41 @@ ServiceTime = Annotated[
         help="Mean time a job holds a slot (8s, 250ms).",
     ),
 ]
+#: The panel of options that describe a load.
+LOAD: Final = "Load"
+ArrivalProcess = Annotated[
+    Arrivals | None,
+    typer.Option(
+        "--arrivals",
+        parser=parser(parse_arrivals),
+        metavar="poisson|constant",
+        help="How gaps between arrivals vary [default: poisson].",
+        rich_help_panel=LOAD,
+    ),
+]
+Job = Annotated[
+    str | None,
+    typer.Option(
+        "--job",
+        metavar="JOB",
+        help="chat_completion, sleep, noop or a dotted path such as myapp.tasks.f [default: chat_completion].",
+        rich_help_panel=LOAD,
+    ),
+]
+ArgsFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--args-from", metavar="FILE", help="Job arguments as JSON lines, taken in turn.", rich_help_panel=LOAD
+    ),
+]
+LawOfService = Annotated[
+    str | None,
+    typer.Option(
+        "--service-time",
+        parser=parser(parse_service_law),
+        metavar="DURATION|LAW",
+        help="How long a sleep job, or the mock's answer, takes: 250ms, exponential:1s, lognormal:mean=1s,p95=2s.",
+        rich_help_panel=LOAD,
+    ),
+]
+JobTimeout = Annotated[float, duration_option("--job-timeout", "How long a job may run.", LOAD)]

@@ -13,12 +13,15 @@ from jobctl.cli.exit_status import ExitStatus
 from jobctl.cli.options import Concurrency, Json, PerDay, Rate, ServiceTime, check_writable, parser
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, parse_objective
 from jobctl.core.units import SECONDS_PER_DAY, parse_not_negative, parse_whole
-from jobctl.errors import InvalidOption
+from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["plan"]
 
+_DEFAULT_SPARE = 1
+
 
 def plan(
+    *,
     per_day: PerDay = None,
     rate: Rate = None,
     service_time: ServiceTime = None,
@@ -38,18 +41,19 @@ def plan(
             "--slo",
             parser=parser(parse_objective),
             metavar="OBJECTIVE",
-            help=f'What must hold [default: "{DEFAULT_OBJECTIVE}"].',
+            help=f'What must hold for the wait [default: "{DEFAULT_OBJECTIVE}"].',
         ),
     ] = None,
     spare: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--spare",
             parser=parser(partial(parse_whole, minimum=0, maximum=1000)),
             metavar="N",
-            help="Replicas that may be gone while the objective holds; counted in the answer.",
+            help="Replicas that may be gone while it holds; the answer includes them "
+            f"[default: {_DEFAULT_SPARE}; with --replicas it is shown, and binds only if given].",
         ),
-    ] = 1,
+    ] = None,
     replicas: Annotated[
         int | None,
         typer.Option(
@@ -63,38 +67,47 @@ def plan(
 ) -> None:
     """Say how many replicas a volume needs, and how long jobs would wait.
 
-    Exit code 0: an answer; 99: a given --slo does not hold with the given --replicas.
+    Exit code 0: an answer. 99: the given --replicas cannot keep up, or break a --slo or --spare that was given. 2: bad
+    input.
     """
     from jobctl.apps.plan.document import to_document
-    from jobctl.core.planning import Demand
+    from jobctl.core.planning import Binding, Demand
     from jobctl.core.planning import plan as make_plan
 
+    arrival_rate_per_s = _arrival_rate_per_s(per_day, rate)
     if service_time is None:
         raise InvalidOption("--service-time", "is missing", "say how long a job holds a slot on average, such as 8s")
     merged = settings.load({"concurrency": concurrency})
-    demand = Demand(
-        arrival_rate_per_s=_arrival_rate_per_s(per_day, rate),
-        mean_service_s=service_time,
-        service_scv=service_scv,
-        concurrency=merged.concurrency,
-        objective=slo or DEFAULT_OBJECTIVE,
-        spare=spare,
-    )
     check_writable(json_target)
-    answer = make_plan(demand, replicas)
+    try:
+        demand = Demand(
+            arrival_rate_per_s=arrival_rate_per_s,
+            mean_service_s=service_time,
+            service_scv=service_scv,
+            concurrency=merged.concurrency,
+            objective=slo or DEFAULT_OBJECTIVE,
+            spare=_DEFAULT_SPARE if spare is None else spare,
+        )
+    except InvalidValue as error:
+        raise InvalidOption("--slo", error.problem, error.remedy) from None
+    asked = {Binding.OBJECTIVE: slo, Binding.REDUNDANCY: spare}
+    try:
+        answer = make_plan(demand, replicas, {limit for limit, given in asked.items() if given is not None})
+    except InvalidValue as error:
+        volume = "--per-day" if rate is None else "--rate"
+        raise InvalidOption(volume if replicas is None else "--replicas", error.problem, error.remedy) from None
     document = to_document(answer)
     if json_target == "-":
         typer.echo(json.dumps(document, indent=2, allow_nan=False))
     else:
-        from jobctl.cli.plan_render import render_plan
+        from jobctl.cli.plan_render import print_plan
 
-        render_plan(answer)
+        print_plan(answer)
         if json_target is not None:
             from jobctl.adapters.files import write_json
 
             write_json(json_target, document)
-    failed = slo is not None and replicas is not None and not answer.feasible
-    raise typer.Exit(ExitStatus.BROKEN if failed else ExitStatus.PASS)
+    raise typer.Exit(ExitStatus.PASS if answer.feasible else ExitStatus.BROKEN)
 
 
 def _arrival_rate_per_s(per_day: float | None, rate: float | None) -> float:

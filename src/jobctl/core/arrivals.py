@@ -6,7 +6,7 @@ exactly the non-homogeneous Poisson process of that rate (Çinlar 1975, "Introdu
 theorem 7.2: the time change); with unit gaps it is an even spacing that follows the rate. So every kind of arrival
 works with every shape, and the count is Poisson of mean ``L(end)``, or ``L(end)`` rounded.
 
-The same seed gives the same schedule, to the last bit, on every machine.
+The same seed gives the same schedule, to the last bit.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def make_schedule(kind: Arrivals, stages: Sequence[Stage], seed: int) -> array[f
         seed: Seed of the arrivals; other random choices of a run do not disturb them.
 
     Returns:
-        Offsets in [0, total duration), ascending.
+        Offsets from 0 to the total duration, ascending.
     """
     schedule = array("d")
     unit = _unit_process(kind, random.Random(f"arrivals:{seed}"))

@@ -34,7 +34,9 @@ class Judgement:
     reasons: tuple[str, ...] = ()
 
 
-def judge(summary: Summary, *, dropped: int, max_schedule_lag_s: float, faults_injected: bool) -> Judgement:
+def judge(
+    summary: Summary, *, dropped: int, max_schedule_lag_s: float, faults_injected: bool, interrupted: bool = False
+) -> Judgement:
     """Judge a run by the promises that hold without gates.
 
     Args:
@@ -42,11 +44,12 @@ def judge(summary: Summary, *, dropped: int, max_schedule_lag_s: float, faults_i
         dropped: Arrivals that were due and never sent.
         max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
         faults_injected: Whether the run was told to inject faults; failures and duplicates are then expected.
+        interrupted: Whether it was cut short; unfinished jobs then say nothing, and no promise can be called kept.
     """
-    broken = tuple(_broken_facts(summary, faults_injected))
+    broken = tuple(_broken_facts(summary, faults_injected, interrupted))
     if broken:
         return Judgement(Verdict.BROKEN, broken)
-    unsure = tuple(_doubts(summary, dropped, max_schedule_lag_s))
+    unsure = tuple(_doubts(summary, dropped, max_schedule_lag_s, interrupted))
     if unsure:
         return Judgement(Verdict.INCONCLUSIVE, unsure)
     if is_rising(summary.backlog, summary.offered_jobs):
@@ -59,15 +62,17 @@ def is_rising(backlog: Backlog, offered_jobs: int) -> bool:
     """Whether the backlog grew over the window and was still near its peak at the end."""
     series = backlog.series
     third = len(series) // 3
+    if third == 0:
+        return False
     growth = (sum(series[-third:]) - sum(series[:third])) / third
     return growth > max(_GROWTH_JOBS, _GROWTH_SHARE * offered_jobs) and series[-1] >= max(series) / 2
 
 
-def _broken_facts(summary: Summary, faults_injected: bool) -> Iterator[str]:
+def _broken_facts(summary: Summary, faults_injected: bool, interrupted: bool) -> Iterator[str]:
     counts = summary.counts
     if counts.lost:
         yield f"{counts.lost} of {counts.enqueued} jobs were lost"
-    if counts.in_flight:
+    if counts.in_flight and not interrupted:
         yield f"{counts.in_flight} jobs were still waiting or running when the drain ended"
     if faults_injected:
         return
@@ -77,8 +82,10 @@ def _broken_facts(summary: Summary, faults_injected: bool) -> Iterator[str]:
         yield f"{counts.failed} of {counts.enqueued} jobs failed, more than {MAX_FAILED_SHARE:.0%}"
 
 
-def _doubts(summary: Summary, dropped: int, max_schedule_lag_s: float) -> Iterator[str]:
+def _doubts(summary: Summary, dropped: int, max_schedule_lag_s: float, interrupted: bool) -> Iterator[str]:
     lag_s = summary.schedule_lag.census(0.99)
+    if interrupted:
+        yield "the run was interrupted"
     if summary.counts.rejected:
         yield f"Redis refused {summary.counts.rejected} of {summary.counts.scheduled} jobs"
     if dropped:

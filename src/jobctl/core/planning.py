@@ -2,36 +2,59 @@
 
 Assumptions: Poisson arrivals at a steady rate, one queue, identical slots, every attempt succeeds, nothing but slots is
 scarce. ``replicas`` includes the spare; utilisation and predictions describe all of them running, and what remains with
-the spare gone stands beside them. The objective is kept only if it holds with the spare gone.
+the spare gone stands beside them.
 
-The search is a bisection: more slots never wait longer, so the replicas that hold the objective are all those from some
+Three limits, from the weakest to the strongest: the *slots* keep up with the load; the *objective* holds; with
+*redundancy* both still do when the spare is gone. A search keeps all three. A given number of replicas is held only to
+those the caller asks for, and always to the first.
+
+The search doubles and bisects: more slots never wait longer, so the replicas that keep a limit are all those from some
 number on.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from jobctl.core.queueing import WaitPrediction, offered_load_erlangs, predict_wait
 from jobctl.core.slo import Objective
 from jobctl.errors import InvalidValue
 
-__all__ = ["Binding", "Demand", "Fleet", "Plan", "evaluate", "holds", "plan", "replicas_needed"]
+__all__ = [
+    "MAX_SLOTS",
+    "Binding",
+    "Demand",
+    "Fleet",
+    "Plan",
+    "evaluate",
+    "fewest_replicas",
+    "holds",
+    "plan",
+    "replicas_needed",
+]
+
+#: No fleet has more slots than this; who needs more has mistaken a unit.
+MAX_SLOTS: Final = 10_000_000
 
 
 class Binding(StrEnum):
-    """What decided the number of replicas."""
+    """The limit that decides: one that the fleet breaks, else the one that a replica fewer would break."""
 
-    #: The slots must at least keep up with the offered load.
+    #: The slots must keep up with the offered load.
     SLOTS = "slots"
-    #: Keeping up would take fewer; the objective takes these.
+    #: Keeping up takes fewer; the objective takes these.
     OBJECTIVE = "objective"
-    #: The load would do without the last ones; the spare takes them.
+    #: The load needs one replica; the rest are there because the spare may go. Or: what holds now breaks without it.
     REDUNDANCY = "redundancy"
-    #: The number was given, not searched.
-    GIVEN = "given"
+    #: A replica fewer would break none.
+    NONE = "none"
+
+
+_ALL: Final = frozenset({Binding.SLOTS, Binding.OBJECTIVE, Binding.REDUNDANCY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +80,8 @@ class Demand:
     def __post_init__(self) -> None:
         if self.objective.signal != "wait":
             raise InvalidValue(
-                f"the objective {self.objective} is not about the wait", 'plan takes "p95 wait <= 1s" and the like'
+                f"{str(self.objective)!r} is not about the wait",
+                'plan predicts waits: give "p95 wait <= 1s" or the like',
             )
 
     @property
@@ -73,7 +97,7 @@ class Fleet:
     Attributes:
         replicas: How many run.
         slots: Their slots.
-        utilisation: Offered load over slots; above 1 the backlog grows without end.
+        utilisation: Offered load over slots; at 1 and above the backlog grows without end.
         wait: The predicted wait.
         holds: Whether the objective holds.
     """
@@ -86,8 +110,13 @@ class Fleet:
 
     @property
     def headroom(self) -> float:
-        """The share of the slots that the load leaves free."""
+        """The share of the slots that the load leaves free; negative when it asks for more than there are."""
         return 1 - self.utilisation
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the backlog stays finite."""
+        return math.isfinite(self.wait.mean_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +125,9 @@ class Plan:
 
     Attributes:
         demand: What was asked.
-        feasible: Whether the objective holds with the spare gone.
-        binding: What decided.
+        feasible: Whether every required limit is kept.
+        binding: Which limit decides.
+        required: The limits that had to be kept.
         all_running: The fleet with every replica, the spare included.
         spare_gone: The fleet without the spare; None when nothing would remain.
         around: Fleets of two fewer to three more replicas, for comparison.
@@ -106,13 +136,14 @@ class Plan:
     demand: Demand
     feasible: bool
     binding: Binding
+    required: frozenset[Binding]
     all_running: Fleet
     spare_gone: Fleet | None
     around: tuple[Fleet, ...]
 
 
 def evaluate(demand: Demand, replicas: int) -> Fleet:
-    """What that many running replicas would do."""
+    """What that many running replicas would do; at least one."""
     slots = replicas * demand.concurrency
     wait = predict_wait(
         arrival_rate_per_s=demand.arrival_rate_per_s,
@@ -129,27 +160,42 @@ def holds(objective: Objective, wait: WaitPrediction) -> bool:
     return value_s <= objective.threshold_s and math.isfinite(wait.mean_s)
 
 
-def plan(demand: Demand, replicas: int | None = None) -> Plan:
-    """Search the fewest replicas, or evaluate a given number.
+def plan(demand: Demand, replicas: int | None = None, required: Collection[Binding] = _ALL) -> Plan:
+    """Search the fewest replicas that keep every limit, or evaluate a given number.
 
     Args:
         demand: What has to be carried.
         replicas: Evaluate exactly these, the spare among them; search when None.
+        required: The limits a given number is held to; the slots must keep up in any case.
+
+    Raises:
+        InvalidValue: No fleet of at most :data:`MAX_SLOTS` slots would do, or the given one has more.
     """
     if replicas is None:
-        carrying = _fewest(demand)
+        limits = _ALL
+        carrying = fewest_replicas(demand)
+        if carrying is None:
+            raise InvalidValue(
+                f"{demand.offered_load_erlangs:.3g} erlangs need more than {MAX_SLOTS:,} slots",
+                "check the units of the volume and of the service time",
+            )
         total = carrying + demand.spare
-        binding = Binding.REDUNDANCY if demand.spare else _decisive(demand, carrying)
     else:
-        total, binding = replicas, Binding.GIVEN
+        limits = frozenset(required) | {Binding.SLOTS}
+        total = replicas
+        if total * demand.concurrency > MAX_SLOTS:
+            raise InvalidValue(
+                f"{total:,} replicas of {demand.concurrency:,} slots are more than {MAX_SLOTS:,} slots", "give fewer"
+            )
+    broken = _broken(demand, total, limits)
     remaining = total - demand.spare
-    spare_gone = evaluate(demand, remaining) if remaining > 0 else None
     return Plan(
         demand=demand,
-        feasible=spare_gone is not None and spare_gone.holds,
-        binding=binding,
+        feasible=broken is None,
+        binding=_tight(demand, total, limits) if broken is None else broken,
+        required=limits,
         all_running=evaluate(demand, total),
-        spare_gone=spare_gone,
+        spare_gone=evaluate(demand, remaining) if remaining > 0 else None,
         around=tuple(evaluate(demand, number) for number in range(max(1, total - 2), total + 4)),
     )
 
@@ -162,20 +208,25 @@ def replicas_needed(
     concurrency: int,
     objective: Objective,
     spare: int,
-) -> int:
-    """The fewest replicas that hold the objective with the spare gone, the spare included."""
+) -> int | None:
+    """The fewest replicas that hold the objective with the spare gone, the spare included; None where none would."""
     demand = Demand(arrival_rate_per_s, mean_service_s, service_scv, concurrency, objective, spare)
-    return _fewest(demand) + spare
+    carrying = fewest_replicas(demand)
+    return None if carrying is None else carrying + spare
 
 
-def _fewest(demand: Demand) -> int:
-    """The fewest replicas that hold the objective: double until it holds, then bisect."""
-    low = _keeping_up(demand) - 1
-    step = 1
-    while not evaluate(demand, low + step).holds:
+def fewest_replicas(demand: Demand) -> int | None:
+    """The fewest replicas that hold the objective, the spare not counted; None where :data:`MAX_SLOTS` would not do."""
+    if demand.offered_load_erlangs >= MAX_SLOTS:
+        return None
+    most = MAX_SLOTS // demand.concurrency
+    low, step = math.floor(demand.offered_load_erlangs / demand.concurrency), 1  # so many cannot keep up
+    while low + step <= most and not evaluate(demand, low + step).holds:
         low += step
         step *= 2
-    high = low + step
+    high = min(low + step, most)
+    if high <= low or not evaluate(demand, high).holds:
+        return None
     while high - low > 1:
         middle = (low + high) // 2
         if evaluate(demand, middle).holds:
@@ -185,10 +236,26 @@ def _fewest(demand: Demand) -> int:
     return high
 
 
-def _keeping_up(demand: Demand) -> int:
-    """The fewest replicas whose slots exceed the offered load."""
-    return math.floor(demand.offered_load_erlangs / demand.concurrency) + 1
+def _broken(demand: Demand, replicas: int, limits: Collection[Binding]) -> Binding | None:
+    """The first limit that so many replicas break, from the weakest on."""
+    fleet = evaluate(demand, replicas)
+    if not fleet.keeps_up:
+        return Binding.SLOTS
+    if Binding.OBJECTIVE in limits and not fleet.holds:
+        return Binding.OBJECTIVE
+    if Binding.REDUNDANCY in limits and demand.spare > 0:
+        remaining = replicas - demand.spare
+        alone = [limit for limit in limits if limit is not Binding.REDUNDANCY]
+        if remaining < 1 or _broken(demand, remaining, alone) is not None:
+            return Binding.REDUNDANCY
+    return None
 
 
-def _decisive(demand: Demand, replicas: int) -> Binding:
-    return Binding.SLOTS if replicas == _keeping_up(demand) else Binding.OBJECTIVE
+def _tight(demand: Demand, replicas: int, limits: Collection[Binding]) -> Binding:
+    """The limit that one replica fewer would break, seen on what then has to carry the load."""
+    spare = demand.spare if Binding.REDUNDANCY in limits else 0
+    carrying = replicas - spare - 1
+    if carrying < 1:
+        return Binding.REDUNDANCY if spare else Binding.SLOTS
+    alone = [limit for limit in limits if limit is not Binding.REDUNDANCY]
+    return _broken(demand, carrying, alone) or Binding.NONE

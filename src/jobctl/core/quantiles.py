@@ -8,8 +8,9 @@ count (David & Nagaraja, "Order Statistics", 7.1), each bound one-sided at 95 %.
 q^n <= 0.05: 5 values for the median, 59 for p95, 299 for p99. With fewer the quantile is None: too few samples.
 
 Waits of neighbouring jobs resemble each other, so n jobs tell less than n independent values would. The ranks are
-widened by the variance inflation of the exceedance indicator measured over consecutive batches (batch means, Law &
-Kelton, "Simulation Modeling and Analysis", 9.5.3).
+widened by the variance inflation of the exceedance indicator measured over ten consecutive batches, with Student's t
+for so few (batch means, Law & Kelton, "Simulation Modeling and Analysis", 9.5.3). In simulated queues at a utilisation
+of 0.8 the two bounds then hold together in 85 to 90 % of runs, the more the longer the run.
 """
 
 from __future__ import annotations
@@ -26,12 +27,16 @@ __all__ = ["CONFIDENCE", "QUANTILES", "Sample", "samples_needed"]
 QUANTILES: Final = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 #: Each bound of an interval holds with this probability.
 CONFIDENCE: Final = 0.95
-#: The normal quantile of CONFIDENCE, for ranks of large samples.
+#: The quantile of CONFIDENCE: of the normal, for independent values, and of Student's t with 9 degrees of freedom,
+#: where the variance comes from ten batches.
 _Z: Final = 1.6448536269514722
+_T: Final = 1.8331129326536333
 #: Microseconds: the histogram counts whole ones.
 _PER_SECOND: Final = 1e6
 _HIGHEST: Final = 24 * 3600 * 1_000_000
-_BATCHES: Final = 20
+_BATCHES: Final = 10
+#: Independent values show a greater inflation than this once in twenty times: chi-square(9) at 0.95, over 9.
+_NOTICEABLE: Final = 16.9190 / 9
 
 
 def samples_needed(quantile: float) -> int:
@@ -98,11 +103,18 @@ class Sample:
         return sorted(self._ordered)[math.ceil(q * len(self)) - 1] if self._ordered else None
 
     def interval(self, q: float) -> tuple[float, float] | None:
-        """Bounds of the q-quantile, each one-sided at 95 %; None where there are too few samples."""
+        """Bounds of the q-quantile, each one-sided at 95 %.
+
+        None where there are too few samples, or where they resemble each other so much that the longest of them is no
+        upper bound: n / inflation counts as the independent values.
+        """
         n = len(self)
         if n < samples_needed(q):
             return None
-        spread = _Z * math.sqrt(n * q * (1 - q) * self._inflation(q))
+        inflation = self._inflation(q)
+        if inflation > _NOTICEABLE and n / inflation < samples_needed(q):
+            return None
+        spread = (_T if inflation > 1 else _Z) * math.sqrt(n * q * (1 - q) * inflation)
         lower = max(1, math.floor(n * q - spread))
         upper = min(n, math.ceil(n * q + spread) + 1)
         return self._at_rank(lower), min(self._at_rank(upper), max(self._ordered))

@@ -1,9 +1,9 @@
 """Closed forms for a station of identical slots with one queue in order of arrival.
 
-Models, in Kendall's notation: M/M/c (Poisson arrivals, exponential service, c slots) exactly, and GI/G/c by two moments.
-Symbols: arrival rate l (1/s), mean service time S (s), offered load a = l S (erlangs), utilisation r = a/c, C the
-probability to wait. Everything holds for a load that does not change and has lasted; at r >= 1 no steady state exists
-and waits are infinite.
+Models, in Kendall's notation: M/M/c (Poisson arrivals, exponential service, c slots) exactly, and GI/G/c by the first
+two moments. Symbols: arrival rate l (1/s), mean service time S (s), offered load a = l S (erlangs), utilisation
+r = a/c, C the probability to wait. Everything holds for a load that does not change and has lasted; at r >= 1 no steady
+state exists and waits are infinite.
 
 References: Erlang 1917; Gross, Shortle, Thompson & Harris, "Fundamentals of Queueing Theory", ch. 3 (M/M/c);
 Cosmetatos 1976 (M/D/c); Kimura 1994, "Approximations for multi-server queues: system interpolations" (two moments);
@@ -14,8 +14,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["WaitPrediction", "erlang_b", "erlang_c", "offered_load_erlangs", "predict_wait"]
+__all__ = ["WaitPrediction", "erlang_b", "erlang_c", "has_steady_state", "offered_load_erlangs", "predict_wait"]
+
+#: A load this close to the slots fills them: what is missing comes from rounding, as in 450,000 a day x 4.8 s = 25.
+_FULL: Final = 1 - 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,9 @@ def offered_load_erlangs(arrival_rate_per_s: float, mean_service_s: float) -> fl
 def erlang_b(slots: int, load_erlangs: float) -> float:
     """Probability that all slots are busy when blocked arrivals go away.
 
-    The recursion 1/B(k) = 1 + k / (a B(k-1)) adds positive terms only, so nothing cancels. For large loads it is started
-    near the end, from the first k whose 1/B still matters: 1/B(c) = sum over j of c!/(c-j)! / a^j, whose terms fall once
-    they do, so the sum is cut where a term is below 1e-17 of it.
+    1/B = sum over j = 0..c of c (c-1) ... (c-j+1) / a^j, the recursion 1/B(k) = 1 + k / (a B(k-1)) written out. All
+    terms are positive, so nothing cancels. They fall from the first that has c-j+1 < a on, so the sum is cut where a
+    term is below 1e-17 of it: a million slots take some thousand terms.
     """
     if load_erlangs <= 0:
         return 0.0 if slots else 1.0
@@ -74,9 +78,14 @@ def erlang_b(slots: int, load_erlangs: float) -> float:
     return 1 / inverse
 
 
+def has_steady_state(slots: int, load_erlangs: float) -> bool:
+    """Whether the slots keep up with the load, so that waits stay finite."""
+    return load_erlangs < slots * _FULL
+
+
 def erlang_c(slots: int, load_erlangs: float) -> float:
     """Probability to wait in M/M/c: C = B / (1 - r (1 - B)); 1 where the slots cannot keep up."""
-    if load_erlangs >= slots:
+    if not has_steady_state(slots, load_erlangs):
         return 1.0
     blocked = erlang_b(slots, load_erlangs)
     return blocked / (1 - load_erlangs / slots * (1 - blocked))
@@ -95,7 +104,7 @@ def predict_wait(
         service_scv: That of service times; 1 is exponential.
     """
     load = offered_load_erlangs(arrival_rate_per_s, mean_service_s)
-    if load >= slots:
+    if not has_steady_state(slots, load):
         return WaitPrediction(1.0, math.inf, "no steady state")
     p_wait = erlang_c(slots, load)
     mean_s = p_wait * mean_service_s / (slots - load)
@@ -108,16 +117,22 @@ def predict_wait(
 
 
 def _service_factor(service_scv: float, slots: int, load: float) -> float:
-    """E[W of M/G/c] / E[W of M/M/c] by Kimura's interpolation, exact at both ends and, for one slot, everywhere.
+    """E[W of M/G/c] / E[W of M/M/c] by Kimura's interpolation: exact for exponential service and for one slot.
 
-    W = (1 + scv) / (2 scv / W(M/M/c) + (1 - scv) / W(M/D/c)); written here as a ratio with d = W(M/D/c) / W(M/M/c).
-    d >= 1/2 keeps the denominator positive for every scv.
+    W = (1 + scv) / (2 scv / W(M/M/c) + (1 - scv) / W(M/D/c)). With W(M/D/c) = W(M/M/c) (1 + g) / 2 that is the ratio
+    (1 + scv)(1 + g) / (2 (1 + scv g)), in which nothing cancels.
     """
-    return (1 + service_scv) / (2 * service_scv + (1 - service_scv) / _constant_service_ratio(slots, load))
+    relief = _many_slots_relief(slots, load)
+    return (1 + service_scv) * (1 + relief) / (2 * (1 + service_scv * relief))
 
 
-def _constant_service_ratio(slots: int, load: float) -> float:
-    """W(M/D/c) / W(M/M/c), Cosmetatos: (1 + (1-r)(c-1)(sqrt(4+5c)-2)/(16 r c)) / 2, at most 1."""
+def _many_slots_relief(slots: int, load: float) -> float:
+    """Cosmetatos' g, by which constant service gains less than half on many slots that are not full.
+
+    W(M/D/c) / W(M/M/c) = (1 + g) / 2 with g = (1-r)(c-1)(sqrt(4+5c)-2) / (16 r c); cut at 1, because constant service
+    never waits longer than exponential service.
+    """
+    if load <= 0:
+        return 1.0
     utilisation = load / slots
-    correction = (1 - utilisation) * (slots - 1) * (math.sqrt(4 + 5 * slots) - 2) / (16 * utilisation * slots)
-    return min(1.0, (1 + correction) / 2)
+    return min(1.0, (1 - utilisation) * (slots - 1) * (math.sqrt(4 + 5 * slots) - 2) / (16 * utilisation * slots))

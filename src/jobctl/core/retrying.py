@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Final
 
 __all__ = ["RetryPolicy", "backoff_s", "retry_after_s"]
+
+#: Doublings beyond this many change nothing but could overflow.
+_MOST_DOUBLINGS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class RetryPolicy:
 
 def backoff_s(policy: RetryPolicy, attempt: int, rng: random.Random) -> float:
     """Seconds to wait after attempt number ``attempt`` (from 1) failed."""
-    return rng.uniform(0, min(policy.cap_s, policy.base_s * 2 ** (attempt - 1)))
+    return rng.uniform(0, min(policy.cap_s, policy.base_s * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS)))
 
 
 def retry_after_s(

@@ -227,7 +227,7 @@ class OpenRouter:
 
     @property
     def scv(self) -> float:
-        """By second moments: E[U²] = (low² + low high + high²) / 3, and E[N²] = 2 m'² + m' of a geometric with mean m'."""
+        """By second moments: E[U²] = (low² + low high + high²) / 3, and E[N²] = 2 m² + m, N geometric with mean m."""
         low, high = self.tail_factors
         share, more = self.tail_share, self.mean_tokens - 1
         tail, tail_square = (low + high) / 2, (low * low + low * high + high * high) / 3

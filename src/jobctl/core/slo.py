@@ -46,7 +46,7 @@ class Objective:
     threshold_s: float
 
     def __str__(self) -> str:
-        statistic = "mean" if self.quantile is None else f"p{100 * self.quantile:g}"
+        statistic = "mean" if self.quantile is None else f"p{100 * self.quantile:.10g}"
         return f"{statistic} {self.signal} <= {format_duration(self.threshold_s)}"
 
 

@@ -175,11 +175,15 @@ def _known(values: Iterable[float | None]) -> Iterable[float]:
 
 
 def _utilisation(records: Iterable[JobRecord], window: Window, slots: int) -> float:
-    """Busy slot-seconds in the window over all slot-seconds; a job still running holds its slot to the end."""
+    """Busy slot-seconds in the window over all slot-seconds.
+
+    A job that still runs holds its slot to the end; one that was lost while it ran freed it at an unknown instant and
+    counts for nothing.
+    """
     busy_s = math.fsum(
         window.overlap_s(record.started_s, math.inf if record.finished_s is None else record.finished_s)
         for record in records
-        if record.started_s is not None
+        if record.started_s is not None and (record.finished_s is not None or record.outcome is Outcome.IN_FLIGHT)
     )
     return busy_s / (slots * window.length_s)
 

@@ -15,6 +15,7 @@ from jobctl.errors import InvalidValue
 __all__ = [
     "SECONDS_PER_DAY",
     "format_duration",
+    "format_interval",
     "parse_count",
     "parse_duration",
     "parse_fraction",
@@ -32,6 +33,17 @@ _NUMBER: Final = r"\d+(?:_\d+)*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)
 _DURATION_PART: Final = re.compile(rf"({_NUMBER})\s*([a-zµ]+)")
 _COUNT: Final = re.compile(rf"([+-]?(?:{_NUMBER}))\s*([kKmMgGbB]?)")
 _COUNT_SCALE: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+#: Below each first number of seconds, a duration is shown in the unit of so many seconds.
+_SHOWN: Final = (
+    (1e-3, 1e-6, "µs"),
+    (1.0, 1e-3, "ms"),
+    (120.0, 1.0, "s"),
+    (7200.0, 60.0, "min"),
+    (2 * SECONDS_PER_DAY, 3600.0, "h"),
+    (math.inf, SECONDS_PER_DAY, "d"),
+)
+#: Shorter than this is nothing to a person.
+_SHORTEST_SHOWN_S: Final = 1e-9
 _DURATION_REMEDY: Final = "give a duration such as 30s, 250ms, 5m or 1h30m"
 
 
@@ -141,19 +153,31 @@ def parse_whole(text: str, minimum: int = 1, maximum: int | None = None) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration for a person: three significant digits in the unit that fits."""
-    if seconds != seconds or math.isinf(seconds):
+    """Write a duration for a person: three significant digits in the unit that fits; ``-`` where it is not finite."""
+    if not math.isfinite(seconds):
         return "-"
-    magnitude = abs(seconds)
-    if magnitude < 1e-3:
-        return f"{seconds * 1e6:.3g} µs" if magnitude else "0 s"
-    if magnitude < 1:
-        return f"{seconds * 1e3:.3g} ms"
-    if magnitude < 120:
-        return f"{seconds:.3g} s"
-    if magnitude < 7200:
-        return f"{seconds / 60:.3g} min"
-    return f"{seconds / 3600:.3g} h"
+    scale, unit = _unit_of(seconds)
+    return f"{_digits(seconds / scale)} {unit}"
+
+
+def format_interval(low_s: float, high_s: float) -> str:
+    """Write two durations as ``low..high unit``, in the unit that fits the longer one."""
+    scale, unit = _unit_of(high_s)
+    return f"{_digits(low_s / scale)}..{_digits(high_s / scale)} {unit}"
+
+
+def _unit_of(seconds: float) -> tuple[float, str]:
+    """The unit that fits a duration as it is shown, rounded to three digits, and its seconds."""
+    rounded = abs(float(f"{seconds:.3g}"))
+    if rounded < _SHORTEST_SHOWN_S:
+        return 1.0, "s"
+    return next((scale, unit) for below, scale, unit in _SHOWN if rounded < below)
+
+
+def _digits(value: float) -> str:
+    if abs(value) < _SHORTEST_SHOWN_S:
+        return "0"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _number(text: str, remedy: str) -> float:

@@ -1,0 +1,1 @@
+"""``jobctl bench``: open-loop load, counted and judged."""

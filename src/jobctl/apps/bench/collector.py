@@ -41,6 +41,10 @@ class Collector:
         """How many jobs of the run were seen to end."""
         return len(self._ended)
 
+    def has_ended(self, position: int) -> bool:
+        """Whether the job at that position was seen to end."""
+        return position in self._ended
+
     def poll(self) -> Iterator[tuple[int, Completion]]:
         """Jobs seen to end since the last call, with their positions."""
         fresh = [job_id for job_id in self._completions.newly_ended() if self._is_fresh(job_id)]
@@ -80,7 +84,7 @@ class Collector:
         ended = outcome in {Outcome.FINISHED, Outcome.FAILED}
         return JobRecord(
             job_id=completion.job_id,
-            job_type=self._spec.job_type,
+            job_type=self._spec.workload.job_type,
             intended_s=intended_s,
             enqueued_s=None if math.isnan(enqueued_s) else enqueued_s,
             started_s=completion.started_s,

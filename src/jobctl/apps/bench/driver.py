@@ -90,6 +90,7 @@ def run(
     load: LoadRun,
     agree_start: Callable[[], float],
     on_progress: Callable[[Mapping[str, Any]], None],
+    is_interrupted: Callable[[], bool],
 ) -> BenchResult:
     """Drive a bench.
 
@@ -98,34 +99,28 @@ def run(
         load: The generator.
         agree_start: Called when the generator is ready; fixes the instant of offset 0 and returns it.
         on_progress: Takes each ``progress`` message.
+        is_interrupted: Whether somebody cut the run short, asked once it is over.
 
     Raises:
         JobctlError: The generator ended without a result, or the books do not balance.
+        KeyboardInterrupt: The run was cut short before it began.
     """
-    interrupted = False
     records: list[JobRecord] = []
     end: Mapping[str, Any] | None = None
-    events = load.events()
-    while end is None:
-        try:
-            message = next(events, None)
-            if message is None:
-                raise load.failure()
-            match message["event"]:
-                case "ready":
-                    agree_start()
-                case "progress":
-                    on_progress(message)
-                case "records":
-                    records.extend(read_records(message["records"]))
-                case "end":
-                    end = message
-        except KeyboardInterrupt:
-            if interrupted:
-                raise
-            interrupted = True
-            load.interrupt()
-    if end["start_s"] is None:
+    for message in load.events():
+        match message["event"]:
+            case "ready":
+                agree_start()
+            case "progress":
+                on_progress(message)
+            case "records":
+                records.extend(read_records(message["records"]))
+            case "end":
+                end = message
+    interrupted = is_interrupted()
+    if end is None and not interrupted:
+        raise load.failure()
+    if end is None or end["start_s"] is None:
         raise KeyboardInterrupt
     return _result(config, records, end, interrupted)
 
@@ -141,6 +136,7 @@ def _result(config: BenchConfig, records: list[JobRecord], end: Mapping[str, Any
         dropped=end["dropped"],
         max_schedule_lag_s=config.max_schedule_lag_s,
         faults_injected=config.faults_injected,
+        interrupted=interrupted,
     )
     return BenchResult(
         config=config,

@@ -60,7 +60,7 @@ class Generator:
         self._queue = queue
         self._clock = clock
         self._on_sent = on_sent
-        self._arguments = spec.arguments()
+        self._arguments = spec.workload.arguments(spec.seed)
         self._stopping = False
         self.schedule = spec.schedule()
         #: How many left or were refused.
@@ -108,4 +108,5 @@ class Generator:
 
     def _request(self, position: int) -> JobRequest:
         args, kwargs = next(self._arguments)
-        return JobRequest(self._spec.job_id(position), self._spec.function, args, kwargs, self._spec.job_timeout_s)
+        spec = self._spec
+        return JobRequest(spec.job_id(position), spec.workload.function, args, kwargs, spec.job_timeout_s)

@@ -50,7 +50,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "seed": config.spec.seed,
             "replicas": config.replicas,
             "concurrency": config.concurrency,
-            "job": config.spec.job_type,
+            "job": config.spec.workload.job_type,
             "scenario": config.scenario,
             "schedule_digest": digest(config.spec.schedule()),
         },

@@ -14,25 +14,25 @@ __all__ = ["BenchRequest"]
 class BenchRequest:
     """What the command line asked for; None means "not given"."""
 
-    per_day: float | None
-    rate: float | None
-    scenario: str | None
-    duration_s: float | None
-    warmup_s: float | None
-    arrivals: Arrivals | None
-    seed: int
-    job: str | None
-    args_from: str | None
-    service_time_s: float | None
-    drain_s: float
-    job_timeout_s: float
-    max_schedule_lag_s: float
-    replicas: int | None
-    no_workers: bool
-    queue: str | None
-    latency: str | None
-    fault: tuple[str, ...]
-    rpm: int | None
-    tpm: int | None
-    openrouter_url: str | None
-    locustfile: Path | None
+    per_day: float | None = None
+    rate: float | None = None
+    scenario: str | None = None
+    duration_s: float | None = None
+    warmup_s: float | None = None
+    arrivals: Arrivals | None = None
+    seed: int = 1
+    job: str | None = None
+    args_from: str | None = None
+    service_law: str | None = None
+    drain_s: float = 60.0
+    job_timeout_s: float = 180.0
+    max_schedule_lag_s: float = 0.05
+    replicas: int | None = None
+    no_workers: bool = False
+    queue: str | None = None
+    latency: str | None = None
+    fault: tuple[str, ...] = ()
+    rpm: int | None = None
+    tpm: int | None = None
+    openrouter_url: str | None = None
+    locustfile: Path | None = None

@@ -5,7 +5,7 @@
     description = "one line"
     arrivals = "poisson"            # or "constant"
     job = "chat_completion"         # or sleep, noop, a dotted path
-    service_time = "200ms"          # sleep jobs
+    service_time = "200ms"          # sleep jobs: a duration, or a law such as "exponential:200ms"
 
     [[stage]]                       # one after the other
     duration = "30s"
@@ -33,6 +33,7 @@ from typing import Any, Final
 
 from jobctl.core.arrivals import Arrivals, Stage, parse_arrivals
 from jobctl.core.units import SECONDS_PER_DAY, parse_duration
+from jobctl.core.workload import parse_service_law
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["Scenario", "parse_scenario", "stretched"]
@@ -53,7 +54,7 @@ class Scenario:
         arrivals: How gaps vary.
         stages: The rate over time.
         job: Job type or dotted path; None for the default.
-        service_time: Law of ``sleep`` jobs as text; None for the default.
+        service_law: Law of ``sleep`` jobs as text; None for the default.
         replicas: Workers to start; None for the default.
         concurrency: Slots of each; None for the default.
         mock: Options of the mock by name, as text.
@@ -64,7 +65,7 @@ class Scenario:
     arrivals: Arrivals
     stages: tuple[Stage, ...]
     job: str | None
-    service_time: str | None
+    service_law: str | None
     replicas: int | None
     concurrency: int | None
     mock: Mapping[str, tuple[str, ...]]
@@ -88,7 +89,7 @@ def parse_scenario(name: str, content: Mapping[str, Any]) -> Scenario:
             arrivals=parse_arrivals(str(content.get("arrivals", "poisson"))),
             stages=tuple(_stage(stage) for stage in stages),
             job=_optional_text(content, "job"),
-            service_time=_optional_text(content, "service_time"),
+            service_law=parse_service_law(str(content["service_time"])) if "service_time" in content else None,
             replicas=_whole(fleet, "replicas"),
             concurrency=_whole(fleet, "concurrency"),
             mock={key: tuple(map(str, value if isinstance(value, list) else [value])) for key, value in mock.items()},

@@ -69,10 +69,14 @@ class LoadSession:
         self._stopped_s: float | None = None
         self._finished = False
 
-    def fire(self, start_s: float) -> None:
-        """Fire the schedule from that instant on; returns when the last arrival left or :meth:`stop` was called."""
-        self._start_s = start_s
-        self._generator.run(start_s)
+    def fire(self, start_s: float | None) -> None:
+        """Fire the schedule; returns when the last arrival left or :meth:`stop` was called.
+
+        Args:
+            start_s: The instant of offset 0, seconds since the epoch; None for now.
+        """
+        self._start_s = self._clock.now() if start_s is None else start_s
+        self._generator.run(self._start_s)
 
     def watch(self) -> None:
         """Follow outcomes until every job ended, the drain is over or the run is stopped; then count."""
@@ -94,11 +98,11 @@ class LoadSession:
         self._generator.stop()
         self._finished = True
 
-    def count(self, tool_statistics: Iterable[Mapping[str, Any]]) -> None:
+    def count(self, tool_statistics: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
         """Take the census and say what became of every job.
 
         Args:
-            tool_statistics: Rows that the load tool counted itself, passed on as they are.
+            tool_statistics: Gives the rows that the load tool counted itself, once it was told of every job.
         """
         if self._start_s is None:
             self._say({"event": "end", "start_s": None})
@@ -110,7 +114,10 @@ class LoadSession:
             until_s = min(until_s, self._stopped_s)
         schedule = self._generator.schedule[: max(sent, self._generator.due_by(until_s - self._start_s))]
         lines: list[list[Any]] = []
-        for record in self._collector.census(self._start_s, schedule, self._generator.enqueued_s):
+        census = self._collector.census(self._start_s, schedule, self._generator.enqueued_s)
+        for position, record in enumerate(census):
+            if record.sojourn_s is not None and not self._collector.has_ended(position):
+                self._on_ended(record.sojourn_s, record.outcome is Outcome.FAILED)
             lines.append([*astuple(record)])
             if len(lines) == _RECORDS_PER_LINE:
                 self._say({"event": "records", "records": lines})
@@ -122,7 +129,7 @@ class LoadSession:
                 "start_s": self._start_s,
                 "offered_until_s": until_s,
                 "dropped": len(schedule) - sent,
-                "tool_statistics": list(tool_statistics),
+                "tool_statistics": list(tool_statistics()),
             }
         )
 

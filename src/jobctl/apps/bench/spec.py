@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import random
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import cycle
-from typing import Any
 
 from jobctl.core.arrivals import Arrivals, Stage, make_schedule
-from jobctl.core.service import parse_law
+from jobctl.core.workload import Workload
 
-__all__ = ["LoadSpec", "Payload"]
-
-#: Positional and keyword arguments of one job.
-Payload = tuple[tuple[Any, ...], dict[str, Any]]
+__all__ = ["LoadSpec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +22,7 @@ class LoadSpec:
         stages: The rate over time.
         seed: Seed of the schedule and of drawn service times.
         warmup_s: Length of the schedule's first part that is not judged.
-        job_type: The name figures are grouped by.
-        function: Dotted path of the function to enqueue.
-        payloads: Arguments, taken in turn.
-        service_law: For ``sleep`` jobs: the law their seconds are drawn from; None for others.
+        workload: What is enqueued.
         queue: The RQ queue.
         job_timeout_s: How long RQ lets a job run.
         drain_s: How long to wait for the last job after the schedule ended.
@@ -43,10 +33,7 @@ class LoadSpec:
     stages: tuple[Stage, ...]
     seed: int
     warmup_s: float
-    job_type: str
-    function: str
-    payloads: tuple[Payload, ...]
-    service_law: str | None
+    workload: Workload
     queue: str
     job_timeout_s: int
     drain_s: float
@@ -59,14 +46,6 @@ class LoadSpec:
     def schedule(self) -> list[float]:
         """Intended arrivals in seconds from the start."""
         return list(make_schedule(self.arrivals, self.stages, self.seed))
-
-    def arguments(self) -> Iterator[Payload]:
-        """Arguments of one job after the other, without end; the same seed draws the same."""
-        if self.service_law is None:
-            return cycle(self.payloads)
-        law = parse_law(self.service_law)
-        rng = random.Random(f"service:{self.seed}")
-        return (((round(law.sample(rng), 6),), {}) for _ in iter(int, 1))
 
     def job_id(self, position: int) -> str:
         """The id of the job at this position of the schedule."""
@@ -87,5 +66,7 @@ class LoadSpec:
         fields = json.loads(text)
         fields["arrivals"] = Arrivals(fields["arrivals"])
         fields["stages"] = tuple(Stage(**stage) for stage in fields["stages"])
-        fields["payloads"] = tuple((tuple(args), kwargs) for args, kwargs in fields["payloads"])
+        workload = fields["workload"]
+        payloads = tuple((tuple(args), kwargs) for args, kwargs in workload["payloads"])
+        fields["workload"] = Workload(**{**workload, "payloads": payloads})
         return cls(**fields)

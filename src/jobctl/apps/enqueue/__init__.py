@@ -1,0 +1,1 @@
+"""``jobctl enqueue``: jobs into a queue, at once or on a schedule."""

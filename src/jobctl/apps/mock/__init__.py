@@ -1,0 +1,1 @@
+"""``jobctl mock``: an OpenRouter of one's own."""

@@ -11,28 +11,61 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
-from jobctl.apps.mock.catalog import MODELS, Model
+from jobctl.apps.mock.catalog import MAX_COMPLETION_TOKENS, MODELS, Model
 from jobctl.apps.mock.errors import ApiError
+from jobctl.apps.mock.samples import sample
 
 __all__ = [
     "Call",
     "Ledger",
-    "chat_answer",
-    "chunks",
+    "Outcome",
+    "answer",
+    "closing",
     "count_tokens",
     "endpoints",
-    "generation",
+    "error_chunk",
     "models_page",
+    "opening",
+    "pieces",
     "router_metadata",
 ]
 
 #: Characters per token, the usual rule of thumb for English.
 _CHARACTERS_PER_TOKEN: Final = 4
-#: A stream has at most this many content events, however long the answer.
-_MOST_CHUNKS: Final = 40
 _WORDS: Final = ("The", " mock", " answers", " with", " words", " of", " one", " token", " each", ".")
+_SENTENCE: Final = "".join(_WORDS)
+#: Where word number n of the sentence begins.
+_WORD_STARTS: Final = tuple(accumulate(map(len, _WORDS), initial=0))
+#: The providers' own words for the end of an answer, where they differ from OpenRouter's.
+_NATIVE: Final[Mapping[str, Mapping[str, str]]] = {
+    "Google": {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"},
+    "Anthropic": {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"},
+}
+
+#: Keys of /generation that must be there and mean nothing for a mock.
+_NULL_IN_GENERATION: Final = (
+    "app_id",
+    "cache_discount",
+    "external_user",
+    "http_referer",
+    "moderation_latency",
+    "num_fetches",
+    "num_input_audio_prompt",
+    "num_media_completion",
+    "num_media_prompt",
+    "num_search_results",
+    "preset_id",
+    "provider_responses",
+    "router",
+    "service_tier",
+    "upstream_id",
+    "user_agent",
+    "web_search_engine",
+    "workspace_id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +82,9 @@ class Call:
         finish_reason: Why the answer ends.
         wants_json: Whether the caller asked for a JSON object.
         tool: Name of the function the answer must call; None for text.
+        schema: The schema of that JSON object, or of the function's arguments; None for any.
+        legacy: Whether it was asked by ``/completions``, whose answers are plain text.
+        attempt: Which of the caller's models serves it, from 1.
     """
 
     id: str
@@ -60,12 +96,23 @@ class Call:
     finish_reason: str
     wants_json: bool
     tool: str | None
+    schema: Any = None
+    legacy: bool = False
+    attempt: int = 1
 
     @property
     def content(self) -> str:
-        """The answer's text: a word for each token, or a JSON object where one was asked for."""
-        words = "".join(_WORDS[position % len(_WORDS)] for position in range(self.completion_tokens))
-        return json.dumps({"answer": words}) if self.wants_json else words
+        """The answer's text: a word for each token, or JSON where it was asked for."""
+        whole, rest = divmod(self.completion_tokens, len(_WORDS))
+        words = _SENTENCE * whole + _SENTENCE[: _WORD_STARTS[rest]]
+        if not self.wants_json:
+            return words
+        return json.dumps({"answer": words} if self.schema is None else sample(self.schema, words))
+
+    @property
+    def arguments(self) -> str:
+        """The arguments of the function call, as JSON."""
+        return json.dumps({} if self.schema is None else sample(self.schema, "mock"))
 
     @property
     def costs(self) -> tuple[float, float]:
@@ -76,7 +123,7 @@ class Call:
     @property
     def native_finish_reason(self) -> str:
         """The provider's own word for the end."""
-        return {"Google": "STOP", "Anthropic": "end_turn"}.get(self.model.provider, self.finish_reason)
+        return _NATIVE.get(self.model.provider, {}).get(self.finish_reason, self.finish_reason)
 
     def usage(self) -> dict[str, Any]:
         """The usage object, always sent in full."""
@@ -107,25 +154,25 @@ def count_tokens(text: str) -> int:
     return math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
 
 
-def chat_answer(call: Call, error: ApiError | None = None) -> dict[str, Any]:
-    """The answer of a call that is not streamed; with an error, the partial answer that carries it."""
-    message: dict[str, Any] = {"role": "assistant", "content": call.content, "refusal": None, "reasoning": None}
-    if call.tool is not None:
-        message["content"] = None
-        message["tool_calls"] = [_tool_call(call)]
-    choice: dict[str, Any] = {
-        "index": 0,
-        "logprobs": None,
-        "finish_reason": call.finish_reason,
-        "native_finish_reason": call.native_finish_reason,
-        "message": message,
-    }
+def answer(call: Call, error: ApiError | None = None, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The answer of a call that is not streamed.
+
+    Args:
+        call: The call.
+        error: What broke it off; the answer is then partial and carries the error in its choice.
+        metadata: The router's report, if it was asked for.
+    """
+    content = call.content if error is None else call.content[: len(call.content) // 2]
+    if call.legacy:
+        choice: dict[str, Any] = {"index": 0, "text": content}
+    else:
+        choice = {"index": 0, "message": _message(call, content, error)}
+    choice |= _ending(call, call.finish_reason if error is None else "error")
     if error is not None:
-        message["content"] = call.content[: len(call.content) // 2]
-        choice |= {"finish_reason": "error", "error": error.to_document()["error"]}
+        choice["error"] = error.to_document()["error"]
     return {
         "id": call.id,
-        "object": "chat.completion",
+        "object": "text_completion" if call.legacy else "chat.completion",
         "created": call.created,
         "model": call.model.id,
         "provider": call.model.provider,
@@ -133,81 +180,94 @@ def chat_answer(call: Call, error: ApiError | None = None) -> dict[str, Any]:
         "service_tier": None,
         "choices": [choice],
         "usage": call.usage(),
+        **({} if metadata is None else {"openrouter_metadata": metadata}),
     }
 
 
-def text_answer(call: Call) -> dict[str, Any]:
-    """The answer of the legacy ``/completions``."""
-    answer = chat_answer(call)
-    choice = {
-        "index": 0,
-        "text": call.content,
-        "logprobs": None,
-        "finish_reason": call.finish_reason,
-        "native_finish_reason": call.native_finish_reason,
-    }
-    return {**answer, "object": "text_completion", "choices": [choice]}
+def opening(call: Call) -> dict[str, Any]:
+    """The first event of a stream, which has no content yet."""
+    return _chunk(call, {"role": "assistant", "content": ""})
 
 
-def chunks(call: Call) -> Iterator[tuple[float, dict[str, Any]]]:
-    """The content events of a stream, each with the share of the answer that it completes, in 0..1."""
-    if call.tool is not None:
-        yield (
-            0.0,
-            _chunk(call, {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **_tool_call(call)}]}),
-        )
+def pieces(call: Call, count: int) -> Iterator[dict[str, Any]]:
+    """The answer in at most so many events: its text, or the tool call whose arguments come in pieces."""
+    if call.tool is not None and not call.legacy:
+        function = {"name": call.tool, "arguments": ""}
+        begin = {"index": 0, "id": _tool_call_id(call), "type": "function", "function": function}
+        yield _chunk(call, {"role": "assistant", "content": None, "tool_calls": [begin]})
+        for part in _split(call.arguments, count):
+            more = {"index": 0, "function": {"arguments": part}}
+            yield _chunk(call, {"role": "assistant", "content": None, "tool_calls": [more]})
         return
-    content = call.content
-    count = max(1, min(_MOST_CHUNKS, call.completion_tokens))
-    edges = [len(content) * position // count for position in range(count + 1)]
-    for position, (first, beyond) in enumerate(zip(edges, edges[1:], strict=False)):
-        share = position / (count - 1) if count > 1 else 0.0
-        yield share, _chunk(call, {"role": "assistant", "content": content[first:beyond]})
+    for part in _split(call.content, min(count, call.completion_tokens)):
+        yield _chunk(call, {"role": "assistant", "content": part})
 
 
-def last_chunks(call: Call, metadata: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """The end of a stream: the finish reason, then once more with the usage, as newer captures show it."""
+def closing(call: Call, metadata: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """The end of a stream: the finish reason, then once more with the usage, as newer captures show it.
+
+    Args:
+        call: The call.
+        metadata: The router's report, if it was asked for.
+    """
     yield _chunk(call, {"role": "assistant", "content": ""}, call.finish_reason)
     final = _chunk(call, {"role": "assistant", "content": ""}, call.finish_reason)
     yield {**final, "usage": call.usage(), **({} if metadata is None else {"openrouter_metadata": metadata})}
 
 
 def error_chunk(call: Call, error: ApiError) -> dict[str, Any]:
-    """The event by which a stream breaks off: HTTP stays 200, the code is an integer, the metadata has an error_type."""
-    chunk = _chunk(call, {"content": ""}, "error")
-    return {**chunk, "error": error.to_document()["error"]}
+    """The event by which a stream breaks off; its metadata must have an error_type, or SDKs reject it."""
+    return {**_chunk(call, {"content": ""}, "error"), "error": error.to_document()["error"]}
+
+
+def _split(text: str, most: int) -> Iterator[str]:
+    """A text in at most so many pieces of about the same length; one piece at least."""
+    count = max(1, min(most, len(text)))
+    edges = [len(text) * position // count for position in range(count + 1)]
+    return (text[first:beyond] for first, beyond in pairwise(edges))
 
 
 def _chunk(call: Call, delta: Mapping[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-    choice = {
-        "index": 0,
-        "delta": dict(delta),
-        "finish_reason": finish_reason,
-        "native_finish_reason": None if finish_reason is None else call.native_finish_reason,
-        "logprobs": None,
-    }
+    """One event. Its usage, system_fingerprint and error are left out rather than null."""
+    body = {"text": delta["content"]} if call.legacy else {"delta": delta}
     return {
         "id": call.id,
-        "object": "chat.completion.chunk",
+        "object": "text_completion" if call.legacy else "chat.completion.chunk",
         "created": call.created,
         "model": call.model.id,
         "provider": call.model.provider,
-        "choices": [choice],
+        "choices": [{"index": 0, **body, **_ending(call, finish_reason)}],
     }
 
 
-def _tool_call(call: Call) -> dict[str, Any]:
-    return {"id": f"call_{call.id[-20:]}", "type": "function", "function": {"name": call.tool, "arguments": "{}"}}
+def _message(call: Call, content: str, error: ApiError | None) -> dict[str, Any]:
+    """The assistant's message; keys whose null clients reject are there only when they say something."""
+    message = {"role": "assistant", "content": content, "refusal": None, "reasoning": None}
+    if call.tool is None or error is not None:
+        return message
+    function = {"name": call.tool, "arguments": call.arguments}
+    tool_call = {"index": 0, "id": _tool_call_id(call), "type": "function", "function": function}
+    return {**message, "content": None, "tool_calls": [tool_call]}
+
+
+def _ending(call: Call, finish_reason: str | None) -> dict[str, Any]:
+    native = call.native_finish_reason if finish_reason == call.finish_reason else finish_reason
+    return {"finish_reason": finish_reason, "native_finish_reason": native, "logprobs": None}
+
+
+def _tool_call_id(call: Call) -> str:
+    return f"call_{call.id[-20:]}"
 
 
 def router_metadata(call: Call) -> dict[str, Any]:
     """What ``X-OpenRouter-Metadata: enabled`` adds."""
+    alias = "alias" if call.requested.startswith("~") else "direct"
     return {
         "requested": call.requested,
-        "strategy": "direct",
+        "strategy": "fallback" if call.attempt > 1 else alias,
         "region": None,
         "summary": f"{call.model.id} served by {call.model.provider}",
-        "attempt": 1,
+        "attempt": call.attempt,
         "is_byok": False,
         "endpoints": {
             "total": 1,
@@ -239,7 +299,7 @@ def endpoints(model: Model) -> dict[str, Any]:
         "provider_name": model.provider,
         "tag": model.provider.lower().replace(".", ""),
         "quantization": "unknown",
-        "max_completion_tokens": 16384,
+        "max_completion_tokens": MAX_COMPLETION_TOKENS,
         "max_prompt_tokens": None,
         "supported_parameters": document["supported_parameters"],
         "status": 0,
@@ -247,6 +307,10 @@ def endpoints(model: Model) -> dict[str, Any]:
         "uptime_last_5m": 100.0,
         "uptime_last_1d": 100.0,
         "supports_implicit_caching": False,
+        "supports_diarization": False,
+        "supports_tool_choice": {"none": True, "auto": True, "required": True, "function": True},
+        "native_tools": {},
+        "service_tier": None,
         "latency_last_30m": {"p50": 700.0, "p75": 980.0, "p90": 1330.0, "p99": 4000.0},
         "throughput_last_30m": {"p50": 83.0, "p75": 102.0, "p90": 122.0, "p99": 167.0},
     }
@@ -264,18 +328,17 @@ def endpoints(model: Model) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Ledger:
-    """What a key has spent."""
+    """What a key has spent since the mock started."""
 
     usage_usd: float = 0.0
-    requests: int = 0
 
-    def charge(self, call: Call) -> None:
-        """Bill a call that was answered."""
-        self.usage_usd += sum(call.costs)
-        self.requests += 1
+    def key(self, label: str, free_requests: Mapping[str, int]) -> dict[str, Any]:
+        """``GET /key``.
 
-    def key(self, label: str) -> dict[str, Any]:
-        """``GET /key``."""
+        Args:
+            label: The key, shortened.
+            free_requests: The account's day of free models: limit, used, remaining.
+        """
         usage, no_usage = self.usage_usd, 0.0
         return {
             "data": {
@@ -300,7 +363,7 @@ class Ledger:
                 "allowed_data_regions": ["global"],
                 "budgets": [],
                 "effective_budget": None,
-                "free_model_daily_requests": {"limit": 1000, "used": 0, "remaining": 1000},
+                "free_model_daily_requests": dict(free_requests),
                 "expires_at": None,
             }
         }
@@ -310,40 +373,64 @@ class Ledger:
         return {"data": {"total_credits": total_usd, "total_usage": self.usage_usd}}
 
 
-def generation(call: Call, *, first_token_s: float, total_s: float, streamed: bool, cancelled: bool) -> dict[str, Any]:
-    """``GET /generation``: every key the SDKs require; times in milliseconds, as the API has them."""
-    prompt_cost, completion_cost = call.costs
-    nullable = (
-        "app_id cache_discount external_user http_referer moderation_latency num_fetches num_input_audio_prompt "
-        "num_media_completion num_media_prompt num_search_results preset_id provider_responses router service_tier "
-        "upstream_id user_agent web_search_engine workspace_id"
-    )
-    return {
-        "data": {
-            **dict.fromkeys(nullable.split()),
-            "id": call.id,
-            "model": call.model.id,
-            "created_at": datetime.fromtimestamp(call.created, UTC).isoformat().replace("+00:00", "Z"),
-            "data_region": "global",
-            "is_byok": False,
-            "origin": "",
-            "total_cost": prompt_cost + completion_cost,
-            "usage": prompt_cost + completion_cost,
-            "upstream_inference_cost": prompt_cost + completion_cost,
-            "api_type": "completions",
-            "provider_name": call.model.provider,
-            "streamed": streamed,
-            "cancelled": cancelled,
-            "finish_reason": call.finish_reason,
-            "native_finish_reason": call.native_finish_reason,
-            "latency": round(first_token_s * 1000),
-            "generation_time": round((total_s - first_token_s) * 1000),
-            "tokens_prompt": call.prompt_tokens,
-            "tokens_completion": call.completion_tokens,
-            "native_tokens_prompt": call.prompt_tokens,
-            "native_tokens_completion": call.completion_tokens,
-            "native_tokens_completion_images": 0,
-            "native_tokens_reasoning": 0,
-            "native_tokens_cached": 0,
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call went, for ``GET /generation``.
+
+    Attributes:
+        call: The call.
+        first_token_s: From its arrival to the first token.
+        total_s: From its arrival to the end.
+        streamed: Whether it was streamed.
+        cancelled: Whether the caller hung up.
+        failed: Whether it broke off with an error.
+        billed_share: The share of the answer that was billed, in 0..1.
+    """
+
+    call: Call
+    first_token_s: float
+    total_s: float
+    streamed: bool
+    cancelled: bool
+    failed: bool
+    billed_share: float
+
+    @property
+    def cost_usd(self) -> float:
+        """What it cost: nothing when it failed, else the prompt and the billed share of the answer."""
+        prompt, completion = self.call.costs
+        return 0.0 if self.failed else prompt + completion * self.billed_share
+
+    def to_document(self) -> dict[str, Any]:
+        """The answer: every key the SDKs require; times in milliseconds, as the API has them."""
+        call, cost = self.call, self.cost_usd
+        tokens = round(call.completion_tokens * self.billed_share)
+        return {
+            "data": {
+                **dict.fromkeys(_NULL_IN_GENERATION),
+                "id": call.id,
+                "model": call.model.id,
+                "created_at": datetime.fromtimestamp(call.created, UTC).isoformat().replace("+00:00", "Z"),
+                "data_region": "global",
+                "is_byok": False,
+                "origin": "",
+                "total_cost": cost,
+                "usage": cost,
+                "upstream_inference_cost": cost,
+                "api_type": "completions",
+                "provider_name": call.model.provider,
+                "streamed": self.streamed,
+                "cancelled": self.cancelled,
+                "finish_reason": "error" if self.failed else call.finish_reason,
+                "native_finish_reason": "error" if self.failed else call.native_finish_reason,
+                "latency": round(self.first_token_s * 1000, 3),
+                "generation_time": round((self.total_s - self.first_token_s) * 1000, 3),
+                "tokens_prompt": call.prompt_tokens,
+                "tokens_completion": tokens,
+                "native_tokens_prompt": call.prompt_tokens,
+                "native_tokens_completion": tokens,
+                "native_tokens_completion_images": 0,
+                "native_tokens_reasoning": 0,
+                "native_tokens_cached": 0,
+            }
         }
-    }

@@ -6,19 +6,21 @@ order see the same latencies and faults.
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from jobctl.core.service import Law
+from jobctl.core.service import Law, OpenRouter, draw_tokens
 from jobctl.core.units import parse_fraction
 from jobctl.errors import InvalidValue
 
-__all__ = ["Behaviour", "Fault", "OpenRouterLaw", "Timing", "parse_fault"]
+__all__ = ["FAILOVER", "REFUSALS", "STATUS_FAULTS", "Behaviour", "Fault", "Timing", "parse_faults"]
 
-_MEAN_TOKENS: Final = 250
+#: Mean length of an answer where the law does not say it.
+_MEAN_TOKENS: Final = 250.0
 #: The share of an answer's time that passes before its first token, for laws of the whole answer.
 _FIRST_TOKEN_SHARE: Final = 0.4
 
@@ -47,6 +49,14 @@ class Fault(StrEnum):
     EMBEDDED = "embedded"
 
 
+#: Faults that are an error status, before anything of an answer is sent.
+STATUS_FAULTS: Final = frozenset(Fault) - {Fault.MIDSTREAM, Fault.DISCONNECT, Fault.SLOW, Fault.EMBEDDED}
+#: Those of them that OpenRouter decides itself, at once; the others take as long as a first token.
+REFUSALS: Final = frozenset({Fault.PAYMENT, Fault.BUDGET, Fault.FORBIDDEN, Fault.MODERATION, Fault.RATE_LIMIT})
+#: Those of them that send a call on to the next of its models, for another provider may do better.
+FAILOVER: Final = STATUS_FAULTS - {Fault.PAYMENT, Fault.BUDGET, Fault.FORBIDDEN}
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """How long one call takes.
@@ -63,53 +73,48 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRouterLaw:
-    """Latency as published for hosted models in 2026, as a choice rather than a fact.
-
-    Time to first token: lognormal, median 0.7 s, sigma 0.5, and 1.5 % of calls 5 to 10 times slower (modelstats.ai
-    percentiles need a tail beside a lognormal body). Time per token: lognormal, median 12 ms, sigma 0.3. Length:
-    exponential, mean 250 tokens (ServeGen, arXiv 2505.09999).
-    """
-
-    def draw(self, rng: random.Random, max_tokens: int | None) -> Timing:
-        """One call."""
-        first_token_s = rng.lognormvariate(-0.35667494393873245, 0.5)  # ln 0.7
-        if rng.random() < 0.015:
-            first_token_s *= rng.uniform(5, 10)
-        per_token_s = rng.lognormvariate(-4.422848629194137, 0.3)  # ln 0.012
-        tokens = _capped(rng, max_tokens)
-        return Timing(first_token_s, first_token_s + (tokens - 1) * per_token_s, tokens)
-
-
-@dataclass(frozen=True, slots=True)
 class Behaviour:
     """How the mock behaves.
 
     Attributes:
-        law: Law of the whole answer's time, or OpenRouter's own.
+        law: Law of the whole answer's time; OpenRouter's own also says when the first token comes.
         faults: Probability of each fault; they sum to at most 1.
         seed: Seed of every draw.
     """
 
-    law: Law | OpenRouterLaw
+    law: Law
     faults: Mapping[Fault, float]
     seed: int
 
     def __post_init__(self) -> None:
-        if sum(self.faults.values()) > 1 + 1e-9:
+        if math.fsum(self.faults.values()) > 1 + 1e-9:
             raise InvalidValue("the probabilities of all faults sum to more than 1", "lower them")
 
-    def timing(self, call: int, max_tokens: int | None) -> Timing:
-        """How long call number ``call`` takes."""
-        rng = random.Random(f"timing:{self.seed}:{call}")
-        if isinstance(self.law, OpenRouterLaw):
-            return self.law.draw(rng, max_tokens)
-        total_s = self.law.sample(rng)
-        return Timing(total_s * _FIRST_TOKEN_SHARE, total_s, _capped(rng, max_tokens))
+    def timing(self, call: int, max_tokens: int) -> Timing:
+        """How long call number ``call`` takes.
 
-    def fault(self, call: int) -> Fault | None:
-        """The fault that strikes call number ``call`` by chance, if any."""
-        draw = random.Random(f"fault:{self.seed}:{call}").random()
+        A bound on the tokens shortens the answer; it shortens the time only under OpenRouter's law, where time is made
+        of tokens.
+        """
+        rng = random.Random(f"timing:{self.seed}:{call}")
+        if isinstance(self.law, OpenRouter):
+            drawn = self.law.draw(rng)
+            capped = replace(drawn, tokens=min(drawn.tokens, max_tokens))
+            return Timing(capped.first_token_s, capped.total_s, capped.tokens)
+        total_s = self.law.sample(rng)
+        tokens = min(draw_tokens(rng, _MEAN_TOKENS), max_tokens)
+        return Timing(total_s * _FIRST_TOKEN_SHARE, total_s, tokens)
+
+    def fault(self, call: int, attempt: int = 1) -> Fault | None:
+        """The fault that strikes call number ``call`` by chance, if any.
+
+        Args:
+            call: The call.
+            attempt: Which of its models is asked, from 1: each has a draw of its own.
+        """
+        if not self.faults:
+            return None
+        draw = random.Random(f"fault:{self.seed}:{call}:{attempt}").random()
         for fault, probability in self.faults.items():
             draw -= probability
             if draw < 0:
@@ -117,20 +122,20 @@ class Behaviour:
         return None
 
 
-def parse_fault(text: str) -> tuple[Fault, float]:
-    """Read ``429=0.02``.
+def parse_faults(texts: Sequence[str]) -> dict[Fault, float]:
+    """Read ``429=0.02`` and its like.
 
     Raises:
-        InvalidValue: The kind is unknown, or the probability lies outside 0..1.
+        InvalidValue: A kind is unknown or given twice, or a probability lies outside 0..1.
     """
-    kind, separator, probability = text.partition("=")
-    if not separator or kind not in set(Fault):
-        raise InvalidValue(
-            f"{text!r} is no fault", f"give KIND=PROBABILITY such as 429=0.02; kinds: {', '.join(Fault)}"
-        )
-    return Fault(kind), parse_fraction(probability)
-
-
-def _capped(rng: random.Random, max_tokens: int | None) -> int:
-    tokens = max(1, round(rng.expovariate(1 / _MEAN_TOKENS)))
-    return tokens if max_tokens is None else min(tokens, max_tokens)
+    faults: dict[Fault, float] = {}
+    for text in texts:
+        kind, separator, probability = (part.strip() for part in text.partition("="))
+        if not separator or kind not in set(Fault):
+            raise InvalidValue(
+                f"{text!r} is no fault", f"give KIND=PROBABILITY such as 429=0.02; kinds: {', '.join(Fault)}"
+            )
+        if Fault(kind) in faults:
+            raise InvalidValue(f"{kind} is given twice", "give each kind once")
+        faults[Fault(kind)] = parse_fraction(probability)
+    return faults

@@ -6,12 +6,16 @@ magnitude; the figures are not kept up to date.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-__all__ = ["MODELS", "Model", "find"]
+__all__ = ["MAX_COMPLETION_TOKENS", "MODELS", "Model", "find", "is_known"]
 
-_VARIANTS: Final = ("free", "nitro", "floor", "online", "thinking", "extended", "exacto")
+#: Variants that choose among a model's providers or add to a call; ``:free`` is a model of its own.
+_VARIANTS: Final = frozenset({"nitro", "floor", "online", "thinking", "extended", "exacto"})
+_FREE: Final = ":free"
+#: The longest answer of every model, in tokens.
+MAX_COMPLETION_TOKENS: Final = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,16 @@ class Model:
     provider: str
     created: int
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it is a free variant, which costs nothing and has the account's free limits."""
+        return self.id.endswith(_FREE)
+
     def to_document(self) -> dict[str, Any]:
         """The entry of ``GET /models``."""
         return {
             "id": self.id,
-            "canonical_slug": self.id,
+            "canonical_slug": self.id.removesuffix(_FREE),
             "hugging_face_id": None,
             "name": self.name,
             "created": self.created,
@@ -56,7 +65,7 @@ class Model:
             "pricing": {"prompt": self.prompt_price, "completion": self.completion_price, "request": "0", "image": "0"},
             "top_provider": {
                 "context_length": self.context_length,
-                "max_completion_tokens": 16384,
+                "max_completion_tokens": MAX_COMPLETION_TOKENS,
                 "is_moderated": self.provider == "OpenAI",
             },
             "per_request_limits": None,
@@ -67,7 +76,7 @@ class Model:
         }
 
 
-MODELS: Final[tuple[Model, ...]] = (
+_PAID: Final[tuple[Model, ...]] = (
     Model("openai/gpt-4o-mini", "OpenAI: GPT-4o-mini", 128000, "0.00000015", "0.0000006", "OpenAI", 1721260800),
     Model("openai/gpt-4o", "OpenAI: GPT-4o", 128000, "0.0000025", "0.00001", "OpenAI", 1715558400),
     Model("openai/gpt-4.1", "OpenAI: GPT-4.1", 1047576, "0.000002", "0.000008", "OpenAI", 1744651385),
@@ -173,12 +182,42 @@ MODELS: Final[tuple[Model, ...]] = (
         1757021147,
     ),
 )
+#: Paid models that also have a free variant.
+_WITH_FREE_VARIANT: Final = frozenset(
+    {
+        "openai/gpt-oss-120b",
+        "deepseek/deepseek-r1-0528",
+        "meta-llama/llama-3.3-70b-instruct",
+        "mistralai/mistral-small-3.2-24b-instruct",
+    }
+)
+MODELS: Final[tuple[Model, ...]] = _PAID + tuple(
+    replace(model, id=model.id + _FREE, name=f"{model.name} (free)", prompt_price="0", completion_price="0")
+    for model in _PAID
+    if model.id in _WITH_FREE_VARIANT
+)
 _BY_ID: Final = {model.id: model for model in MODELS}
 
 
 def find(name: str) -> Model | None:
-    """The model an id names; a variant (``:free``, ``:nitro`` ...) of a model is served by that model."""
+    """The model that serves an id.
+
+    A variant such as ``:nitro`` is served by its model, ``:free`` only where a free variant exists. The alias
+    ``~author/x-latest`` stands for the author's newest model whose slug begins with x.
+    """
+    if name.startswith("~"):
+        return _latest(name[1:])
     base, _, variant = name.partition(":")
-    if variant and variant not in _VARIANTS:
-        return None
-    return _BY_ID.get(base)
+    return _BY_ID.get(base if variant in _VARIANTS else name)
+
+
+def is_known(name: str) -> bool:
+    """Whether an id names a model of the catalogue, though perhaps in a variant that nobody serves."""
+    base, _, variant = name.partition(":")
+    return base in _BY_ID and (variant in _VARIANTS or f":{variant}" == _FREE)
+
+
+def _latest(alias: str) -> Model | None:
+    stem = alias.removesuffix("-latest")
+    named = [model for model in _PAID if stem != alias and model.id.startswith(stem)]
+    return max(named, key=lambda model: model.created, default=None)

@@ -1,6 +1,6 @@
 """OpenRouter's error answers: status, headers and envelope, kind by kind.
 
-The envelope is ``{"error": {"code", "message", "metadata"?}, "user_id"?}`` with an integer code equal to the HTTP status.
+The envelope is ``{"error": {"code", "message", "metadata"?}, "user_id"?}``; its code is an integer, the HTTP status.
 Shapes follow the OpenAPI types of the official SDKs (1.3) and captured answers of 2025 and 2026.
 """
 
@@ -13,14 +13,16 @@ from typing import Any, Final
 
 from jobctl.apps.mock.behaviour import Fault
 from jobctl.apps.mock.catalog import Model
+from jobctl.apps.mock.limits import Admission
 
-__all__ = ["ApiError", "fault_error", "rate_limited"]
+__all__ = ["ApiError", "fault_error", "invalid", "no_endpoints", "rate_limited", "unknown_model"]
 
 _USER: Final = "user_2mockmockmockmockmockmockmoc"
 #: Seconds that overloaded upstreams ask callers to wait, unless the call names another figure.
 _RETRY_AFTER_S: Final = 1
 #: The same for the in-flight budget, as reported by users.
 _BUDGET_RETRY_AFTER_S: Final = 120
+_DOCS_URL: Final = "https://openrouter.ai/docs/api-reference/errors"
 
 
 @dataclass(eq=False)
@@ -32,46 +34,69 @@ class ApiError(Exception):
         message: For people.
         metadata: More about it; None to leave the key out.
         headers: Response headers beside the media type.
+        availability: What is wrong with a model, for programs; None to leave the key out.
     """
 
     code: int
     message: str
     metadata: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    availability: Mapping[str, Any] | None = None
 
     def to_document(self) -> dict[str, Any]:
         """The answer's body."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.metadata is not None:
             error["metadata"] = dict(self.metadata)
+        if self.availability is not None:
+            error["availability"] = dict(self.availability)
         return {"error": error, "user_id": _USER}
 
 
-def rate_limited(limit: int, retry_after_s: float, now_s: float) -> ApiError:
+def invalid(message: str) -> ApiError:
+    """The 400 of a request that cannot be understood."""
+    return ApiError(400, message, {"error_type": "invalid_request"})
+
+
+def unknown_model(name: str) -> ApiError:
+    """The 400 of a model id that names nothing."""
+    availability = {"code": "model_not_found", "retryable": False, "requested_models": [name], "docs_url": _DOCS_URL}
+    return ApiError(
+        400, f"{name} is not a valid model ID", {"error_type": "invalid_request"}, availability=availability
+    )
+
+
+def no_endpoints(name: str) -> ApiError:
+    """The 404 of a known model that nobody serves in this variant."""
+    availability = {"code": "no_endpoints", "retryable": False, "requested_models": [name], "docs_url": _DOCS_URL}
+    return ApiError(404, f"No endpoints found for {name}.", {"error_type": "not_found"}, availability=availability)
+
+
+def rate_limited(refused: Admission, now_s: float) -> ApiError:
     """The platform's own 429, with its limit headers mirrored in the body as strings.
 
     Args:
-        limit: Requests or tokens a minute.
-        retry_after_s: Seconds until there is room.
+        refused: What the limit said.
         now_s: Seconds since the epoch.
     """
     headers = {
-        "X-RateLimit-Limit": str(limit),
+        "X-RateLimit-Limit": str(refused.limit),
         "X-RateLimit-Remaining": "0",
-        "X-RateLimit-Reset": str(math.ceil((now_s + retry_after_s) * 1000)),
+        "X-RateLimit-Reset": str(math.ceil((now_s + refused.retry_after_s) * 1000)),
     }
+    daily = refused.name.startswith("free-models-per-day")
     metadata = {
         "headers": headers,
         "error_type": "rate_limit_exceeded",
-        "limit_source": "openrouter_shared_capacity",
-        "remedy_hint": "Slow down, or raise the limit of the mock.",
+        "limit_source": "openrouter_free_tier_daily" if daily else "openrouter_shared_capacity",
+        "remedy_hint": "Wait until the limit resets.",
         "provider_name": None,
     }
     return ApiError(
         429,
-        f"Rate limit exceeded: limited to {limit} per minute. Please retry later.",
+        f"Rate limit exceeded: {refused.name}.",
         metadata,
-        {**headers, "Retry-After": str(max(1, math.ceil(retry_after_s)))},
+        {**headers, "Retry-After": str(max(1, math.ceil(refused.retry_after_s)))},
     )
 
 
@@ -85,70 +110,81 @@ def fault_error(fault: Fault, model: Model, prompt: str, retry_after: str | None
         retry_after: Retry-After to send where the real API may; None for the usual figure.
     """
     match fault:
-        case Fault.PAYMENT:
-            return ApiError(
-                402,
-                "Insufficient credits. Add more using https://openrouter.ai/settings/credits",
-                {"error_type": "payment_required", "limit_source": "openrouter_credits"},
-            )
-        case Fault.BUDGET:
-            return ApiError(
-                402,
-                "Too many requests in flight for the remaining balance. Please retry shortly.",
-                {
-                    "error_type": "payment_required",
-                    "reason": "in_flight_budget_exhausted",
-                    "limit_source": "openrouter_in_flight_budget",
-                },
-                {"Retry-After": retry_after or str(_BUDGET_RETRY_AFTER_S)},
-            )
-        case Fault.FORBIDDEN:
-            return ApiError(
-                403,
-                "Key limit exceeded (total limit). Manage it using https://openrouter.ai/settings/keys",
-                {"error_type": "permission_denied", "limit_source": "openrouter_key_limit", "scope": "key"},
-            )
+        case Fault.PAYMENT | Fault.BUDGET | Fault.FORBIDDEN:
+            return _account_error(fault, retry_after)
         case Fault.MODERATION:
-            return ApiError(
-                403,
-                f"{model.id} requires moderation. Your input was flagged for: violence",
-                {
-                    "error_type": "permission_denied",
-                    "reasons": ["violence"],
-                    "flagged_input": prompt[:100],
-                    "provider_name": model.provider,
-                    "model_slug": model.id,
-                },
-            )
+            return _moderation_error(model, prompt)
         case Fault.TIMEOUT:
             return ApiError(408, "Request timed out", {"error_type": "timeout"})
-        case Fault.RATE_LIMIT:
-            return _upstream(
-                429,
-                model,
-                "rate_limit_exceeded",
-                f"{model.id} is temporarily rate-limited upstream. Please retry shortly.",
-                retry_after or str(_RETRY_AFTER_S),
-            )
         case Fault.INTERNAL:
             return ApiError(500, "Internal Server Error", {"error_type": "server"})
-        case Fault.BAD_GATEWAY:
-            return _upstream(502, model, "provider_unavailable", "upstream connect error", None)
         case _:
-            return _upstream(
-                503, model, "provider_overloaded", "The provider is overloaded", retry_after or str(_RETRY_AFTER_S)
-            )
+            return _upstream_error(fault, model, retry_after or str(_RETRY_AFTER_S))
 
 
-def _upstream(code: int, model: Model, error_type: str, raw: str, retry_after: str | None) -> ApiError:
-    metadata: dict[str, Any] = {
-        "raw": raw,
-        "provider_name": model.provider,
-        "is_byok": False,
-        "error_type": error_type,
-        "previous_errors": [],
-    }
-    if code == 429:
-        metadata["limit_source"] = "upstream_provider_shared_pool"
-    headers = {} if retry_after is None else {"Retry-After": retry_after}
+def _account_error(fault: Fault, retry_after: str | None) -> ApiError:
+    """What is wrong with the caller's account."""
+    if fault is Fault.PAYMENT:
+        return ApiError(
+            402,
+            "Insufficient credits. Add more using https://openrouter.ai/settings/credits",
+            {"error_type": "payment_required", "limit_source": "openrouter_credits"},
+        )
+    if fault is Fault.BUDGET:
+        return ApiError(
+            402,
+            "Too many requests in flight for the remaining balance. Please retry shortly.",
+            {
+                "error_type": "payment_required",
+                "reason": "in_flight_budget_exhausted",
+                "limit_source": "openrouter_in_flight_budget",
+            },
+            {"Retry-After": retry_after or str(_BUDGET_RETRY_AFTER_S)},
+        )
+    return ApiError(
+        403,
+        "Key limit exceeded (total limit). Manage it using https://openrouter.ai/settings/keys",
+        {
+            "error_type": "permission_denied",
+            "limit_source": "openrouter_key_limit",
+            "scope": "key",
+            "limit_usd": 10.0,
+            "spend_usd": 10.0,
+            "resets_at": None,
+        },
+    )
+
+
+def _moderation_error(model: Model, prompt: str) -> ApiError:
+    return ApiError(
+        403,
+        f"{model.id} requires moderation. Your input was flagged for: violence",
+        {
+            "error_type": "permission_denied",
+            "reasons": ["violence"],
+            "flagged_input": prompt[:100],
+            "provider_name": model.provider,
+            "model_slug": model.id,
+        },
+    )
+
+
+def _upstream_error(fault: Fault, model: Model, retry_after: str) -> ApiError:
+    """What a provider answered; Retry-After where the real API may send it."""
+    metadata: dict[str, Any] = {"provider_name": model.provider, "is_byok": False, "previous_errors": []}
+    headers = {"Retry-After": retry_after}
+    match fault:
+        case Fault.RATE_LIMIT:
+            raw = f"{model.id} is temporarily rate-limited upstream. Please retry shortly."
+            metadata |= {
+                "raw": raw,
+                "error_type": "rate_limit_exceeded",
+                "limit_source": "upstream_provider_shared_pool",
+            }
+        case Fault.UNAVAILABLE:
+            metadata |= {"raw": "The provider is overloaded", "error_type": "provider_overloaded"}
+        case _:
+            metadata |= {"raw": "upstream connect error", "error_type": "provider_unavailable"}
+            headers = {}
+    code = 502 if fault not in {Fault.RATE_LIMIT, Fault.UNAVAILABLE} else int(fault)
     return ApiError(code, "Provider returned error", metadata, headers)

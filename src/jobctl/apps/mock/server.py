@@ -4,78 +4,109 @@ Time. A call's latency is counted from its arrival, and every step waits for an 
 work is inside the latency and not on top of it.
 
 Padding. Like the real API, a plain answer that takes long has its 200 sent early and white space dribbled out until the
-JSON comes, and a stream carries ``: OPENROUTER PROCESSING`` comments before its first token. So a client that relies on
-a read timeout alone fails here as it fails there.
+JSON comes, and a stream carries ``: OPENROUTER PROCESSING`` comments before its first token and in its pauses. So a
+client that relies on a read timeout alone fails here as it fails there.
+
+Hanging up. A stream stops and what was sent of it is billed; a plain answer stops as well and is billed in full.
+
+Keys. Any ``sk-or-...`` is accepted unless it says "bad" or "invalid". All keys belong to one account, whose limits they
+share; spending is kept for each. ``GET /credits``, which OpenRouter documents for management keys only, answers all of
+them, as clients report of the real one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
+import math
 import random
 import string
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobctl.apps.mock import answers
-from jobctl.apps.mock.answers import Call, Ledger
-from jobctl.apps.mock.behaviour import Behaviour, Fault, Timing
-from jobctl.apps.mock.catalog import find
-from jobctl.apps.mock.errors import ApiError, fault_error, rate_limited
-from jobctl.apps.mock.limits import MinuteLimit
-from jobctl.apps.mock.requests import ChatRequest, read_chat, read_completion
+from jobctl.apps.mock.answers import Call, Ledger, Outcome
+from jobctl.apps.mock.behaviour import FAILOVER, REFUSALS, STATUS_FAULTS, Behaviour, Fault, Timing
+from jobctl.apps.mock.caller import Caller, HungUp
+from jobctl.apps.mock.catalog import MODELS, find
+from jobctl.apps.mock.errors import ApiError, fault_error, invalid, no_endpoints, rate_limited
+from jobctl.apps.mock.limits import FreeTier, MinuteLimit
+from jobctl.apps.mock.requests import Candidate, ChatRequest, read_chat, read_completion
+from jobctl.apps.mock.stream import DONE, PROCESSING, content_events, event
 
 __all__ = ["create_app"]
 
+_PREFIXES: Final = ("/api/v1", "/v1")
 #: Seconds of silence after which keep-alive bytes flow. The real interval is not published.
 _KEEP_ALIVE_S: Final = 1.0
+#: The same for ``slow``, so that even a short delay shows them.
+_SLOW_KEEP_ALIVE_S: Final = 0.25
 #: How much later ``slow`` makes the first token, unless the call says otherwise.
 _SLOW_MS: Final = 2500.0
 #: How long /generation does not know a call after it ended.
 _GENERATION_DELAY_S: Final = 0.3
 _GENERATIONS_KEPT: Final = 10_000
 _CREDITS_USD: Final = 1000.0
-_STATUS_FAULTS: Final = frozenset(Fault) - {Fault.MIDSTREAM, Fault.DISCONNECT, Fault.SLOW, Fault.EMBEDDED}
-_PROCESSING: Final = b": OPENROUTER PROCESSING\n\n"
+_WHITE_SPACE: Final = b"\n         "
 _ALPHABET: Final = string.ascii_letters + string.digits
 
 
-class ConnectionCut(Exception):
-    """Raised inside an answer to make the server drop the connection."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Running:
-    """A call on its way: what it is, when it came, how long it takes and what goes wrong."""
+    """A call on its way: what it is, when it came, how long it takes, what goes wrong, and how much of it is out."""
 
     call: Call
     arrived_s: float
     timing: Timing
     fault: Fault | None
-    retry_after: str | None
-    wants_metadata: bool
+    stream: bool
+    metadata: Mapping[str, Any] | None
     prompt: str
     ledger: Ledger
+    sent_share: float = 0.0
+    finished: bool = False
 
     @property
-    def headers(self) -> dict[str, str]:
-        return {"X-Generation-Id": self.call.id}
+    def keep_alive_s(self) -> float:
+        return _SLOW_KEEP_ALIVE_S if self.fault is Fault.SLOW else _KEEP_ALIVE_S
 
+    @property
+    def first_token_at_s(self) -> float:
+        return self.arrived_s + self.timing.first_token_s
+
+    @property
+    def ends_at_s(self) -> float:
+        return self.arrived_s + self.timing.total_s
+
+    @property
     def error(self) -> ApiError:
         """The error that a fault inside a 200 carries."""
         return fault_error(Fault.BAD_GATEWAY, self.call.model, self.prompt, None)
 
+    def outcome(self) -> Outcome:
+        """How it went: errors are free, a plain answer is billed in full, a stream as far as it was sent."""
+        return Outcome(
+            self.call,
+            first_token_s=self.timing.first_token_s,
+            total_s=self.timing.total_s,
+            streamed=self.stream,
+            cancelled=not self.finished,
+            failed=self.fault not in {None, Fault.SLOW},
+            billed_share=self.sent_share if self.stream else 1.0,
+        )
 
-def create_app(behaviour: Behaviour, *, rpm: int | None = None, tpm: int | None = None) -> Starlette:
+
+def create_app(behaviour: Behaviour, *, rpm: int | None = None, tpm: int | None = None) -> ASGIApp:
     """Build the application.
 
     Args:
@@ -85,10 +116,12 @@ def create_app(behaviour: Behaviour, *, rpm: int | None = None, tpm: int | None 
     """
     mock = _Mock(behaviour, MinuteLimit(rpm, tpm))
     routes = [Route("/__mock__/stats", mock.stats)]
-    for prefix in ("/api/v1", "/v1"):
+    calls: dict[str, Callable[[Caller], Awaitable[None]]] = {}
+    for prefix in _PREFIXES:
+        calls[f"{prefix}/chat/completions"] = partial(mock.serve, read=read_chat)
+        calls[f"{prefix}/completions"] = partial(mock.serve, read=read_completion)
+        routes += [Route(path, _post_only, methods=["POST"]) for path in calls if path.startswith(prefix)]
         routes += [
-            Route(f"{prefix}/chat/completions", mock.guarded(mock.chat), methods=["POST"]),
-            Route(f"{prefix}/completions", mock.guarded(mock.completions), methods=["POST"]),
             Route(f"{prefix}/models", mock.guarded(mock.models, anonymous=True)),
             Route(f"{prefix}/models/{{author}}/{{slug}}/endpoints", mock.guarded(mock.endpoints, anonymous=True)),
             Route(f"{prefix}/key", mock.guarded(mock.key)),
@@ -96,7 +129,16 @@ def create_app(behaviour: Behaviour, *, rpm: int | None = None, tpm: int | None 
             Route(f"{prefix}/credits", mock.guarded(mock.credits)),
             Route(f"{prefix}/generation", mock.guarded(mock.generation)),
         ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+    others = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        serve = calls.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if serve is None:
+            await others(scope, receive, send)
+        else:
+            await serve(Caller(scope, receive, send))
+
+    return app
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -108,49 +150,134 @@ class _Mock:
     def __init__(self, behaviour: Behaviour, limit: MinuteLimit) -> None:
         self._behaviour = behaviour
         self._limit = limit
+        self._free_tier = FreeTier()
         self._ledgers: dict[str, Ledger] = {}
-        self._generations: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
+        self._generations: OrderedDict[str, tuple[float, Outcome]] = OrderedDict()
         self._ids = random.Random(f"ids:{behaviour.seed}")
         self._calls = 0
         self._in_flight = 0
         self._peak_in_flight = 0
         self._statuses: Counter[int] = Counter()
 
+    # ----------------------------------------------------------------------------------------------- calls of a model
+
+    async def serve(self, caller: Caller, *, read: Callable[[Any], ChatRequest]) -> None:
+        """``POST /chat/completions``, or ``POST /completions`` in the legacy form."""
+        self._in_flight += 1
+        self._peak_in_flight = max(self._peak_in_flight, self._in_flight)
+        try:
+            running = await self._admit(caller, read)
+            try:
+                await (_stream(caller, running) if running.stream else _plain(caller, running))
+            finally:
+                self._book(running)
+        except ApiError as error:
+            await caller.reply(error.code, error.to_document(), error.headers)
+        except HungUp:
+            pass
+        finally:
+            caller.close()
+            self._in_flight -= 1
+            if caller.status is not None:
+                self._statuses[caller.status] += 1
+
+    async def _admit(self, caller: Caller, read: Callable[[Any], ChatRequest]) -> _Running:
+        """Check the key, read the call, let the limits see it, and settle how it will go."""
+        arrived_s = time.monotonic()
+        key = _key(caller.headers)
+        asked = read(_json(await caller.body()))
+        demanded, slow_s = _demanded_fault(caller.headers), _slow_s(caller.headers)
+        number = self._calls
+        timing = self._behaviour.timing(number, asked.max_tokens)
+        self._check_limits(arrived_s, asked, timing)
+        self._calls += 1
+        attempt, candidate, fault = self._candidate(number, asked, demanded)
+        if fault is Fault.SLOW:
+            timing = Timing(timing.first_token_s + slow_s, timing.total_s + slow_s, timing.completion_tokens)
+        if fault in STATUS_FAULTS:
+            if fault not in REFUSALS:
+                await caller.until(arrived_s + timing.first_token_s)
+            raise fault_error(fault, candidate.model, asked.prompt, caller.headers.get("x-mock-retry-after"))
+        cut_short = timing.completion_tokens == asked.max_tokens
+        call = Call(
+            id=f"gen-{int(time.time())}-{''.join(self._ids.choices(_ALPHABET, k=20))}",
+            created=int(time.time()),
+            model=candidate.model,
+            requested=candidate.requested,
+            prompt_tokens=asked.prompt_tokens,
+            completion_tokens=timing.completion_tokens,
+            finish_reason="tool_calls" if asked.tool else "length" if cut_short else "stop",
+            wants_json=asked.wants_json,
+            tool=asked.tool,
+            schema=asked.schema,
+            legacy=read is read_completion,
+            attempt=attempt,
+        )
+        wants_metadata = caller.headers.get("x-openrouter-metadata", "").lower() == "enabled"
+        return _Running(
+            call=call,
+            arrived_s=arrived_s,
+            timing=timing,
+            fault=fault,
+            stream=asked.stream,
+            metadata=answers.router_metadata(call) if wants_metadata else None,
+            prompt=asked.prompt,
+            ledger=self._ledger(key),
+        )
+
+    def _check_limits(self, now_s: float, asked: ChatRequest, timing: Timing) -> None:
+        """Let the call through, or refuse it as the platform does."""
+        admission = self._limit.admit(now_s, asked.prompt_tokens + timing.completion_tokens)
+        if admission.admitted and asked.candidates[0].model.is_free:
+            admission = self._free_tier.admit(now_s, time.time())
+        if not admission.admitted:
+            raise rate_limited(admission, time.time())
+
+    def _candidate(
+        self, number: int, asked: ChatRequest, demanded: Fault | None
+    ) -> tuple[int, Candidate, Fault | None]:
+        """Which attempt serves the call, by which model, and the fault that strikes it.
+
+        A fault that another provider may not have moves the call on to its next model; the last one's is final. A fault
+        that the caller demands strikes them all.
+        """
+        *others, last = enumerate(asked.candidates, 1)
+        for attempt, candidate in others:
+            fault = demanded or self._behaviour.fault(number, attempt)
+            if fault not in FAILOVER:
+                return attempt, candidate, fault
+        return *last, demanded or self._behaviour.fault(number, last[0])
+
+    def _book(self, running: _Running) -> None:
+        """Bill a call and remember it."""
+        outcome = running.outcome()
+        running.ledger.usage_usd += outcome.cost_usd
+        self._generations[running.call.id] = (time.monotonic() + _GENERATION_DELAY_S, outcome)
+        if len(self._generations) > _GENERATIONS_KEPT:
+            self._generations.popitem(last=False)
+
+    # -------------------------------------------------------------------------------------------------- other routes
+
     def guarded(self, handler: Handler, *, anonymous: bool = False) -> Handler:
-        """A handler behind the key check, with error answers sent as OpenRouter sends them and everything counted."""
+        """A handler behind the key check, with errors sent as OpenRouter sends them and every answer counted.
+
+        Faults that are an error status can be demanded here as well.
+        """
 
         async def guard(request: Request) -> Response:
             try:
                 if not anonymous or "authorization" in request.headers:
-                    _check_key(request)
+                    _key(request.headers)
+                fault = _demanded_fault(request.headers)
+                if fault in STATUS_FAULTS:
+                    raise fault_error(fault, MODELS[0], "", request.headers.get("x-mock-retry-after"))
                 response = await handler(request)
             except ApiError as error:
-                response = JSONResponse(error.to_document(), error.code, headers=dict(error.headers))
+                response = _error_response(error)
             self._statuses[response.status_code] += 1
             return response
 
         return guard
-
-    async def chat(self, request: Request) -> Response:
-        """``POST /chat/completions``."""
-        running, asked = await self._admit(request, read_chat)
-        if running.fault in _STATUS_FAULTS:
-            await _until(running.arrived_s + running.timing.first_token_s)
-            raise fault_error(running.fault, running.call.model, asked.prompt, running.retry_after)
-        if asked.stream:
-            return StreamingResponse(
-                self._tracked(running, self._stream(running), streamed=True),
-                media_type="text/event-stream",
-                headers={**running.headers, "Cache-Control": "no-cache"},
-            )
-        return await self._plain(running, lambda: _plain_document(running))
-
-    async def completions(self, request: Request) -> Response:
-        """``POST /completions``, the legacy form."""
-        running, asked = await self._admit(request, read_completion)
-        if running.fault in _STATUS_FAULTS:
-            raise fault_error(running.fault, running.call.model, asked.prompt, running.retry_after)
-        return await self._plain(running, lambda: answers.text_answer(running.call))
 
     async def models(self, request: Request) -> Response:
         """``GET /models``, in pages when asked for."""
@@ -163,25 +290,28 @@ class _Mock:
         name = f"{request.path_params['author']}/{request.path_params['slug']}"
         model = find(name)
         if model is None:
-            raise ApiError(404, f"No endpoints found for {name}.", {"error_type": "not_found"})
+            raise no_endpoints(name)
         return JSONResponse(answers.endpoints(model))
 
     async def key(self, request: Request) -> Response:
         """``GET /key``."""
-        key = _check_key(request)
-        return JSONResponse(self._ledger(key).key(f"{key[:12]}...{key[-3:]}"))
+        key = _key(request.headers)
+        free_requests = self._free_tier.to_document(time.time())
+        return JSONResponse(self._ledger(key).key(f"{key[:12]}...{key[-3:]}", free_requests))
 
     async def credits(self, request: Request) -> Response:
         """``GET /credits``."""
-        return JSONResponse(self._ledger(_check_key(request)).credits(_CREDITS_USD))
+        return JSONResponse(self._ledger(_key(request.headers)).credits(_CREDITS_USD))
 
     async def generation(self, request: Request) -> Response:
         """``GET /generation?id=``: unknown for a moment after the call, as on the real API."""
-        wanted = request.query_params.get("id", "")
-        known_from_s, document = self._generations.get(wanted, (float("inf"), {}))
-        if time.monotonic() < known_from_s:
+        wanted = request.query_params.get("id")
+        if not wanted:
+            raise invalid("id: expected the id of a generation")
+        known = self._generations.get(wanted)
+        if known is None or time.monotonic() < known[0]:
             raise ApiError(404, f"Generation {wanted} not found", {"error_type": "not_found"})
-        return JSONResponse(document)
+        return JSONResponse(known[1].to_document())
 
     async def stats(self, request: Request) -> Response:
         """What the mock saw: for accounting in tests, not part of OpenRouter."""
@@ -195,198 +325,175 @@ class _Mock:
             }
         )
 
-    async def _admit(self, request: Request, read: Callable[[Any], ChatRequest]) -> tuple[_Running, ChatRequest]:
-        """Read a call, let the limits see it, and settle how it will go."""
-        arrived_s = time.monotonic()
-        asked = read(await _json(request))
-        fault = _header_fault(request) or self._behaviour.fault(self._calls)
-        timing = self._behaviour.timing(self._calls, asked.max_tokens)
-        if fault is Fault.SLOW:
-            late_s = _header_number(request, "x-mock-slow-ms", _SLOW_MS) / 1000
-            timing = Timing(timing.first_token_s + late_s, timing.total_s + late_s, timing.completion_tokens)
-        admission = self._limit.admit(arrived_s, asked.prompt_tokens + timing.completion_tokens)
-        if not admission.admitted:
-            raise rate_limited(admission.limit, admission.retry_after_s, time.time())
-        self._calls += 1
-        finish_reason = "length" if timing.completion_tokens == asked.max_tokens else "stop"
-        call = Call(
-            id=self._generation_id(),
-            created=int(time.time()),
-            model=asked.model,
-            requested=asked.requested,
-            prompt_tokens=asked.prompt_tokens,
-            completion_tokens=timing.completion_tokens,
-            finish_reason="tool_calls" if asked.tool else finish_reason,
-            wants_json=asked.wants_json,
-            tool=asked.tool,
-        )
-        running = _Running(
-            call=call,
-            arrived_s=arrived_s,
-            timing=timing,
-            fault=fault,
-            retry_after=request.headers.get("x-mock-retry-after"),
-            wants_metadata=request.headers.get("x-openrouter-metadata", "").lower() == "enabled",
-            prompt=asked.prompt,
-            ledger=self._ledger(_check_key(request)),
-        )
-        return running, asked
-
-    async def _plain(self, running: _Running, document: Callable[[], Mapping[str, Any]]) -> Response:
-        """An answer in one piece: directly when it is quick, behind padding when it is not."""
-        wait_s = running.arrived_s + running.timing.total_s - time.monotonic()
-        if wait_s <= _KEEP_ALIVE_S and running.fault is not Fault.DISCONNECT:
-            parts = [part async for part in self._tracked(running, _once(running, document), streamed=False)]
-            return Response(parts[0], media_type="application/json", headers=running.headers)
-        return StreamingResponse(
-            self._tracked(running, _padded(running, document), streamed=False),
-            media_type="application/json",
-            headers=running.headers,
-        )
-
-    async def _stream(self, running: _Running) -> AsyncIterator[bytes]:
-        """The events of a stream, each at its instant."""
-        call, timing = running.call, running.timing
-        async for comment in _keep_alive(running.arrived_s + timing.first_token_s, _PROCESSING):
-            yield comment
-        if running.fault is Fault.EMBEDDED:
-            yield _event(answers.error_chunk(call, running.error()))
-            return
-        for share, chunk in answers.chunks(call):
-            if share >= 0.5 and running.fault is Fault.MIDSTREAM:
-                yield _event(answers.error_chunk(call, running.error()))
-                return
-            await _until(running.arrived_s + timing.first_token_s + share * (timing.total_s - timing.first_token_s))
-            yield _event(chunk)
-            if running.fault is Fault.DISCONNECT:
-                raise ConnectionCut
-        if running.fault is Fault.MIDSTREAM:
-            yield _event(answers.error_chunk(call, running.error()))
-            return
-        for chunk in answers.last_chunks(call, answers.router_metadata(call) if running.wants_metadata else None):
-            yield _event(chunk)
-        yield b"data: [DONE]\n\n"
-
-    async def _tracked(self, running: _Running, body: AsyncIterator[bytes], *, streamed: bool) -> AsyncIterator[bytes]:
-        """Pass a body on, counting the call as in flight, and book it at the end."""
-        self._in_flight += 1
-        self._peak_in_flight = max(self._peak_in_flight, self._in_flight)
-        finished = False
-        try:
-            async for part in body:
-                yield part
-            finished = True
-        finally:
-            self._in_flight -= 1
-            self._book(running, streamed=streamed, finished=finished)
-
-    def _book(self, running: _Running, *, streamed: bool, finished: bool) -> None:
-        """Bill what was answered; error finishes are free, as on the real API."""
-        if finished and running.fault in {None, Fault.SLOW}:
-            running.ledger.charge(running.call)
-        document = answers.generation(
-            running.call,
-            first_token_s=running.timing.first_token_s,
-            total_s=running.timing.total_s,
-            streamed=streamed,
-            cancelled=not finished,
-        )
-        self._generations[running.call.id] = (time.monotonic() + _GENERATION_DELAY_S, document)
-        if len(self._generations) > _GENERATIONS_KEPT:
-            self._generations.popitem(last=False)
-
     def _ledger(self, key: str) -> Ledger:
         return self._ledgers.setdefault(key, Ledger())
 
-    def _generation_id(self) -> str:
-        return f"gen-{int(time.time())}-{''.join(self._ids.choices(_ALPHABET, k=20))}"
+
+# ------------------------------------------------------------------------------------------------------------ answering
 
 
-def _plain_document(running: _Running) -> Mapping[str, Any]:
-    if running.fault is Fault.EMBEDDED:
-        return running.error().to_document()
-    return answers.chat_answer(running.call, running.error() if running.fault is Fault.MIDSTREAM else None)
+async def _plain(caller: Caller, running: _Running) -> None:
+    """An answer in one piece: directly when it is quick, behind padding when it is not.
 
-
-async def _once(running: _Running, document: Callable[[], Mapping[str, Any]]) -> AsyncIterator[bytes]:
-    body = json.dumps(document()).encode()
-    await _until(running.arrived_s + running.timing.total_s)
-    yield body
-
-
-async def _padded(running: _Running, document: Callable[[], Mapping[str, Any]]) -> AsyncIterator[bytes]:
-    async for padding in _keep_alive(running.arrived_s + running.timing.total_s, b"\n         "):
-        yield padding
-    body = json.dumps(document()).encode()
+    Raises:
+        HungUp: The caller is gone.
+    """
+    headers = {"content-type": "application/json", "X-Generation-Id": running.call.id}
+    body = json.dumps(_document(running)).encode()
+    if running.timing.total_s <= running.keep_alive_s and running.fault is not Fault.DISCONNECT:
+        await caller.until(running.ends_at_s)
+        running.finished = True
+        await caller.begin(200, {**headers, "content-length": str(len(body))})
+        await caller.end(body)
+        return
+    await _keep_alive(caller, running, running.ends_at_s, _WHITE_SPACE, headers)
+    if caller.status is None:
+        await caller.begin(200, headers)
     if running.fault is Fault.DISCONNECT:
-        yield body[: len(body) // 2]
-        raise ConnectionCut
-    yield body
+        await caller.write(body[: len(body) // 2])
+        return  # without an end: the server cuts the connection
+    running.finished = True
+    await caller.end(body)
 
 
-async def _keep_alive(until_s: float, sign: bytes) -> AsyncIterator[bytes]:
-    """A sign of life each second until an instant; none when it is near."""
-    while until_s - time.monotonic() > _KEEP_ALIVE_S:
-        await asyncio.sleep(_KEEP_ALIVE_S)
-        yield sign
-    await _until(until_s)
+def _document(running: _Running) -> Mapping[str, Any]:
+    if running.fault is Fault.EMBEDDED:
+        return running.error.to_document()
+    error = running.error if running.fault is Fault.MIDSTREAM else None
+    return answers.answer(running.call, error, running.metadata)
 
 
-async def _until(instant_s: float) -> None:
-    wait_s = instant_s - time.monotonic()
-    if wait_s > 0:
-        await asyncio.sleep(wait_s)
+async def _stream(caller: Caller, running: _Running) -> None:
+    """The events of a stream, each at its instant.
+
+    Raises:
+        HungUp: The caller is gone.
+    """
+    headers = {
+        "content-type": "text/event-stream",
+        "Cache-Control": "no-cache",
+        "X-Generation-Id": running.call.id,
+    }
+    await caller.begin(200, headers)
+    await caller.write(PROCESSING)
+    await _keep_alive(caller, running, running.first_token_at_s, PROCESSING, headers)
+    if running.fault is Fault.EMBEDDED:
+        await _break_off(caller, running)
+        return
+    span_s = running.timing.total_s - running.timing.first_token_s
+    sent_any = False
+    for share, part in content_events(running.call):
+        if running.fault is Fault.MIDSTREAM and sent_any and share >= 0.5:
+            break
+        await _keep_alive(caller, running, running.first_token_at_s + share * span_s, PROCESSING, headers)
+        await caller.write(part)
+        running.sent_share, sent_any = share, True
+        if running.fault is Fault.DISCONNECT:
+            return  # without an end: the server cuts the connection
+    if running.fault is Fault.MIDSTREAM:
+        await _break_off(caller, running)
+        return
+    await _keep_alive(caller, running, running.ends_at_s, PROCESSING, headers)
+    running.sent_share, running.finished = 1.0, True
+    closing = b"".join(map(event, answers.closing(running.call, running.metadata)))
+    await caller.end(closing + DONE)
 
 
-def _event(document: Mapping[str, Any]) -> bytes:
-    return b"data: " + json.dumps(document, separators=(",", ":")).encode() + b"\n\n"
+async def _break_off(caller: Caller, running: _Running) -> None:
+    """End a stream with an error event; the real API sends no [DONE] after it, as far as is known."""
+    running.finished = True
+    await caller.end(event(answers.error_chunk(running.call, running.error)))
 
 
-async def _json(request: Request) -> Any:
+async def _keep_alive(
+    caller: Caller, running: _Running, instant_s: float, sign: bytes, headers: Mapping[str, str]
+) -> None:
+    """Wait for an instant, with a sign of life after each while of silence; the first one brings the 200 along.
+
+    Raises:
+        HungUp: The caller is gone.
+    """
+    silence_s = running.keep_alive_s
+    next_s = time.monotonic() + silence_s
+    while next_s < instant_s:
+        await caller.until(next_s)
+        if caller.status is None:
+            await caller.begin(200, headers)
+        await caller.write(sign)
+        next_s += silence_s
+    await caller.until(instant_s)
+
+
+# ------------------------------------------------------------------------------------------------------------- requests
+
+
+def _json(body: bytes) -> Any:
     try:
-        return json.loads(await request.body())
-    except ValueError:
-        raise ApiError(400, "Invalid JSON body", {"error_type": "invalid_request"}) from None
+        return json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise invalid("Invalid JSON body") from None
 
 
-def _check_key(request: Request) -> str:
+def _refuse(constant: str) -> Any:
+    """NaN and the infinities are Python's idea of JSON."""
+    raise ValueError(constant)
+
+
+def _key(headers: Mapping[str, str]) -> str:
     """The caller's key: anything ``sk-or-...`` that says neither "bad" nor "invalid"."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise ApiError(401, "Missing Authentication header", {"error_type": "authentication"})
+    scheme, _, key = headers.get("authorization", "").partition(" ")
     key = key.strip()
+    if scheme.lower() != "bearer" or not key:
+        raise ApiError(401, "Missing Authentication header", {"error_type": "authentication"})
     if not key.startswith("sk-or-") or "bad" in key or "invalid" in key:
         raise ApiError(401, "User not found.", {"error_type": "authentication"})
     return key
 
 
-def _header_fault(request: Request) -> Fault | None:
-    wanted = request.headers.get("x-mock-fault")
-    if wanted is None:
+def _demanded_fault(headers: Mapping[str, str]) -> Fault | None:
+    wanted = headers.get("x-mock-fault", "").strip().lower()
+    if not wanted:
         return None
     if wanted not in set(Fault):
-        raise ApiError(
-            400, f"X-Mock-Fault: unknown fault {wanted!r}; one of {', '.join(Fault)}", {"error_type": "invalid_request"}
-        )
+        raise invalid(f"X-Mock-Fault: unknown fault {wanted!r}; one of {', '.join(Fault)}")
     return Fault(wanted)
 
 
-def _header_number(request: Request, name: str, default: float) -> float:
+def _slow_s(headers: Mapping[str, str]) -> float:
+    text = headers.get("x-mock-slow-ms", str(_SLOW_MS))
     try:
-        return max(0.0, float(request.headers.get(name, default)))
+        milliseconds = float(text)
     except ValueError:
-        raise ApiError(400, f"{name} is not a number", {"error_type": "invalid_request"}) from None
+        milliseconds = math.nan
+    if not 0 <= milliseconds < math.inf:
+        raise invalid(f"X-Mock-Slow-Ms: {text!r} is no number of milliseconds")
+    return milliseconds / 1000
 
 
 def _query_number(query: Mapping[str, str], name: str, lowest: int, highest: int | None) -> int:
     text = query.get(name, str(lowest))
-    if not text.isdigit() or int(text) < lowest or (highest is not None and int(text) > highest):
-        raise ApiError(400, f"{name}: expected a whole number of at least {lowest}", {"error_type": "invalid_request"})
-    return int(text)
+    try:
+        number = int(text) if text.isascii() and text.isdigit() else -1
+    except ValueError:  # thousands of digits
+        number = -1
+    if number < lowest or (highest is not None and number > highest):
+        upper = "" if highest is None else f" and at most {highest}"
+        raise invalid(f"{name}: expected a whole number of at least {lowest}{upper}")
+    return number
+
+
+async def _post_only(request: Request) -> Response:
+    """Lets other methods of a call's path get their 405; calls themselves never come here."""
+    raise HTTPException(405)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse(
-        ApiError(error.status_code, error.detail, {"error_type": "not_found"}).to_document(), error.status_code
+    error_type = "not_found" if error.status_code == 404 else "invalid_request"
+    return _error_response(
+        ApiError(error.status_code, error.detail, {"error_type": error_type}, dict(error.headers or {}))
     )
+
+
+def _error_response(error: ApiError) -> Response:
+    return JSONResponse(error.to_document(), error.code, headers=dict(error.headers))

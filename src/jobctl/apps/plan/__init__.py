@@ -1,0 +1,1 @@
+"""``jobctl plan``: a plan as a document."""

@@ -1,0 +1,1 @@
+"""``jobctl work``: what a worker runs."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 
 __all__ = ["bind", "chat_completion", "noop", "sleep"]
 
 Chat = Callable[..., Mapping[str, Any]]
 
 _chat: Chat | None = None
+_binding: Final = Lock()
 
 
 def bind(chat: Chat) -> None:
@@ -39,11 +41,18 @@ def chat_completion(prompt: str, model: str = "openai/gpt-4o-mini", max_tokens: 
     Raises:
         UpstreamError: No attempt gave an answer.
     """
-    if _chat is None:
-        # The floors forbid a task to import the wiring; a foreign worker has nobody else who could call it.
-        import_module("jobctl.wiring").bind_tasks_from_environment()
+    chat = _chat or _bound_from_environment()
+    return dict(chat(messages=[{"role": "user", "content": prompt}], model=model, max_tokens=max_tokens))
+
+
+def _bound_from_environment() -> Chat:
+    """What the wiring binds in a worker that jobctl did not boot; once, however many threads begin together."""
+    with _binding:
+        if _chat is None:
+            # The floors forbid a task to import the wiring, and nobody else is there who could call it.
+            import_module("jobctl.wiring").bind_tasks_from_environment()
     assert _chat is not None
-    return dict(_chat(messages=[{"role": "user", "content": prompt}], model=model, max_tokens=max_tokens))
+    return _chat
 
 
 def sleep(seconds: float) -> float:

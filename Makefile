@@ -1,0 +1,54 @@
+# Bare `make` lists the targets. Everything runs in .venv, made from the hash-locked requirements by scripts/venv.sh.
+# Variables: PYTHON (interpreter), PER_DAY, DURATION and ARGS (make bench), WORKERS and PYTEST_ARGS (make test).
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help bench test check proof lock upgrade clean runtime dev
+
+BIN := .venv/bin
+PER_DAY ?= 450000
+DURATION ?= 30s
+ARGS ?=
+WORKERS ?= 2
+PYTEST_ARGS ?=
+PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+bench: runtime ## Measure: 450,000 jobs a day for 30 s on real parts (PER_DAY=, DURATION=, ARGS=)
+	$(BIN)/jobctl bench --per-day $(PER_DAY) --duration $(DURATION) $(ARGS)
+
+test: dev ## Run the tests: in parallel, then those that need the machine for themselves
+	$(PYTEST) -m "not serial and not proof" -n $(WORKERS)
+	@if grep -rqs --include='*.py' 'mark\.serial' tests; then set -x; $(PYTEST) -m "serial and not proof"; \
+	else echo "no test is marked serial"; fi
+
+check: dev ## Check format, lint, types, floors, the lock and the distributions
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/lock.py check
+	$(BIN)/python scripts/check_distributions.py
+
+proof: dev ## Show the full-length figures: the proof tests and every benchmark (minutes)
+	$(PYTEST) -m proof
+	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+
+lock: dev ## Lock the requirements again after a change in pyproject.toml; pins that still fit stay
+	$(BIN)/python scripts/lock.py write
+
+upgrade: dev ## Lock the newest releases that fit pyproject.toml
+	$(BIN)/python scripts/lock.py write --upgrade
+
+clean: ## Remove what was made: .venv, distributions, caches
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+runtime:
+	@PYTHON="$(PYTHON)" scripts/venv.sh runtime
+
+dev:
+	@PYTHON="$(PYTHON)" scripts/venv.sh dev

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobctl.apps.mock.samples import sample
+
+TREE = {
+    "$ref": "#/$defs/Node",
+    "$defs": {
+        "Node": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "children": {"type": "array", "items": {"$ref": "#/$defs/Node"}},
+            },
+            "required": ["name"],
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object", "properties": {"a": {"type": "integer", "minimum": 5}}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "boolean"}, "c": {"type": "null"}}},
+        {"properties": {"a": {"enum": ["x", "y"]}, "b": {"const": 3}, "c": {"default": "z"}}},
+        {"type": "array", "items": {"type": "string"}, "minItems": 2},
+        {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        {"type": ["string", "null"]},
+        {"allOf": [{"$ref": "#/$defs/A"}], "$defs": {"A": {"type": "array", "items": {"type": "integer"}}}},
+        TREE,
+    ],
+)
+def test_a_sample_fits_its_schema(schema: dict[str, Any]) -> None:
+    jsonschema.validate(sample(schema, "text"), schema)
+
+
+def test_strings_say_the_text_and_optional_members_are_left_out() -> None:
+    assert sample(TREE, "text") == {"name": "text"}
+
+
+def test_a_schema_that_contains_itself_ends() -> None:
+    loop = {"type": "object", "properties": {"self": {"$ref": "#"}}, "required": ["self"]}
+    assert json.dumps(sample(loop, "end")).count("self") < 12
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["type", "properties", "required", "items", "minItems", "enum", "anyOf", "$ref", "minimum"]
+                ),
+                inner | st.sampled_from(["object", "array", "integer", "#", "#/properties/type"]),
+                max_size=3,
+            )
+        ),
+        max_leaves=8,
+    )
+)
+def test_whatever_the_schema_the_sample_is_json(schema: Any) -> None:
+    json.dumps(sample(schema, "text"))

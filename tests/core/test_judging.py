@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from jobctl.core.judging import MIN_JOBS, Judgement, is_rising, judge
+from jobctl.core.quantiles import Sample
+from jobctl.core.slo import Verdict
+from jobctl.core.summary import Backlog, Counts, Summary, Window
+
+JOBS = 200
+FLAT = Backlog(3, 0.0, (1, 2, 3) * 80)
+GROWING = Backlog(239, 4.0, tuple(range(240)))
+
+
+def summary(*, backlog: Backlog = FLAT, lag_s: float = 0.001, offered_jobs: int = JOBS, **changes: int) -> Summary:
+    counts = replace(Counts(JOBS, JOBS, 0, JOBS, 0, 0, 0, 0, 0), **changes)
+    return Summary(
+        window=Window(0.0, 60.0),
+        counts=counts,
+        offered_jobs=offered_jobs,
+        achieved_jobs=counts.finished,
+        schedule_lag=Sample([lag_s] * JOBS),
+        wait=Sample(),
+        service=Sample(),
+        sojourn=Sample(),
+        utilisation=0.5,
+        backlog=backlog,
+    )
+
+
+def verdict_on(run: Summary, *, dropped: int = 0, faults_injected: bool = False) -> Judgement:
+    return judge(run, dropped=dropped, max_schedule_lag_s=0.02, faults_injected=faults_injected)
+
+
+@pytest.mark.parametrize(
+    ("run", "dropped", "faults", "verdict", "reason"),
+    [
+        pytest.param(summary(), 0, False, Verdict.KEPT, "", id="all is well"),
+        pytest.param(summary(lost=1), 0, False, Verdict.BROKEN, "1 of 200 jobs were lost", id="one lost job breaks it"),
+        pytest.param(summary(lost=1), 0, True, Verdict.BROKEN, "lost", id="a lost job is never excused by faults"),
+        pytest.param(
+            summary(in_flight=2), 0, False, Verdict.BROKEN, "2 jobs were still", id="unfinished jobs break it"
+        ),
+        pytest.param(summary(duplicated=1), 0, False, Verdict.BROKEN, "more than once", id="a duplicate breaks it"),
+        pytest.param(summary(duplicated=1), 0, True, Verdict.KEPT, "", id="duplicates may come of faults"),
+        pytest.param(summary(failed=2), 0, False, Verdict.KEPT, "", id="one in a hundred may fail"),
+        pytest.param(summary(failed=3), 0, False, Verdict.BROKEN, "3 of 200 jobs failed", id="more may not"),
+        pytest.param(summary(failed=150), 0, True, Verdict.KEPT, "", id="failures may come of faults"),
+        pytest.param(summary(rejected=1), 0, False, Verdict.INCONCLUSIVE, "refused 1", id="refused jobs: no verdict"),
+        pytest.param(summary(), 1, False, Verdict.INCONCLUSIVE, "1 arrivals", id="arrivals never sent: no verdict"),
+        pytest.param(summary(lag_s=0.03), 0, False, Verdict.INCONCLUSIVE, "fell behind", id="a late generator"),
+        pytest.param(summary(lag_s=0.0199), 0, False, Verdict.KEPT, "", id="lag within the tolerance"),
+        pytest.param(
+            summary(offered_jobs=MIN_JOBS - 1), 0, False, Verdict.INCONCLUSIVE, "too few jobs: 19", id="too few jobs"
+        ),
+        pytest.param(summary(offered_jobs=0), 0, False, Verdict.INCONCLUSIVE, "too few jobs: 0", id="none at all"),
+        pytest.param(summary(backlog=GROWING), 0, False, Verdict.BROKEN, "backlog grew by 4.00", id="a rising backlog"),
+        pytest.param(
+            summary(backlog=GROWING), 1, False, Verdict.INCONCLUSIVE, "never sent", id="a trend without its load"
+        ),
+        pytest.param(summary(lost=1, rejected=1), 9, False, Verdict.BROKEN, "lost", id="facts go before doubts"),
+    ],
+)
+def test_a_run_is_judged(run: Summary, dropped: int, faults: bool, verdict: Verdict, reason: str) -> None:
+    judgement = verdict_on(run, dropped=dropped, faults_injected=faults)
+    assert judgement.verdict is verdict
+    assert reason in " ".join(judgement.reasons)
+    assert bool(judgement.reasons) == (verdict is not Verdict.KEPT)
+
+
+def test_every_broken_fact_is_named() -> None:
+    assert len(verdict_on(summary(lost=1, in_flight=1, duplicated=1, failed=50)).reasons) == 4
+
+
+@pytest.mark.parametrize(
+    ("series", "rising"),
+    [
+        pytest.param((), False, id="nothing was seen"),
+        pytest.param((0,), False, id="a single look"),
+        pytest.param((0, 50), False, id="two looks"),
+        pytest.param((0, 25, 50), True, id="three looks that grow"),
+        pytest.param((7,) * 240, False, id="high but level"),
+        pytest.param(tuple(range(240)), True, id="grows to the end"),
+        pytest.param(tuple(range(240))[::-1], False, id="drains"),
+        pytest.param((0,) * 80 + (60,) * 80 + (0,) * 80, False, id="a stall that was made up for"),
+        pytest.param((0,) * 160 + (60,) * 79 + (20,), False, id="a late stall that drains already"),
+        pytest.param((0, 9) * 120, False, id="noise"),
+        pytest.param((0,) * 120 + (10,) * 120, False, id="ten more are noise"),
+    ],
+)
+def test_a_backlog_rises_or_does_not(series: tuple[int, ...], rising: bool) -> None:
+    assert is_rising(Backlog(max(series, default=0), 0.0, series), offered_jobs=JOBS) is rising
+
+
+def test_growth_is_noise_beside_very_many_jobs() -> None:
+    series = (0,) * 120 + (15,) * 120
+    assert is_rising(Backlog(15, 0.1, series), offered_jobs=700)
+    assert not is_rising(Backlog(15, 0.1, series), offered_jobs=1000)  # 2 % of them are 20

@@ -1,0 +1,257 @@
+"""`jobctl bench` on real parts: a real Redis, real workers, a real load generator, each in a process of its own.
+
+Scaled twins of the full-length proofs: seconds instead of minutes, the same claims.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from redis import Redis
+
+from support.benches import environment, run, started
+
+#: A busy machine wakes the generator late; where lateness is not the subject it may be.
+LATE = ("--max-schedule-lag", "2s")
+QUICK = ("--rate", "20", "--duration", "3s", "--job", "sleep", "--service-time", "50ms", *LATE)
+
+
+def test_a_bench_accounts_for_every_job_and_leaves_nothing(tmp_path: Path) -> None:
+    status, document, bench = run(*QUICK, "--replicas", "2", directory=tmp_path)
+
+    assert status == 0, bench.output
+    assert document["verdict"] == "kept"
+    schema = json.loads(files("jobctl").joinpath("schemas/bench.json").read_text(encoding="utf-8"))
+    assert list(Draft202012Validator(schema).iter_errors(document)) == []
+    jobs = document["jobs"]
+    assert jobs["scheduled"] == jobs["enqueued"] == jobs["finished"] > 40
+    assert (jobs["rejected"], jobs["lost"], jobs["duplicated"]) == (0, 0, 0)
+    assert document["achieved"]["rate_per_s"] == document["offered"]["rate_per_s"]
+    assert document["signals"]["service"]["p50"] == pytest.approx(0.05, rel=0.5)
+    assert document["utilisation"] == pytest.approx(document["predicted"]["utilisation"], rel=0.3)
+    assert document["sentence"] in " ".join(bench.output.split())
+    assert bench.left_behind() == []
+
+
+def test_locusts_own_statistics_count_the_same_jobs(tmp_path: Path) -> None:
+    _, document, _ = run(*QUICK, directory=tmp_path)
+
+    rows = {row["type"]: row for row in document["tool_statistics"]}
+    assert rows["enqueue"]["name"] == rows["sojourn"]["name"] == "sleep"
+    assert rows["enqueue"]["requests"] == document["jobs"]["enqueued"]
+    assert rows["sojourn"]["requests"] == document["jobs"]["finished"]
+
+
+def test_the_same_seed_offers_the_same_schedule(tmp_path: Path) -> None:
+    digests = []
+    for seed in ("3", "3", "4"):
+        _, document, _ = run("--rate", "20", "--duration", "1s", "--job", "noop", "--seed", seed, directory=tmp_path)
+        digests.append(document["config"]["schedule_digest"])
+
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_chat_completions_go_through_the_mock(tmp_path: Path) -> None:
+    status, document, bench = run(
+        "--rate", "20", "--duration", "3s", "--latency", "constant:100ms", *LATE, directory=tmp_path
+    )
+
+    assert status == 0, bench.output
+    assert "mock http://127.0.0.1:" in bench.output
+    assert document["config"]["job"] == "chat_completion"
+    assert document["signals"]["service"]["p50"] >= 0.1
+    assert document["jobs"]["failed"] == 0
+
+
+def test_frozen_workers_delay_jobs_and_not_the_load(tmp_path: Path) -> None:
+    """20 jobs/s while every worker is frozen for 2 s: 40 jobs wait, the schedule does not notice, nothing is lost."""
+    with started(
+        *("--rate", "20", "--duration", "6s", "--warmup", "0", "--arrivals", "constant"),
+        *("--job", "sleep", "--service-time", "20ms", "--json", "r.json"),
+        directory=tmp_path,
+    ) as bench:
+        bench.wait_for(r"sent \d")
+        pids = bench.worker_pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(2)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        bench.finish()
+
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert document["jobs"]["scheduled"] == document["jobs"]["finished"] == 120
+    assert document["jobs"]["lost"] == 0
+    assert document["offered"]["schedule_lag_s"]["p50"] < 0.05
+    assert document["signals"]["sojourn"]["max"] >= 1.9
+    assert 30 <= document["backlog"]["max"] <= 60
+    assert bench.left_behind() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_bench_reports_what_happened_so_far(number: signal.Signals, tmp_path: Path) -> None:
+    with started("--rate", "20", "--duration", "60s", "--job", "noop", "--json", "r.json", directory=tmp_path) as bench:
+        bench.wait_for(r"sent \d")
+        bench.process.send_signal(number)
+        assert bench.finish(20) == 105
+
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert document["interrupted"] is True
+    assert document["verdict"] == "inconclusive"
+    assert 0 < document["jobs"]["scheduled"] < 200
+    assert "interrupted" in bench.output
+    assert bench.left_behind() == []
+
+
+def test_a_bench_interrupted_before_its_start_leaves_nothing(tmp_path: Path) -> None:
+    with started(*QUICK, directory=tmp_path) as bench:
+        time.sleep(0.4)
+        bench.process.send_signal(signal.SIGINT)
+        assert bench.finish(20) == 105
+
+    assert "Traceback" not in bench.output
+    assert bench.left_behind() == []
+
+
+def test_a_killed_bench_takes_everything_with_it(tmp_path: Path) -> None:
+    with started("--rate", "20", "--duration", "60s", directory=tmp_path) as bench:
+        bench.wait_for(r"sent \d")
+        bench.process.send_signal(signal.SIGKILL)
+        bench.finish()
+
+    assert bench.left_behind() == []
+
+
+def test_ones_own_jobs_run_with_ones_own_arguments(tmp_path: Path) -> None:
+    (tmp_path / "mytasks.py").write_text(
+        "from pathlib import Path\n"
+        "def note(name, *, word):\n"
+        "    with Path('notes.txt').open('a') as notes:\n"
+        "        notes.write(f'{name} {word}\\n')\n"
+    )
+    (tmp_path / "payloads.jsonl").write_text(
+        '{"args": ["a"], "kwargs": {"word": "x"}}\n{"args": ["b"], "kwargs": {"word": "y"}}\n'
+    )
+    status, document, bench = run(
+        *("--rate", "15", "--duration", "3s", "--job", "mytasks.note", "--args-from", "payloads.jsonl"),
+        *LATE,
+        directory=tmp_path,
+    )
+
+    assert status == 0, bench.output
+    notes = (tmp_path / "notes.txt").read_text().split("\n")[:-1]
+    assert len(notes) == document["jobs"]["finished"]
+    assert set(notes) == {"a x", "b y"}
+
+
+def test_failing_jobs_break_the_promise(tmp_path: Path) -> None:
+    (tmp_path / "mytasks.py").write_text("def fail():\n    raise RuntimeError('on purpose')\n")
+    status, document, _ = run("--rate", "15", "--duration", "3s", "--job", "mytasks.fail", *LATE, directory=tmp_path)
+
+    assert status == 99
+    assert document["jobs"]["failed"] == document["jobs"]["enqueued"]
+    assert "failed" in document["reasons"][0]
+
+
+def test_too_few_jobs_are_inconclusive(tmp_path: Path) -> None:
+    status, document, _ = run("--rate", "2", "--duration", "2s", "--job", "noop", directory=tmp_path)
+
+    assert (status, document["verdict"]) == (97, "inconclusive")
+
+
+def test_ones_own_redis_and_workers_are_used_and_left_clean(redis: Redis, redis_url: str, tmp_path: Path) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "jobctl", "work", "--queues", "mine", "--redis-url", redis_url],
+        env=environment(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline_s = time.monotonic() + 20
+        while not redis.scard("rq:workers:mine") and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        redis.set("somebody", "else")
+        status, document, bench = run(
+            *("--rate", "15", "--duration", "3s", "--job", "noop", "--no-workers", "--queue", "mine"),
+            *LATE,
+            *("--redis-url", redis_url),
+            directory=tmp_path,
+        )
+    finally:
+        worker.terminate()
+        worker.wait(20)
+
+    assert status == 0, bench.output
+    assert document["config"]["replicas"] is None
+    assert document["jobs"]["finished"] == document["jobs"]["scheduled"]
+    left = [key.decode() for key in redis.keys("*") if b"jobctl" in key or b"job:" in key or b"results" in key]
+    assert left == []
+    assert redis.get("somebody") == b"else"
+
+
+def test_json_on_standard_output_is_nothing_but_json(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "jobctl", "bench", *QUICK, "--json", "-"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["schema"] == "jobctl.bench/1"
+    assert "Verdict" in result.stderr
+
+
+def test_rq_info_sees_the_workers_and_queues_of_a_running_bench(tmp_path: Path) -> None:
+    with started("--rate", "20", "--duration", "30s", "--job", "noop", directory=tmp_path) as bench:
+        bench.wait_for(r"sent \d")
+        result = subprocess.run(
+            [str(Path(sys.executable).with_name("rq")), "info", "-u", bench.redis_url()],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+
+    assert "2 workers, 1 queues" in result.stdout
+    assert "bench-" in result.stdout
+
+
+def test_a_scenario_of_ones_own_is_run(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'job = "sleep"\nservice_time = "exponential:20ms"\n[[stage]]\nduration = "1s"\nrate = 10\n'
+        "[[stage]]\nduration = '2s'\nfrom_rate = 10\nrate = 30\n[fleet]\nreplicas = 1\nconcurrency = 4\n"
+    )
+    status, document, bench = run("--scenario", "mine.toml", *LATE, directory=tmp_path)
+
+    assert status == 0, bench.output
+    config = document["config"]
+    assert (config["scenario"], config["replicas"], config["concurrency"], config["duration_s"]) == ("mine", 1, 4, 3.0)
+    assert config["rate_per_s"] == pytest.approx((10 + 40) / 3)
+
+
+def test_plain_locust_drives_a_scenario_with_everything_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('job = "noop"\n[[stage]]\nduration = "2s"\nrate = 20\n')
+    locustfile = Path(__file__).resolve().parents[2] / "loadtests" / "locustfile.py"
+    with started(
+        *("-f", str(locustfile), "--headless", "--scenario", "mine.toml", "--csv", "stats"),
+        directory=tmp_path,
+        command=("-m", "locust"),
+    ) as bench:
+        assert bench.finish(40) == 0, bench.output
+
+    rows = [line.split(",") for line in (tmp_path / "stats_stats.csv").read_text().splitlines()[1:]]
+    counts = {row[0]: int(row[2]) for row in rows if row[0]}
+    assert counts["enqueue"] == counts["sojourn"] > 20
+    assert bench.left_behind() == []
