@@ -4,8 +4,10 @@
 
 Closed: the queue is filled first, then the worker starts. The limit is concurrency / 0.2 s. What counts is the time
 from the first start of a job to the last finish, as RQ's own books have them; booting and one job for each slot, with
-which modules are imported and connections made, come before that. CPU is that of the worker's whole process tree; memory is its proportional set size (PSS) half-way. HTTP server, Redis
-and worker share the machine's cores. Every subject is run in each round, one after the other; figures are medians.
+which modules are imported and connections made, come before that. "Steady" leaves out the first and the last rounds
+too: at the end slots run dry one by one, which costs half a call on average whatever the worker does. CPU is that of
+the worker's whole process tree; memory is its proportional set size (PSS) half-way. HTTP server, Redis and worker share
+the machine's cores. Every subject is run in each round, one after the other; figures are medians.
 """
 
 from __future__ import annotations
@@ -89,6 +91,7 @@ class Figures:
 
     jobs_per_s: float
     share: float
+    steady_share: float
     cpu_ms: float
     pss_mb: float
 
@@ -124,7 +127,15 @@ def measure(subject: Subject, url: str, redis: Redis, redis_url: str, jobs: int,
     started, ended = zip(*(_instants(redis, job_id) for job_id in ids), strict=True)
     jobs_per_s = jobs / (max(ended) - min(started))
     done = len(warm_up) + jobs - before
-    return Figures(jobs_per_s, jobs_per_s * CALL_S / concurrency, 1000 * cpu_s / done, pss_mb)
+    share, steady_share = (rate * CALL_S / concurrency for rate in (jobs_per_s, _steady_per_s(started, concurrency)))
+    return Figures(jobs_per_s, share, steady_share, 1000 * cpu_s / done, pss_mb)
+
+
+def _steady_per_s(started: Sequence[float], concurrency: int) -> float:
+    """Jobs per second between two starts that lie whole rounds of the slots apart, well inside the run."""
+    instants = sorted(started)
+    last = (len(instants) // concurrency - 2) * concurrency
+    return (last - concurrency) / (instants[last] - instants[concurrency])
 
 
 def _wait(subject: Subject, process: subprocess.Popen[bytes], queue: Queue, wanted: int) -> int:
@@ -218,10 +229,10 @@ def main() -> None:
     print(
         f"{options.jobs} jobs of {CALL_S:g} s, c = {options.concurrency}, limit {options.concurrency / CALL_S:g} jobs/s"
     )
-    print(f"{'worker and job':<46} {'jobs/s':>7} {'of limit':>8} {'CPU ms/job':>10} {'PSS MB':>7}")
+    print(f"{'worker and job':<46} {'jobs/s':>7} {'of limit':>8} {'steady':>7} {'CPU ms/job':>10} {'PSS MB':>7}")
     for name, figures in runs.items():
         rows = [statistics.median(values) for values in zip(*(vars(one).values() for one in figures), strict=True)]
-        print(f"{name:<46} {rows[0]:>7.1f} {rows[1]:>8.3f} {rows[2]:>10.2f} {rows[3]:>7.0f}")
+        print(f"{name:<46} {rows[0]:>7.1f} {rows[1]:>8.3f} {rows[2]:>7.3f} {rows[3]:>10.2f} {rows[4]:>7.0f}")
 
 
 if __name__ == "__main__":

@@ -295,6 +295,7 @@ def load_session(
         on_ended: Called for each job that ended, with its sojourn in seconds and whether it failed.
     """
     from jobctl.adapters.clock import SystemClock
+    from jobctl.adapters.processes import keep_time
     from jobctl.adapters.redis_connection import connect
     from jobctl.adapters.rq_queue import RqCompletions, RqQueue
     from jobctl.apps.bench.session import LoadSession
@@ -302,6 +303,7 @@ def load_session(
 
     spec = LoadSpec.from_json(spec_json)
     connection = connect(redis_url)
+    keep_time()
     kept_s = int(spec.duration_s + spec.drain_s) + 600
     return LoadSession(
         spec,

@@ -13,6 +13,9 @@ from threading import Event
 import httpx
 import pytest
 import respx
+
+from jobctl.adapters.http_calls import Answer, HttpCaller
+from jobctl.errors import UpstreamDisconnected, UpstreamError, UpstreamTimeout
 from support.servers import (
     CERTIFICATE,
     PATIENCE_S,
@@ -24,9 +27,6 @@ from support.servers import (
     read_request,
     silent,
 )
-
-from jobctl.adapters.http_calls import Answer, HttpCaller
-from jobctl.errors import UpstreamDisconnected, UpstreamError, UpstreamTimeout
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 #: Well below the patience of the servers, well above the noise of a busy machine.
@@ -68,12 +68,12 @@ def seconds_until_too_late(caller: HttpCaller, url: str, timeout_s: float) -> fl
     return time.monotonic() - started_s
 
 
-def wait_until(condition: object, server: SocketServer, expected: int) -> None:
+def wait_until(what: str, server: SocketServer, expected: int) -> None:
     """Wait until the server has so many open connections."""
     give_up_s = time.monotonic() + MARGIN_S
     while server.open != expected and time.monotonic() < give_up_s:
         time.sleep(0.005)
-    assert server.open == expected, condition
+    assert server.open == expected, what
 
 
 # ---------------------------------------------------------------------------------------------------------- deadline
@@ -245,6 +245,16 @@ def test_closing_ends_idle_connections_now_and_busy_ones_after_their_call() -> N
 
         assert call.result().body == b"late"
         wait_until("closed after its call", server, 0)
+
+
+def test_one_that_nobody_closed_closes_its_connections_when_it_is_forgotten() -> None:
+    caller = HttpCaller()
+    with SocketServer(echoing) as server:
+        post(caller, server.url)
+        assert server.open == 1
+        del caller
+
+        wait_until("closed", server, 0)
 
 
 # -------------------------------------------------------------------------------------------------- what goes wrong

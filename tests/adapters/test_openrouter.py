@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,13 +19,13 @@ import pytest
 import respx
 from hypothesis import given
 from hypothesis import strategies as st
-from support.servers import FaultyMock, SocketServer, answering, http, serving
 
 from jobctl.adapters.openrouter import OpenRouterClient
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.apps.mock.behaviour import Fault
 from jobctl.core.retrying import RetryPolicy
 from jobctl.errors import InvalidValue, UpstreamDisconnected, UpstreamError, UpstreamStatus, UpstreamTimeout
+from support.servers import FaultyMock, SocketServer, answering, http, serving
 
 KEY = "sk-or-v1-test"
 MESSAGES = [{"role": "user", "content": "hello"}]
@@ -389,9 +390,11 @@ def test_padding_does_not_stretch_the_deadline(connect: Callers, mocking: Mockin
 
 def test_an_answer_cut_short_is_tried_again(connect: Callers) -> None:
     whole = http(json.dumps(COMPLETION).encode(), "Content-Type: application/json")
-    with SocketServer(
-        lambda connection: answering(whole[:-20] if server.accepted == 1 else whole)(connection)
-    ) as server:
+
+    def cut_the_first(connection: socket.socket) -> None:
+        answering(whole[:-20] if server.accepted == 1 else whole)(connection)
+
+    with SocketServer(cut_the_first) as server:
         result = chat(connect(server.url.rstrip("/")))
 
     assert (result["content"], result["attempts"]) == ("hi", 2)

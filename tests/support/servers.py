@@ -58,12 +58,12 @@ class FaultyMock:
         self, *demands: dict[str, str], latency_s: float = 0.01, faults: dict[Fault, float] | None = None
     ) -> None:
         self._app = create_app(Behaviour(Constant(latency_s), faults or {}, seed=1))
-        self._demands = list(demands)
+        self.demands = list(demands)
         self.arrived_s: list[float] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.arrived_s.append(time.monotonic())
-        demand = self._demands.pop(0) if self._demands else {}
+        demand = self.demands.pop(0) if self.demands else {}
         headers = [(name.lower().encode(), value.encode()) for name, value in demand.items()]
         await self._app({**scope, "headers": [*scope["headers"], *headers]}, receive, send)
 

@@ -19,6 +19,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -62,6 +63,7 @@ class HttpCaller:
         self._lock = threading.Lock()
         self._idle: deque[_Line] = deque()
         self._closed = False
+        weakref.finalize(self, _close_all, self._idle)  # for those who live as long as their process
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], deadline_s: float) -> Answer:
         """Send, and read the whole answer.
@@ -89,10 +91,7 @@ class HttpCaller:
         """Close the idle connections now, and those in use after their call."""
         with self._lock:
             self._closed = True
-            idle = list(self._idle)
-            self._idle.clear()
-        for line in idle:
-            line.close()
+        _close_all(self._idle)
 
     def _take(self) -> _Line:
         with self._lock:
@@ -192,6 +191,12 @@ class _Line:
             if self._call is call:
                 self._is_cut = True
                 _shut(self._handshaking or self._socket)
+
+
+def _close_all(lines: deque[_Line]) -> None:
+    with suppress(IndexError):
+        while True:
+            lines.pop().close()
 
 
 def _shut(connection: socket.socket | None) -> None:

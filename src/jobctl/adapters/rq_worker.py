@@ -204,8 +204,9 @@ class Worker(BaseWorker):
         date_format: str = DEFAULT_LOGGING_DATE_FORMAT,
         log_format: str = DEFAULT_LOGGING_FORMAT,
     ) -> None:
-        """Register, start the pulse, and say so."""
+        """Register, start the pulse, and say so; a signal that comes right after that is heard already."""
         super().bootstrap(logging_level, date_format, log_format)
+        self._install_signal_handlers()
         self._pulse_stop = threading.Event()
         threading.Thread(target=self._pulse, args=(self._pulse_stop,), name="pulse", daemon=True).start()
         if self._on_ready is not None:
@@ -609,8 +610,8 @@ class Worker(BaseWorker):
             super().set_state(state, pipeline)
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Look for `rq suspend` once a second rather than before each job."""
-        if time.monotonic() - self._suspension_at_s >= _SUSPENSION_S:
+        """Look for `rq suspend` once a second rather than before each job; jobs in hand run first."""
+        if not self._ready and time.monotonic() - self._suspension_at_s >= _SUSPENSION_S:
             super().check_for_suspension(burst)
             self._suspension_at_s = time.monotonic()
 

@@ -114,7 +114,11 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
 
 def _verdict_line(document: Mapping[str, Any]) -> Text:
     verdict = document["verdict"]
-    words = {"kept": "the promise was kept", "broken": "the promise was BROKEN", "inconclusive": "INCONCLUSIVE"}
+    words = {
+        "kept": "kept (no job lost, failures within bounds, no rising backlog)",
+        "broken": "BROKEN",
+        "inconclusive": "INCONCLUSIVE",
+    }
     suffix = " (interrupted; figures are of what happened so far)" if document["interrupted"] else ""
     return Text(f"Verdict: {words[verdict]}{suffix}", style=_STYLES[verdict])
 
@@ -135,9 +139,11 @@ def _signals(signals: Mapping[str, Any]) -> Table:
 
 
 def _quantile(value: float | None, interval: list[float] | None) -> str:
-    if value is None or interval is None:
+    if value is None:
         return "[dim]too few samples[/dim]"
-    return f"{_seconds(value):>8} [dim]{format_interval(*interval)}[/dim]"
+    # Values that follow one another too closely tell less than their number says: too few for an interval.
+    bounds = "too few" if interval is None else format_interval(*interval)
+    return f"{_seconds(value):>8} [dim]{bounds}[/dim]"
 
 
 def _seconds(value: float | None) -> str:

@@ -29,8 +29,8 @@ def mock(
         typer.Option(
             "--latency",
             metavar="LAW",
-            help="How long answers take: lognormal:mean=1s,p95=2s, constant:200ms, exponential:1s, gamma:mean=1s,scv=2, "
-            "file:PATH (one duration a line), or openrouter.",
+            help="How long answers take: lognormal:mean=1s,p95=2s, constant:200ms, exponential:1s, "
+            "gamma:mean=1s,scv=2, file:PATH (one duration a line), or openrouter.",
         ),
     ] = "lognormal:mean=1s,p95=2s",
     fault: Annotated[
@@ -38,8 +38,8 @@ def mock(
         typer.Option(
             "--fault",
             metavar="KIND=P",
-            help="Fault and its probability, repeatable: 402, budget, 403, moderation, 408, 429, 500, 502, 503, midstream, "
-            "disconnect, slow, embedded.",
+            help="Fault and its probability, repeatable: 402, budget, 403, moderation, 408, 429, 500, 502, 503, "
+            "midstream, disconnect, slow, embedded.",
         ),
     ] = None,
     rpm: Annotated[

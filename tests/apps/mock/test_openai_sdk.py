@@ -119,11 +119,10 @@ def test_a_broken_connection_is_a_connection_error(client: OpenAI) -> None:
 
 
 def test_an_error_in_a_stream_is_raised_after_what_came_before(client: OpenAI) -> None:
-    seen, broken = [], {"stream": True, "extra_headers": demand("midstream")}
+    seen = []
+    broken = client.chat.completions.create(**CALL, stream=True, extra_headers=demand("midstream"))
     with pytest.raises(openai.APIError, match="Provider returned error"):
-        seen.extend(
-            chunk for chunk in client.chat.completions.create(**CALL, stream=True, extra_headers=demand("midstream"))
-        )
+        seen.extend(chunk for chunk in broken)
     assert "".join(chunk.choices[0].delta.content for chunk in seen).startswith("The mock")
     with pytest.raises(openai.APIError, match="Provider returned error"):
         list(client.chat.completions.create(**CALL, stream=True, extra_headers=demand("embedded")))

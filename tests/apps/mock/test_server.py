@@ -446,9 +446,11 @@ def test_a_caller_that_hangs_up_stops_its_call(start: Start, stream: bool) -> No
         assert eventually(lambda: mock.stats()["in_flight"] == 1)
 
     assert eventually(lambda: mock.stats()["in_flight"] == 0)
+    assert mock.stats()["responses"] == ({"200": 1} if stream else {})
     with mock.client() as client:
-        # an abandoned plain call is billed in full, a stream as far as it was sent: here, its prompt
-        assert client.get("key").json()["data"]["usage"] > 0
+        billed = client.get("key").json()["data"]["usage"]
+    # 6 prompt tokens at 0.15 USD a million; a stream is billed as far as it was sent, a plain answer in full
+    assert (billed == pytest.approx(6 * 0.15e-6)) == stream
 
 
 def test_the_statistics_count_what_was_sent(start: Start) -> None:

@@ -1,0 +1,449 @@
+"""The worker in this process, on a real server. Jobs are functions of this module, found by their dotted path."""
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import psutil
+import pytest
+from redis import Redis
+from rq import Callback, Queue, Repeat, Retry, get_current_job
+from rq.command import send_stop_job_command
+from rq.job import Job, JobStatus
+from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
+from rq.results import Result
+from rq.serializers import JSONSerializer
+from rq.suspension import resume, suspend
+
+from jobctl.adapters.rq_worker import Worker
+
+PATIENCE_S = 15.0
+
+seen: list[Any] = []
+barrier = threading.Barrier(1)
+release = threading.Event()
+token: ContextVar[str] = ContextVar("token", default="none")
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Nothing left of another test, neither what its jobs saw nor the worker's signal handlers."""
+    seen.clear()
+    release.clear()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    release.set()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def queue(redis: Redis) -> Queue:
+    return Queue("q", connection=redis)
+
+
+def work(redis: Redis, concurrency: int = 4, queues: tuple[str, ...] = ("q",), **options: Any) -> bool:
+    """One burst."""
+    max_jobs, serializer = options.pop("max_jobs", None), options.pop("serializer", None)
+    worker = Worker(list(queues), connection=redis, concurrency=concurrency, serializer=serializer)
+    return worker.work(burst=True, logging_level="CRITICAL", max_jobs=max_jobs, **options)
+
+
+@contextmanager
+def working(redis: Redis, **options: Any) -> Iterator[Worker]:
+    """A worker on a thread, until the block ends."""
+    worker = Worker(["q"], connection=redis, concurrency=4)
+    thread = threading.Thread(target=lambda: worker.work(logging_level="CRITICAL", **options))
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker._shutdown()
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def reason(job: Job) -> str:
+    """Why a job failed."""
+    result = job.latest_result()
+    assert result is not None
+    assert result.type is Result.Type.FAILED
+    return str(result.exc_string)
+
+
+# ---------------------------------------------------------------------------------------------------------------- jobs
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def note(what: Any) -> None:
+    seen.append(what)
+
+
+def fail() -> None:
+    raise LookupError("nothing there")
+
+
+def meet() -> int:
+    return barrier.wait(PATIENCE_S)
+
+
+def fail_first() -> str:
+    seen.append("try")
+    if len(seen) == 1:
+        raise LookupError("not yet")
+    return "done"
+
+
+def spin() -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def sit_in_c(seconds: float) -> str:
+    time.sleep(seconds)
+    seen.append("came back")
+    return "late"
+
+
+def wait_for_release() -> str:
+    seen.append("began")
+    release.wait(PATIENCE_S)
+    return "released"
+
+
+def change_context(value: str) -> None:
+    seen.append(token.get())
+    token.set(value)
+
+
+async def meet_in_loop(parties: int) -> int:
+    seen.append(id(asyncio.get_running_loop()))
+    while len(seen) < parties:
+        await asyncio.sleep(0.001)
+    return seen[0]
+
+
+async def who_am_i() -> str:
+    await asyncio.sleep(0)
+    job = get_current_job()
+    assert job is not None
+    return job.id
+
+
+async def sleep_long() -> None:
+    seen.append("began")
+    try:
+        await asyncio.sleep(PATIENCE_S)
+    finally:
+        seen.append("cleaned up")
+
+
+async def block_the_loop() -> None:
+    time.sleep(2.6)
+
+
+def on_success(job: Job, connection: Redis, result: Any) -> None:
+    seen.append(("success", job.id, result))
+
+
+def on_failure(job: Job, connection: Redis, kind: type, error: Exception, trace: Any) -> None:
+    seen.append(("failure", job.id, kind))
+
+
+def on_stopped(job: Job, connection: Redis) -> None:
+    seen.append(("stopped", job.id))
+
+
+# ----------------------------------------------------------------------------------------------------------- many at once
+
+
+def test_as_many_plain_functions_run_at_once_as_there_are_slots(redis: Redis, queue: Queue) -> None:
+    global barrier
+    barrier = threading.Barrier(5)
+    jobs = [queue.enqueue(meet) for _ in range(5)]
+    assert work(redis, concurrency=5)
+    assert {job.get_status() for job in jobs} == {JobStatus.FINISHED}
+
+
+def test_coroutines_run_at_once_on_one_loop(redis: Redis, queue: Queue) -> None:
+    jobs = [queue.enqueue(meet_in_loop, 4) for _ in range(4)]
+    work(redis)
+    assert {job.return_value() for job in jobs} == {seen[0]}
+    assert len(set(seen)) == 1
+
+
+def test_a_worker_of_one_slot_runs_jobs_in_their_order(redis: Redis, queue: Queue) -> None:
+    for number in range(8):
+        queue.enqueue(note, number)
+    work(redis, concurrency=1)
+    assert seen == list(range(8))
+
+
+def test_a_coroutine_knows_its_job(redis: Redis, queue: Queue) -> None:
+    jobs = [queue.enqueue(who_am_i) for _ in range(6)]
+    work(redis)
+    assert [job.return_value() for job in jobs] == [job.id for job in jobs]
+
+
+def test_context_variables_do_not_pass_from_job_to_job(redis: Redis, queue: Queue) -> None:
+    for value in "ab":
+        queue.enqueue(change_context, value)
+    work(redis, concurrency=1)
+    assert seen == ["none", "none"]
+
+
+def test_fewer_than_one_slot_is_refused(redis: Redis) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Worker(["q"], connection=redis, concurrency=0)
+
+
+# -------------------------------------------------------------------------------------------------------------- the books
+
+
+def test_a_success_is_on_all_of_rqs_books(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(add, 1, 2)
+    work(redis)
+    job.refresh()
+    assert (job.get_status(), job.return_value()) == (JobStatus.FINISHED, 3)
+    assert job.started_at is not None
+    assert job.ended_at is not None
+    assert job.enqueued_at <= job.started_at <= job.ended_at
+    assert FinishedJobRegistry(queue=queue).get_job_ids() == [job.id]
+    assert StartedJobRegistry(queue=queue).get_job_ids() == []
+    assert job.get_executions() == []
+    assert queue.intermediate_queue.get_job_ids() == []
+    result = job.latest_result()
+    assert result is not None
+    assert result.worker_name == job.worker_name
+    assert 0 < redis.ttl(job.key) <= 500
+
+
+def test_a_running_job_is_on_the_books(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(wait_for_release)
+    with working(redis) as worker:
+        wait_until(lambda: seen)
+        (shown,) = Worker.all(connection=redis)
+        assert (shown.name, shown.get_state(), shown.get_current_job_id()) == (worker.name, "busy", job.id)
+        assert job.get_status() is JobStatus.STARTED
+        assert StartedJobRegistry(queue=queue).get_job_ids() == [job.id]
+        assert queue.intermediate_queue.get_job_ids() == []
+        release.set()
+        wait_until(lambda: job.get_status() is JobStatus.FINISHED)
+        assert Worker.all(connection=redis)[0].successful_job_count == 1
+    assert Worker.all(connection=redis) == []
+
+
+def test_a_failure_is_on_the_books_with_its_reason(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(fail)
+    work(redis)
+    assert job.get_status() is JobStatus.FAILED
+    assert "LookupError: nothing there" in reason(job)
+    assert FailedJobRegistry(queue=queue).get_job_ids() == [job.id]
+    assert StartedJobRegistry(queue=queue).get_job_ids() == []
+
+
+def test_a_result_that_is_not_to_be_kept_leaves_nothing(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(add, 1, 2, result_ttl=0)
+    work(redis)
+    assert [key for key in redis.keys() if job.id.encode() in key] == []
+    assert FinishedJobRegistry(queue=queue).get_job_ids() == []
+
+
+def test_an_empty_job_costs_at_most_three_round_trips_and_31_commands(redis: Redis, queue: Queue) -> None:
+    count = 60
+    queue.enqueue_many([Queue.prepare_data(add, args=(1, 2)) for _ in range(count)])
+    worker = Worker(["q"], connection=redis, concurrency=1)
+    redis.config_resetstat()
+    worker.work(burst=True, logging_level="CRITICAL")
+    calls = {name: stats["calls"] for name, stats in redis.info("commandstats").items()}
+    assert calls["cmdstat_evalsha"] / count < 3.2
+    assert sum(calls.values()) / count < 31 + 1
+
+
+def test_json_serialised_jobs_run(redis: Redis) -> None:
+    job = Queue("q", connection=redis, serializer=JSONSerializer).enqueue(add, 1, 2)
+    work(redis, serializer=JSONSerializer)
+    assert job.get_status() is JobStatus.FINISHED
+    assert job.return_value() == 3
+
+
+# --------------------------------------------------------------------------------------- callbacks, retries, dependencies
+
+
+def test_callbacks_run(redis: Redis, queue: Queue) -> None:
+    good = queue.enqueue(add, 1, 2, on_success=Callback(on_success))
+    bad = queue.enqueue(fail, on_failure=Callback(on_failure))
+    work(redis, concurrency=1)
+    assert seen == [("success", good.id, 3), ("failure", bad.id, LookupError)]
+
+
+def test_a_failed_job_is_retried(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(fail_first, retry=Retry(max=1))
+    work(redis)
+    assert (job.get_status(), job.return_value(), len(seen)) == (JobStatus.FINISHED, "done", 2)
+
+
+def test_delayed_retries_come_from_a_scheduler_that_is_a_thread(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(fail_first, retry=Retry(max=1, interval=1))
+    children = psutil.Process().children()
+    with working(redis, with_scheduler=True) as worker:
+        wait_until(lambda: job.get_status() is JobStatus.FINISHED)
+        assert psutil.Process().children() == children
+        assert worker.scheduler is not None
+    assert not redis.exists(worker.scheduler.key)
+    assert not redis.exists(worker.scheduler.get_locking_key("q"))
+
+
+def test_dependents_run_afterwards(redis: Redis, queue: Queue) -> None:
+    first = queue.enqueue(note, "first")
+    second = queue.enqueue(note, "second", depends_on=first)
+    queue.enqueue(note, "third", depends_on=second)
+    work(redis)
+    assert seen == ["first", "second", "third"]
+
+
+def test_repeated_jobs_repeat(redis: Redis, queue: Queue) -> None:
+    queue.enqueue(note, "again", repeat=Repeat(times=2))
+    work(redis)
+    assert seen == ["again"] * 3
+
+
+def test_urgent_queues_go_first(redis: Redis) -> None:
+    for name in ("low", "high"):
+        for number in range(2):
+            Queue(name, connection=redis).enqueue(note, f"{name}{number}")
+    work(redis, concurrency=1, queues=("high", "low"))
+    assert seen == ["high0", "high1", "low0", "low1"]
+
+
+def test_no_more_jobs_are_taken_than_allowed(redis: Redis, queue: Queue) -> None:
+    for number in range(6):
+        queue.enqueue(note, number)
+    work(redis, max_jobs=4)
+    assert sorted(seen) == [0, 1, 2, 3]
+    assert len(queue) == 2
+
+
+def test_suspended_workers_leave_jobs_alone(redis: Redis, queue: Queue) -> None:
+    suspend(redis)
+    queue.enqueue(note, 1)
+    assert not work(redis)
+    resume(redis)
+    assert work(redis)
+    assert seen == [1]
+
+
+# --------------------------------------------------------------------------------------------------------------- deadlines
+
+
+def test_a_plain_function_is_interrupted_at_its_timeout(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(spin, job_timeout=1)
+    began = time.monotonic()
+    work(redis)
+    assert time.monotonic() - began < PATIENCE_S / 2
+    assert "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)" in reason(job)
+
+
+def test_a_coroutine_is_cancelled_at_its_timeout_and_may_clean_up(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(sleep_long, job_timeout=1)
+    work(redis)
+    assert "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)" in reason(job)
+    assert seen == ["began", "cleaned up"]
+
+
+def test_a_late_result_is_discarded_and_the_slot_counts_as_stuck_meanwhile(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(sit_in_c, 3.0, job_timeout=1)
+    with working(redis) as worker:
+        wait_until(lambda: job.get_status() is JobStatus.FAILED)
+        assert seen == []
+        assert worker._slots.stuck == 1
+        wait_until(lambda: not worker._slots.busy)
+        assert worker._slots.stuck == 0
+    assert seen == ["came back"]
+    assert job.get_status() is JobStatus.FAILED
+    assert "JobTimeoutException" in reason(job)
+    assert FinishedJobRegistry(queue=queue).get_job_ids() == []
+    assert len(job.results()) == 1
+
+
+def test_with_half_the_slots_stuck_the_worker_drains_and_asks_to_be_restarted(redis: Redis, queue: Queue) -> None:
+    stuck = queue.enqueue(sit_in_c, PATIENCE_S, job_timeout=1)
+    waiting = queue.enqueue(sit_in_c, 2.2)
+    left = queue.enqueue(note, "left")
+    with pytest.raises(SystemExit) as stop:
+        work(redis, concurrency=2)
+    assert stop.value.code == 1
+    assert stuck.get_status() is JobStatus.FAILED
+    assert (waiting.get_status(), left.get_status()) == (JobStatus.FINISHED, JobStatus.QUEUED)
+
+
+def test_a_coroutine_that_blocks_the_loop_fails_at_its_timeout(redis: Redis, queue: Queue) -> None:
+    blocking = queue.enqueue(block_the_loop, job_timeout=1)
+    other = queue.enqueue(who_am_i)
+    work(redis, concurrency=6)
+    assert "JobTimeoutException" in reason(blocking)
+    assert other.get_status() is JobStatus.FINISHED
+
+
+@pytest.mark.parametrize("function", [sleep_long, wait_for_release])
+def test_a_job_is_stopped_on_request(redis: Redis, queue: Queue, function: Callable[[], Any]) -> None:
+    job = queue.enqueue(function, on_stopped=Callback(on_stopped))
+    with working(redis):
+        wait_until(lambda: seen)
+        send_stop_job_command(redis, job.id)
+        wait_until(lambda: job.get_status() is JobStatus.STOPPED)
+        release.set()
+    assert ("stopped", job.id) in seen
+    assert "Job stopped by user." in reason(job)
+
+
+# ------------------------------------------------------------------------------------------------------------ broken jobs
+
+
+def test_a_job_whose_hash_cannot_be_read_fails_with_the_reason(redis: Redis, queue: Queue) -> None:
+    broken, good = queue.enqueue(add, 1, 2), queue.enqueue(add, 1, 2)
+    redis.hset(broken.key, "meta", b"no pickle")
+    work(redis)
+    assert redis.hget(broken.key, "status") == b"failed"
+    assert "UnpicklingError" in str(Result.fetch_latest(broken).exc_string)
+    assert queue.intermediate_queue.get_job_ids() == []
+    assert good.get_status() is JobStatus.FINISHED
+
+
+@pytest.mark.parametrize("data", [b"no pickle", b""])
+def test_a_job_with_corrupt_data_fails_with_the_reason(redis: Redis, queue: Queue, data: bytes) -> None:
+    broken, good = queue.enqueue(add, 1, 2), queue.enqueue(add, 1, 2)
+    redis.hset(broken.key, "data", data)
+    work(redis)
+    assert "DeserializationError" in reason(broken)
+    assert good.get_status() is JobStatus.FINISHED
+
+
+def test_a_job_that_cannot_be_imported_fails_with_the_reason(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue("no_such_module.function")
+    work(redis)
+    assert "no_such_module" in reason(job)
+
+
+def test_an_id_without_a_job_is_passed_over(redis: Redis, queue: Queue) -> None:
+    gone, good = queue.enqueue(add, 1, 2), queue.enqueue(add, 1, 2)
+    redis.delete(gone.key)
+    work(redis)
+    assert queue.intermediate_queue.get_job_ids() == []
+    assert good.get_status() is JobStatus.FINISHED

@@ -1,0 +1,71 @@
+"""What README and docs say is checked against the program, so that neither can drift."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.main import app
+from jobctl.settings import FIELDS
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+
+
+def mentioned_commands(text: str) -> list[tuple[str, list[str]]]:
+    """Verb and options of each `jobctl ...` in backticks or after a prompt."""
+    lines = [*re.findall(r"`jobctl ([a-z][^`\n]*)`", text), *re.findall(r"^\$ jobctl (.+)$", text, re.MULTILINE)]
+    return [(line.split()[0], re.findall(r"(?<!\S)--[a-z-]+", line)) for line in lines]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_that_is_mentioned_exists_with_its_options(document: Path) -> None:
+    for verb, options in mentioned_commands(document.read_text(encoding="utf-8")):
+        if verb.startswith("-"):
+            continue
+        assert verb in COMMANDS, verb
+        known = {option for parameter in COMMANDS[verb].params for option in parameter.opts}
+        assert set(options) <= known, f"jobctl {verb}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_planned_example_is_what_the_program_prints() -> None:
+    command, answer = re.search(r"^\$ jobctl (plan .+)\n(.+)$", README, re.MULTILINE).groups()  # type: ignore[union-attr]
+    result = subprocess.run(
+        [sys.executable, "-m", "jobctl", *command.split()], capture_output=True, text=True, check=True
+    )
+
+    assert result.stdout.splitlines()[0] == answer
+
+
+def test_the_table_of_settings_names_each_with_its_variable_and_default() -> None:
+    for field in FIELDS:
+        row = next(line for line in README.splitlines() if f"`{field.name}`" in line)
+        assert f"`{field.env}`" in row
+        if isinstance(field.default, int):
+            assert f"| {field.default} " in row
+
+
+def test_the_table_of_exit_codes_has_every_code_that_can_come_out() -> None:
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+
+    assert listed == {int(status) for status in ExitStatus} - {int(ExitStatus.REGRESSION)}
+
+
+def test_every_decision_is_in_the_architectures_list() -> None:
+    architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for decision in (ROOT / "docs" / "decisions").glob("*.md"):
+        assert f"decisions/{decision.name}" in architecture
