@@ -51,8 +51,8 @@ class Load:
             logger.info("%s", self._embedded.introduction)
         else:
             self._spec, self._redis_url = os.environ["JOBCTL_LOAD_SPEC"], os.environ["REDIS_URL"]
-            # Locust handles SIGTERM only once a shape's run is over; here it ends the run, and what happened is counted.
-            gevent.signal_handler(signal.SIGTERM, lambda: self.session.stop())
+            # Locust handles SIGTERM only once a shape's run is over; here it ends the run, and all is still counted.
+            gevent.signal_handler(signal.SIGTERM, self._stop)
         self._open()
 
     def _open(self) -> None:
@@ -86,6 +86,9 @@ class Load:
             self.session.count(lambda: _rows(self._environment))
             if self._events:
                 self._events.flush()
+
+    def _stop(self) -> None:
+        self.session.stop()
 
     def close(self) -> None:
         """Stop what this process started."""

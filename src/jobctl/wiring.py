@@ -358,7 +358,9 @@ def require_listeners(connection: Redis, queue: str) -> None:
     Raises:
         ServiceUnavailable: None does.
     """
-    if not connection.scard(f"rq:workers:{queue}"):
+    from jobctl.adapters.rq_queue import count_listeners
+
+    if not count_listeners(connection, queue):
         raise ServiceUnavailable("--no-workers", f"no worker listens to queue {queue!r}", "start one or give --queue")
 
 

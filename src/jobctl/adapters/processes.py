@@ -171,8 +171,8 @@ class ProcessGroup:
 def keep_time() -> None:
     """Make this process punctual, as far as it is allowed.
 
-    What is alive now is kept from the garbage collector: a full collection takes tens of milliseconds beside Locust. And
-    the operating system prefers the process to the system under load.
+    What is alive now is kept from the garbage collector, whose full collections take tens of milliseconds beside
+    Locust, and the operating system prefers the process to the system under load.
     """
     gc.collect()
     gc.freeze()

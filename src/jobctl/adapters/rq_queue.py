@@ -23,11 +23,12 @@ from rq.registry import (
     StartedJobRegistry,
 )
 from rq.results import Result
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from jobctl.errors import ServiceUnavailable
 from jobctl.ports import Completion, JobRequest
 
-__all__ = ["RqCompletions", "RqQueue"]
+__all__ = ["RqCompletions", "RqQueue", "count_listeners"]
 
 #: Registry scores are whole seconds of several clocks: look back this far for late entries.
 _MARGIN_S: Final = 2
@@ -175,6 +176,16 @@ class RqCompletions:
     def _delete_queue_if_empty(self, queue: Queue) -> None:
         if not self._connection.exists(queue.key):
             self._connection.srem(Queue.redis_queues_keys, queue.key)
+
+
+def count_listeners(connection: Redis, queue_name: str) -> int:
+    """How many workers of any kind listen to a queue.
+
+    Raises:
+        ServiceUnavailable: Redis did not answer.
+    """
+    with _translated():
+        return int(connection.scard(WORKERS_BY_QUEUE_KEY % queue_name))
 
 
 @contextmanager

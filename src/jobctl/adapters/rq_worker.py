@@ -40,13 +40,14 @@ from redis.client import Pipeline
 from rq import Queue
 from rq.callbacks import execute_stopped_callback
 from rq.command import handle_command, parse_payload
-from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
+from rq.defaults import DEFAULT_FAILURE_TTL, DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.executions import Execution
 from rq.job import Job, JobStatus
-from rq.job_lifecycle import format_exc_info, record_job_failure
+from rq.job_lifecycle import format_exc_info
 from rq.rate_limit import release_slot
 from rq.registry import StartedJobRegistry
-from rq.utils import now
+from rq.results import Result
+from rq.utils import current_timestamp, now
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
 from jobctl.adapters.rq_books import Books
@@ -390,10 +391,14 @@ class Worker(BaseWorker):
             self._jobs_left -= 1
 
     def _fail_unreadable(self, queue: Queue, job_id: str, error: Exception) -> None:
-        broken = self.job_class(job_id, connection=self.connection, serializer=self.serializer)
-        broken.origin = queue.name
+        """Fail a job with the reason; its fields stay as they are, for they cannot be written back unread."""
+        job = self.job_class(job_id, connection=self.connection, serializer=self.serializer)
+        reason = format_exc_info((type(error), error, error.__traceback__))
         with self.connection.pipeline() as pipeline:
-            record_job_failure(broken, format_exc_info((type(error), error, error.__traceback__)), pipeline)
+            job.set_status(JobStatus.FAILED, pipeline)
+            pipeline.zadd(queue.failed_job_registry.key, {job_id: current_timestamp() + DEFAULT_FAILURE_TTL})
+            pipeline.expire(job.key, DEFAULT_FAILURE_TTL)
+            Result.create_failure(job, DEFAULT_FAILURE_TTL, exc_string=reason, pipeline=pipeline)
             self._fetcher.forget(queue, job_id, pipeline)
             pipeline.execute()
 

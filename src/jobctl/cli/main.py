@@ -81,9 +81,9 @@ def run(arguments: list[str] | None = None) -> None:
         status = ExitStatus.INTERNAL
     except typer.Abort:
         status = ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        status = ExitStatus.PASS
+    except OSError as error:
+        _complain(f"the operating system refused: {error}")
+        status = ExitStatus.INTERNAL
     sys.exit(status or ExitStatus.PASS)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from running_mock import QUICK, Mock, Start, running
+
+from support.running_mock import QUICK, Mock, Start, running
 
 
 @pytest.fixture(scope="session")

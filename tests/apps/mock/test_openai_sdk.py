@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
-from running_mock import KEY, MESSAGES, MODEL, Mock
+
+from support.running_mock import KEY, MESSAGES, MODEL, Mock
 
 TOOL = {
     "type": "function",

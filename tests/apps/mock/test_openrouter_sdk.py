@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from openrouter import OpenRouter, errors
-from running_mock import KEY, MESSAGES, MODEL, Mock
+
+from support.running_mock import KEY, MESSAGES, MODEL, Mock
 
 CALL: dict[str, Any] = {"model": MODEL, "messages": MESSAGES, "max_tokens": 20, "retries": None}
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}

@@ -13,10 +13,10 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from running_mock import KEY, MESSAGES, MODEL, Mock, Start
 
 from jobctl.apps.mock.behaviour import STATUS_FAULTS, Fault
 from jobctl.core.service import Constant
+from support.running_mock import KEY, MESSAGES, MODEL, Mock, Start
 
 PATHS = ["chat/completions", "completions"]
 #: Keys whose null the TypeScript SDK rejects.
