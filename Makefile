@@ -12,6 +12,7 @@ DURATION ?= 30s
 ARGS ?=
 WORKERS ?= 2
 PYTEST_ARGS ?=
+BENCHMARKS := mock_latency worker_efficiency
 PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 help: ## List the targets
@@ -33,9 +34,10 @@ check: dev ## Check format, lint, types, floors, the lock and the distributions
 	$(BIN)/python scripts/lock.py check
 	$(BIN)/python scripts/check_distributions.py
 
-proof: dev ## Show the full-length figures: the proof tests and every benchmark (minutes)
+proof: dev ## Show the full-length figures and write them to docs/figures/ (minutes)
 	$(PYTEST) -m proof
-	@for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+	@mkdir -p docs/figures; for name in $(BENCHMARKS); do echo "== $$name"; \
+	$(BIN)/python benchmarks/$$name.py > docs/figures/$$name.txt || exit 1; cat docs/figures/$$name.txt; done
 
 lock: dev ## Lock the requirements again after a change in pyproject.toml; pins that still fit stay
 	$(BIN)/python scripts/lock.py write

@@ -10,9 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -21,7 +19,6 @@ from jobctl.errors import InvalidOption, InvalidValue, ServiceUnavailable
 if TYPE_CHECKING:
     from redis import Redis
 
-    from jobctl.adapters.openrouter import OpenRouterClient
     from jobctl.adapters.processes import ProcessGroup
     from jobctl.adapters.rig import Rig
     from jobctl.adapters.rq_worker import Worker
@@ -594,25 +591,26 @@ def importable_from_here() -> None:
 
 
 def bind_tasks(settings: Settings) -> None:
-    """Hand the synthetic jobs what they call: RQ imports them by path, so this is done once for the process."""
+    """Hand the synthetic jobs what they call: RQ imports them by path, so this is done once for the process.
+
+    The client is imported when a key is configured, and then at once: the first jobs should not wait for it.
+
+    Raises:
+        InvalidOption: The key or the URL means nothing.
+    """
     from jobctl.apps.work import tasks
 
-    building = Lock()
+    key = settings.openrouter_api_key
+    if key is None:
+        tasks.bind(_no_key)
+        return
+    from jobctl.adapters.openrouter import OpenRouterClient
 
-    @cache
-    def build() -> OpenRouterClient:
-        from jobctl.adapters.openrouter import OpenRouterClient
+    tasks.bind(OpenRouterClient(settings.openrouter_url, key, timeout_s=settings.call_timeout_s).chat)
 
-        if settings.openrouter_api_key is None:
-            raise InvalidOption("OPENROUTER_API_KEY", "is not set", "set it to your OpenRouter key, sk-or-...")
-        return OpenRouterClient(settings.openrouter_url, settings.openrouter_api_key, timeout_s=settings.call_timeout_s)
 
-    def chat(**call: Any) -> dict[str, Any]:
-        with building:  # once for all slots, with the first call: most workers never call
-            client = build()
-        return client.chat(**call)
-
-    tasks.bind(chat)
+def _no_key(**call: object) -> dict[str, Any]:
+    raise InvalidOption("OPENROUTER_API_KEY", "is not set", "set it to your OpenRouter key, sk-or-...")
 
 
 def bind_tasks_from_environment() -> None:

@@ -3,63 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from jobctl.core.arrivals import Arrivals, Stage, digest, make_schedule
 from jobctl.core.units import SECONDS_PER_DAY
+from support.benches import Bench, run, started
+
+Figure = Callable[[str, str, str], None]
 
 
-@dataclass
-class Run:
-    """A bench in a process of its own, and after it has ended what it wrote."""
-
-    process: psutil.Popen
-    started: float
-    target: Path
-
-    def processes(self, verb: str) -> list[psutil.Process]:
-        """Its processes that run one verb of jobctl."""
-        return [child for child in self.process.children(recursive=True) if verb in child.cmdline()]
-
-    def log(self) -> str:
-        """What it has said so far."""
-        return self.target.with_suffix(".log").read_text(encoding="utf-8")
-
-    def end(self) -> tuple[float, dict[str, Any]]:
-        """Wait for it; returns how long it took and its document."""
-        code = self.process.wait(120)
-        assert code == 0, self.log()
-        return time.monotonic() - self.started, json.loads(self.target.read_text(encoding="utf-8"))
-
-
-@contextmanager
-def bench(directory: Path, *arguments: str) -> Iterator[Run]:
-    """Start a bench; it does not outlive the block."""
-    target = directory / "result.json"
-    command = [sys.executable, "-m", "jobctl", "bench", *arguments, "--json", str(target)]
-    with target.with_suffix(".log").open("w", encoding="utf-8") as log:
-        started = time.monotonic()
-        process = psutil.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        yield Run(process, started, target)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-def books_balance(document: dict[str, Any]) -> None:
+def books_balance(document: Mapping[str, Any]) -> None:
     """Nothing dropped, lost or done twice."""
     jobs = document["jobs"]
     assert jobs["scheduled"] == jobs["enqueued"] == jobs["finished"]
@@ -67,43 +27,77 @@ def books_balance(document: dict[str, Any]) -> None:
     assert document["offered"]["dropped"] == 0
 
 
+def lag_p99_s(document: Mapping[str, Any]) -> float:
+    return float(document["offered"]["schedule_lag_s"]["p99"])
+
+
 @pytest.mark.parametrize("seed", [1, 20])
-def test_450_000_jobs_a_day_arrive_on_schedule_and_all_are_done(tmp_path: Path, seed: int) -> None:
-    with bench(tmp_path, "--per-day", "450000", "--duration", "30s", "--seed", str(seed)) as run:
-        took_s, document = run.end()
+def test_450_000_jobs_a_day_arrive_on_schedule_and_all_are_done(tmp_path: Path, seed: int, figure: Figure) -> None:
+    began_s = time.monotonic()
+    status, document, bench = run("--per-day", "450000", "--duration", "30s", "--seed", str(seed), directory=tmp_path)
+    took_s = time.monotonic() - began_s
+    figure(
+        f"450,000 jobs a day for 30 s, seed {seed}: schedule lag p99", f"{lag_p99_s(document) * 1000:.1f} ms", "< 10 ms"
+    )
+    figure(f"450,000 jobs a day for 30 s, seed {seed}: the whole command", f"{took_s:.1f} s", "<= 38 s")
+
+    assert status == 0, bench.output
     schedule = make_schedule(Arrivals.POISSON, [Stage.steady(450_000 / SECONDS_PER_DAY, 30)], seed)
     assert document["config"]["schedule_digest"] == digest(schedule)
     assert document["jobs"]["scheduled"] == len(schedule)
     books_balance(document)
-    assert document["offered"]["schedule_lag_s"]["p99"] < 0.010
-    assert document["achieved"]["rate_per_s"] == pytest.approx(document["offered"]["rate_per_s"])
+    assert lag_p99_s(document) < 0.010
+    assert document["achieved"]["rate_per_s"] == document["offered"]["rate_per_s"]
     assert took_s <= 30 + 8
+    assert bench.left_behind() == []
 
 
-def test_200_jobs_a_second_are_all_done(tmp_path: Path) -> None:
-    load = ("--rate", "200", "--duration", "20s", "--job", "sleep", "--service-time", "100ms", "--replicas", "2")
-    with bench(tmp_path, *load) as run:
-        _, document = run.end()
+def test_200_jobs_a_second_are_all_done(tmp_path: Path, figure: Figure) -> None:
+    status, document, bench = run(
+        *("--rate", "200", "--duration", "20s", "--job", "sleep", "--service-time", "100ms", "--replicas", "2"),
+        directory=tmp_path,
+    )
+    wait = document["signals"]["wait"]
+    figure("200 jobs/s for 20 s: schedule lag p99", f"{lag_p99_s(document) * 1000:.1f} ms", "< 20 ms")
+    figure("200 jobs/s for 20 s: wait p99", f"{wait['p99'] * 1000:.1f} ms", "")
+
+    assert status == 0, bench.output
     books_balance(document)
     assert document["jobs"]["scheduled"] > 3_500
-    assert document["offered"]["schedule_lag_s"]["p99"] < 0.020
+    assert lag_p99_s(document) < 0.020
 
 
-def test_a_fleet_frozen_for_five_seconds_shows_in_the_sojourn_and_not_in_the_offer(tmp_path: Path) -> None:
-    """At 5.208 jobs/s five seconds are 26 arrivals, more or less 5."""
-    with bench(tmp_path, "--rate", "5.208", "--duration", "30s", "--replicas", "2") as run:
-        time.sleep(15)
-        workers = run.processes("work")
-        assert len(workers) >= 2, run.log()
-        for worker in workers:
-            worker.send_signal(signal.SIGSTOP)
-        try:
-            time.sleep(5)
-        finally:
-            for worker in workers:
-                worker.send_signal(signal.SIGCONT)
-        _, document = run.end()
+def freeze(bench: Bench, seconds: float) -> None:
+    """Stop every worker of a bench for a while."""
+    pids = bench.worker_pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(("frozen_s", "expected_backlog"), [(5.0, 26), (20.0, 104)], ids=["5 seconds", "20 seconds"])
+def test_a_frozen_fleet_shows_in_the_sojourn_and_not_in_the_offer(
+    tmp_path: Path, frozen_s: float, expected_backlog: int, figure: Figure
+) -> None:
+    """At 5.208 jobs/s so many arrive in that time, give or take three standard deviations of a Poisson count."""
+    load = ("--rate", "5.208", "--duration", f"{frozen_s + 25:g}s", "--replicas", "2", "--json", "r.json")
+    with started(*load, directory=tmp_path) as bench:
+        bench.wait_for(r"sent \d")
+        time.sleep(10)
+        freeze(bench, frozen_s)
+        bench.finish(120)
+
+    document = json.loads((tmp_path / "r.json").read_text())
+    sojourn_s, backlog = document["signals"]["sojourn"]["max"], document["backlog"]["max"]
+    figure(
+        f"every worker frozen for {frozen_s:g} s at 5.208 jobs/s: longest sojourn",
+        f"{sojourn_s:.1f} s",
+        f">= {frozen_s:g} s",
+    )
+    figure(f"every worker frozen for {frozen_s:g} s at 5.208 jobs/s: backlog", str(backlog), f"near {expected_backlog}")
     books_balance(document)
-    assert document["offered"]["schedule_lag_s"]["p99"] < 0.010
-    assert document["signals"]["sojourn"]["max"] >= 5 - 1 / 5.208
-    assert 11 <= document["backlog"]["max"] <= 41
+    assert lag_p99_s(document) < 0.010
+    assert sojourn_s >= frozen_s - 1 / 5.208
+    assert abs(backlog - expected_backlog) <= 3 * expected_backlog**0.5

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("options", "named", "remedy"),
+    [
+        (["--concurrency", "0"], "--concurrency", "at least 1"),
+        (["--concurrency", "-3"], "--concurrency", "at least 1"),
+        (["--concurrency", "many"], "--concurrency", "whole number"),
+        (["--queues", ""], "--queues", "default"),
+        (["--redis-url", "nonsense"], "--redis-url", "redis://"),
+        (["--redis-url", "http://localhost"], "--redis-url", "redis://"),
+    ],
+)
+def test_what_means_nothing_is_told_in_one_line(options: list[str], named: str, remedy: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobctl", "work", *options], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert named in done.stderr
+    assert remedy in done.stderr
+    assert "Traceback" not in done.stderr
