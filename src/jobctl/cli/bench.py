@@ -22,7 +22,6 @@ from jobctl.cli.options import (
     JobTimeout,
     Json,
     LawOfService,
-    OpenRouterUrl,
     PerDay,
     Rate,
     RedisUrl,
@@ -30,6 +29,7 @@ from jobctl.cli.options import (
     check_writable,
     duration_option,
     parser,
+    setting,
 )
 from jobctl.core.slo import Verdict
 from jobctl.core.units import parse_whole
@@ -82,11 +82,13 @@ def bench(
     service_time: LawOfService = None,
     job_timeout: JobTimeout = 180.0,
     drain: Annotated[
-        float, duration_option("--drain", "How long to wait for the last job.", LOAD, positive=False)
+        float, duration_option("--drain", "How long to wait for the last job [default: 60s].", LOAD, positive=False)
     ] = 60.0,
     max_schedule_lag: Annotated[
         float,
-        duration_option("--max-schedule-lag", "Lateness of the generator (p99) that makes a run inconclusive.", LOAD),
+        duration_option(
+            "--max-schedule-lag", "Lateness of the generator (p99) that makes a run inconclusive [default: 50ms].", LOAD
+        ),
     ] = 0.05,
     redis_url: RedisUrl = None,
     replicas: Annotated[int | None, _whole("--replicas", "Workers to start [default: 2].", _SYSTEM)] = None,
@@ -103,7 +105,10 @@ def bench(
             rich_help_panel=_SYSTEM,
         ),
     ] = None,
-    openrouter_url: OpenRouterUrl = None,
+    openrouter_url: Annotated[
+        str | None,
+        setting("openrouter_url", "URL", "Call this API instead of a mock; it may cost money.", default="the mock"),
+    ] = None,
     latency: Annotated[
         str | None,
         typer.Option(

@@ -57,23 +57,30 @@ def parser(parse: Callable[[str], T]) -> Callable[[str], T]:
     return parse_option
 
 
-def setting(name: str, metavar: str, text: str) -> Any:
-    """An option that fills a setting: the same parser and flag, unset by default so that lower levels show through."""
+def setting(name: str, metavar: str, text: str, *, default: str | None = None) -> Any:
+    """An option that fills a setting: the same parser and flag, unset by default so that lower levels show through.
+
+    Args:
+        name: The setting.
+        metavar: What stands for its value in the help.
+        text: What it means, for this command.
+        default: What this command does without the flag, where that is not to look at the lower levels.
+    """
     field = next(field for field in FIELDS if field.name == name)
-    default = "" if field.default is None else f" [default: {_shown(field.default)}]"
-    return typer.Option(
-        field.flag,
-        parser=parser(field.parse),
-        metavar=metavar,
-        help=f"{text}{default} [env: {field.env}]",
-        show_default=False,
-    )
+    if default is None:
+        shown = "" if field.default is None else f" [default: {_shown(field.default)}]"
+        text += f"{shown} [env: {field.env}]"
+    else:
+        text += f" [default: {default}]"
+    return typer.Option(field.flag, parser=parser(field.parse), metavar=metavar, help=text, show_default=False)
 
 
 def duration_option(flag: str, text: str, panel: str | None = None, *, positive: bool = True) -> Any:
     """An option that is a duration."""
     parse = parse_positive_duration if positive else parse_duration
-    return typer.Option(flag, parser=parser(parse), metavar="DURATION", help=text, rich_help_panel=panel)
+    return typer.Option(
+        flag, parser=parser(parse), metavar="DURATION", help=text, rich_help_panel=panel, show_default=False
+    )
 
 
 def arrival_rate_per_s(per_day: float | None, rate: float | None) -> float | None:
@@ -99,6 +106,8 @@ def check_writable(target: str | None, option: str = "--json") -> None:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return ""
     return (
         ",".join(map(str, value))
         if isinstance(value, tuple)
@@ -185,4 +194,4 @@ LawOfService = Annotated[
         rich_help_panel=LOAD,
     ),
 ]
-JobTimeout = Annotated[float, duration_option("--job-timeout", "How long a job may run.", LOAD)]
+JobTimeout = Annotated[float, duration_option("--job-timeout", "How long a job may run [default: 180s].", LOAD)]
