@@ -69,6 +69,15 @@ def test_nothing_is_raised_after_the_body_however_close_its_end_is_to_the_deadli
     assert outcomes <= {"ended", "interrupted"}
 
 
+def test_closing_takes_back_an_exception_that_was_set_and_not_yet_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[type[BaseException] | None] = []
+    monkeypatch.setattr(rq_deadlines, "_set_async_exception", lambda thread_id, exception: told.append(exception))
+    region = Region(None)
+    with region:
+        region.interrupt(JobTimeoutException())
+    assert told == [JobTimeoutException, None]
+
+
 def test_what_the_body_raises_by_itself_stands() -> None:
     with pytest.raises(ZeroDivisionError), Region(PATIENCE_S, JobTimeoutException):
         _ = 1 / 0

@@ -97,6 +97,17 @@ def note(what: Any) -> None:
     seen.append(what)
 
 
+def note_slowly(what: Any) -> None:
+    time.sleep(0.1)
+    seen.append(what)
+
+
+def enqueue_urgent(name: str) -> None:
+    job = get_current_job()
+    assert job is not None
+    Queue(name, connection=job.connection).enqueue(note, "urgent")
+
+
 def fail() -> None:
     raise LookupError("nothing there")
 
@@ -268,15 +279,15 @@ def test_a_result_that_is_not_to_be_kept_leaves_nothing(redis: Redis, queue: Que
     assert FinishedJobRegistry(queue=queue).get_job_ids() == []
 
 
-def test_an_empty_job_costs_at_most_three_round_trips_and_31_commands(redis: Redis, queue: Queue) -> None:
+def test_a_job_of_a_busy_worker_costs_two_round_trips_and_at_most_30_commands(redis: Redis, queue: Queue) -> None:
     count = 60
-    queue.enqueue_many([Queue.prepare_data(add, args=(1, 2)) for _ in range(count)])
-    worker = Worker(["q"], connection=redis, concurrency=1)
+    queue.enqueue_many([Queue.prepare_data(sit_in_c, args=(0.03,)) for _ in range(count)])
+    worker = Worker(["q"], connection=redis, concurrency=4)
     redis.config_resetstat()
     worker.work(burst=True, logging_level="CRITICAL")
     calls = {name: stats["calls"] for name, stats in redis.info("commandstats").items()}
-    assert calls["cmdstat_evalsha"] / count < 3.2
-    assert sum(calls.values()) / count < 31 + 1
+    assert calls["cmdstat_evalsha"] / count < 2.6
+    assert sum(calls.values()) / count < 30 + 1
 
 
 def test_json_serialised_jobs_run(redis: Redis) -> None:
@@ -311,6 +322,30 @@ def test_delayed_retries_come_from_a_scheduler_that_is_a_thread(redis: Redis, qu
         assert worker.scheduler is not None
     assert not redis.exists(worker.scheduler.key)
     assert not redis.exists(worker.scheduler.get_locking_key("q"))
+
+
+def test_suspension_holds_a_worker_whose_slots_are_all_busy(redis: Redis, queue: Queue) -> None:
+    queue.enqueue_many([Queue.prepare_data(sit_in_c, args=(0.02,)) for _ in range(2000)])
+    with working(redis):
+        wait_until(lambda: len(seen) > 20)
+        suspend(redis)
+        wait_until(lambda: Worker.all(connection=redis)[0].get_state() == "suspended")
+        wait_until(lambda: not StartedJobRegistry(queue=queue).get_job_ids())
+        waiting = len(queue)
+        time.sleep(0.3)
+        assert len(queue) == waiting > 0
+        assert queue.intermediate_queue.get_job_ids() == []
+        queue.empty()
+        resume(redis)
+
+
+def test_jobs_that_come_along_obey_the_order_of_queues(redis: Redis) -> None:
+    for number in range(10):
+        Queue("low", connection=redis).enqueue(note_slowly, number)
+    Queue("high", connection=redis).enqueue(enqueue_urgent, "high")
+    work(redis, concurrency=2, queues=("high", "low"))
+    assert seen.index("urgent") <= 2
+    assert sorted(what for what in seen if what != "urgent") == list(range(10))
 
 
 def test_dependents_run_afterwards(redis: Redis, queue: Queue) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
-import uvicorn
 
-from jobctl.adapters.http_server import listen
 from jobctl.apps.mock.behaviour import Behaviour, Fault
 from jobctl.apps.mock.server import create_app
 from jobctl.core.service import Law, Lognormal, OpenRouter
+from support.servers import serving
 
 KEY = "sk-or-v1-test"
 MODEL = "openai/gpt-4o-mini"
@@ -51,17 +48,5 @@ Start = Callable[..., Mock]
 
 @contextmanager
 def running(law: Law, faults: dict[Fault, float], **limits: int) -> Iterator[Mock]:
-    app = create_app(Behaviour(law, faults, seed=1), **limits)
-    with listen("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1)
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.005)
-            yield Mock(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serving(create_app(Behaviour(law, faults, seed=1), **limits)) as origin:
+        yield Mock(origin)

@@ -15,30 +15,34 @@ from redis.client import Pipeline
 from rq import Queue
 from rq.utils import as_text
 
-__all__ = ["Fetcher", "Taken"]
+__all__ = ["LUA_MOVE", "Fetcher", "Taken", "keys_of", "taken_from"]
 
-#: KEYS: queue, its intermediate list, next queue, ...; ARGV: how many jobs, "1" for a turn each instead of in order,
-#: what precedes an id in the key of a job's hash.
-_MOVE: Final = """
-local taken, wanted = {}, 3 * tonumber(ARGV[1])
-local again = true
-while again and #taken < wanted do
-  again = false
-  for i = 1, #KEYS, 2 do
-    repeat
-      if #taken >= wanted then return taken end
-      local id = redis.call('LMOVE', KEYS[i], KEYS[i + 1], 'LEFT', 'RIGHT')
-      if id then
-        taken[#taken + 1] = (i - 1) / 2
-        taken[#taken + 1] = id
-        taken[#taken + 1] = redis.call('HGETALL', ARGV[3] .. id)
-        again = ARGV[2] == '1'
-      end
-    until not id or ARGV[2] == '1'
+#: A Lua function. keys: queue, its intermediate list, next queue, ... from a place on; in_turn: a turn for each queue
+#: instead of one after the other; prefix: what precedes an id in the key of a job's hash.
+LUA_MOVE: Final = """
+local function move(keys, from, wanted, in_turn, prefix)
+  local taken, again = {}, true
+  while again and #taken < 3 * wanted do
+    again = false
+    for i = from, #keys, 2 do
+      repeat
+        if #taken >= 3 * wanted then return taken end
+        local id = redis.call('LMOVE', keys[i], keys[i + 1], 'LEFT', 'RIGHT')
+        if id then
+          taken[#taken + 1] = (i - from) / 2
+          taken[#taken + 1] = id
+          taken[#taken + 1] = redis.call('HGETALL', prefix .. id)
+          again = in_turn
+        end
+      until not id or in_turn
+    end
   end
+  return taken
 end
-return taken
 """
+
+#: KEYS: queue, its intermediate list, next queue, ...; ARGV: how many jobs, whether in turn, the prefix.
+_TAKE: Final = LUA_MOVE + "return move(KEYS, 1, tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3])"
 
 
 class Taken(NamedTuple):
@@ -65,8 +69,8 @@ class Fetcher:
 
     def __init__(self, connection: Redis, job_prefix: str) -> None:
         self._connection = connection
-        self._job_prefix = job_prefix
-        self._script = connection.register_script(_MOVE)
+        self.job_prefix = job_prefix
+        self._script = connection.register_script(_TAKE)
 
     def take(self, queues: Sequence[Queue], limit: int, *, in_turn: bool) -> list[Taken]:
         """Take what is there, without waiting.
@@ -76,12 +80,7 @@ class Fetcher:
             limit: How many jobs at most.
             in_turn: One from each queue by turns, instead of emptying the first one first.
         """
-        keys = [key for queue in queues for key in (queue.key, queue.intermediate_queue_key)]
-        answer = iter(self._script(keys=keys, args=[limit, int(in_turn), self._job_prefix]))
-        return [
-            Taken(queues[int(place)], job_id.decode(), dict(_pairs(fields)))
-            for place, job_id, fields in zip(answer, answer, answer, strict=True)
-        ]
+        return taken_from(queues, self._script(keys=keys_of(queues), args=[limit, int(in_turn), self.job_prefix]))
 
     def wait(self, queue: Queue, timeout_s: float) -> list[Taken]:
         """Take one job from one queue, waiting for it at most that long; it is not read yet."""
@@ -92,7 +91,7 @@ class Fetcher:
         """The same with its fields."""
         if taken.fields is not None:
             return taken
-        fields: Any = self._connection.hgetall(self._job_prefix + taken.job_id)
+        fields: Any = self._connection.hgetall(self.job_prefix + taken.job_id)
         return taken._replace(fields=fields)
 
     def give_back(self, taken: Sequence[Taken]) -> None:
@@ -107,6 +106,20 @@ class Fetcher:
     def forget(queue: Queue, job_id: str, connection: Redis | Pipeline) -> None:
         """Take a job off the intermediate list."""
         connection.lrem(queue.intermediate_queue_key, 1, job_id)
+
+
+def keys_of(queues: Sequence[Queue]) -> list[str]:
+    """The keys that the Lua function takes."""
+    return [key for queue in queues for key in (queue.key, queue.intermediate_queue_key)]
+
+
+def taken_from(queues: Sequence[Queue], answer: Sequence[Any]) -> list[Taken]:
+    """What the Lua function answered, for these queues."""
+    words = iter(answer)
+    return [
+        Taken(queues[int(place)], job_id.decode(), dict(_pairs(fields)))
+        for place, job_id, fields in zip(words, words, words, strict=True)
+    ]
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -6,7 +6,9 @@ maintenance, burst, limits) drives N slots. Each job goes through RQ's own steps
 callbacks, retries, dependencies, results and `rq info` are RQ's. Kinds of threads:
 
 * the main thread fetches, up to the number of free slots in one round trip, and books each start in one more;
-* slot threads run jobs and book their outcomes; coroutine jobs share one event loop (see ``rq_slots``);
+* slot threads run jobs and book their outcomes; coroutine jobs share one event loop (see ``rq_slots``). While no slot
+  is free, the round trip that books a plain success brings the slot's next job along, so that none waits for the main
+  thread, which keeps watch over signals, suspension and maintenance meanwhile;
 * one pulse thread sends all heartbeats; one, if wanted, is the scheduler; RQ's own hears commands.
 
 Starts and plain successes are booked in one round trip each (see ``rq_books``); failures, retries, repeats, dependents
@@ -31,6 +33,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from functools import cache
 from types import FrameType, TracebackType
 from typing import Any, ClassVar, Final
@@ -89,6 +92,7 @@ class _Running:
         self.cancel_coroutine: Callable[[], None] | None = None
         self.wanted: BaseException | None = None
         self.stopping = False
+        self.next: Taken | None = None
         self._lock = threading.Lock()
         self._finaliser: int | None = None
         self._stuck = False
@@ -102,9 +106,9 @@ class _Running:
             return self._finaliser == threading.get_ident()
 
     @property
-    def claimed(self) -> bool:
-        """Whether some thread finalises it or did."""
-        return self._finaliser is not None
+    def stuck(self) -> bool:
+        """Whether it was given up while its thread had not come back."""
+        return self._stuck
 
     def become_stuck(self) -> bool:
         """Note that the slot is stuck; False when its thread is back already."""
@@ -152,7 +156,8 @@ class Worker(BaseWorker):
         self._slots = Slots(self.concurrency)
         self._coroutines = CoroutineLoop()
         self._fetcher = Fetcher(self.connection, self.job_class.key_for(""))
-        self._books = Books(self.connection)
+        self._books = Books(self.connection, self._fetcher.job_prefix)
+        self._feeding = False
         self._unread: deque[Taken] = deque()
         self._ready: deque[tuple[Job, Queue]] = deque()
         self._running: dict[str, _Running] = {}
@@ -220,6 +225,7 @@ class Worker(BaseWorker):
         running ones end, still under heartbeats; after a second signal they go back too. Only then is the worker's
         death registered.
         """
+        self._feeding = False
         try:
             self._give_back_ready()
             if self._stopped_busy:
@@ -230,6 +236,8 @@ class Worker(BaseWorker):
             self._slots.wait_fewer(self._slots.busy, timeout_s=_WAIT_S)
         if self._forced:
             self._give_back_running()
+        if self._unread:  # a slot took them and could not begin them
+            self._give_back_ready()
         if not self._stopped_busy:
             self._stop_requested = False  # as RQ has it: a worker that was stopped while idle may work again
         self._pulse_stop.set()
@@ -312,15 +320,16 @@ class Worker(BaseWorker):
         idle_since_s = time.monotonic()
         retry_s = _FIRST_RETRY_S
         while not self._stop_requested and not self._is_exhausted():
-            if not self._slots.free:
-                self._slots.wait_free(_WAIT_S)
-                continue
-            if self._ready:
+            if self._ready and self._slots.free:
                 return self._hand_out()
             try:
                 self.heartbeat()
                 if self.should_run_maintenance_tasks:
                     self.run_maintenance_tasks()
+                self.check_for_suspension(burst=timeout is None)
+                if not self._slots.free:
+                    self._slots.wait_free(_WAIT_S)
+                    continue
                 self._fetch(may_wait=timeout is not None)
             except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
                 self.log.error(
@@ -348,11 +357,14 @@ class Worker(BaseWorker):
 
     def _hand_out(self) -> tuple[Job, Queue]:
         job, queue = self._ready.popleft()
+        self._announce(job, queue)
+        return job, queue
+
+    def _announce(self, job: Job, queue: Queue) -> None:
         if self.log_job_description:
             self.log.info("Worker %s: %s: %s (%s)", self.name, queue.name, job.description, job.id)
         else:
             self.log.info("Worker %s: %s: %s", self.name, queue.name, job.id)
-        return job, queue
 
     def _fetch(self, *, may_wait: bool) -> None:
         """Take up to as many jobs as slots are free; wait a little when there are none."""
@@ -367,28 +379,31 @@ class Worker(BaseWorker):
                 taken = self._fetcher.wait(self._ordered_queues[0], _WAIT_SEVERAL_S if several else _WAIT_S)
             self._unread.extend(taken)
         while self._unread:
-            self._load(self._fetcher.read(self._unread[0]))
-            queue = self._unread.popleft().queue
+            queue = self._unread[0].queue
+            job = self._load(self._fetcher.read(self._unread[0]))
+            self._unread.popleft()
+            if job is not None:
+                self._ready.append((job, queue))
+                if self._jobs_left is not None:
+                    self._jobs_left -= 1
             if not self._unread:
                 self.reorder_queues(reference_queue=queue)
 
-    def _load(self, taken: Taken) -> None:
-        """Make a job of what was taken; what cannot be read is failed with the reason, what is gone is forgotten."""
+    def _load(self, taken: Taken) -> Job | None:
+        """The job that was taken; what cannot be read is failed with the reason, what is gone is forgotten."""
         queue, job_id, fields = taken
         if not fields:
             self._fetcher.forget(queue, job_id, self.connection)
-            return
+            return None
         job = _slot_job_class(self.job_class)(job_id, connection=self.connection, serializer=self.serializer)
         try:
             job.restore(fields)
         except Exception as error:
             self.log.exception("Worker %s: job %s cannot be read", self.name, job_id)
             self._fail_unreadable(queue, job_id, error)
-            return
+            return None
         job.redis_server_version = self.get_redis_server_version()
-        self._ready.append((job, queue))
-        if self._jobs_left is not None:
-            self._jobs_left -= 1
+        return job
 
     def _fail_unreadable(self, queue: Queue, job_id: str, error: Exception) -> None:
         """Fail a job with the reason; its fields stay as they are, for they cannot be written back unread."""
@@ -413,21 +428,21 @@ class Worker(BaseWorker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Book a job's start and hand it to a slot; returns at once."""
-        running = _Running(self, job, queue, self._begin(job, queue))
-        self._running[running.execution.id] = running
+        self.set_state(WorkerStatus.BUSY)
+        running = self._begin(job, queue)
         self._slots.submit(lambda: self._run_on_slot(running))
 
-    def _begin(self, job: Job, queue: Queue) -> Execution:
+    def _begin(self, job: Job, queue: Queue) -> _Running:
         """What RQ does in ``prepare_execution`` and ``prepare_job_execution``, in one round trip."""
         with self.connection.pipeline() as pipeline:
             execution = Execution.create(job, self.get_heartbeat_ttl(job), pipeline, worker_name=self.name)
-            self.set_state(WorkerStatus.BUSY, pipeline)
             job.prepare_for_execution(self.name, pipeline)
             pipeline.persist(job.key)
             self._fetcher.forget(queue, job.id, pipeline)
             self._books.write(pipeline)
         self.executions[execution.id] = execution
-        return execution
+        self._running[execution.id] = running = _Running(self, job, queue, execution)
+        return running
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
         """Book the start, unless that was done when the job was handed to its slot."""
@@ -450,7 +465,13 @@ class Worker(BaseWorker):
         finally:
             running.cancel_coroutine = None
 
-    def _run_on_slot(self, running: _Running) -> None:
+    def _run_on_slot(self, running: _Running | None) -> None:
+        """Run a job, and those that come along, each in a context of its own."""
+        while running is not None:
+            Context().run(self._run, running)
+            running = None if running.next is None else self._begin_next(running.next)
+
+    def _run(self, running: _Running) -> None:
         enter(running)
         try:
             self.perform_job(running.job, running.queue, running.execution)
@@ -459,6 +480,24 @@ class Worker(BaseWorker):
             self._running.pop(running.execution.id, None)
             if running.leave():
                 self._slots.mark_stuck(-1)
+
+    def _begin_next(self, taken: Taken) -> _Running | None:
+        """Begin a job that came along; where Redis does not answer, the main thread tries again."""
+        try:
+            job = self._load(taken)
+            if job is None:
+                return None
+            self._announce(job, taken.queue)
+            return self._begin(job, taken.queue)
+        except redis.exceptions.RedisError as error:
+            self.log.error("Worker %s: job %s could not be begun (%s)", self.name, taken.job_id, error)
+            self._unread.append(taken)
+            return None
+
+    def _feeding_queues(self, job: Job) -> list[Queue]:
+        """Where a slot's next job may come from when this one's success is booked; nowhere: the main thread decides."""
+        mine = self._feeding and not self._slots.free and not self._stop_requested and not self._exhausted
+        return [] if not mine or job.webhooks or job.has_rate_limit else self._ordered_queues
 
     def give_up(self, running: _Running, exception: BaseException) -> None:
         """Fail a job whose thread did not come back, and count its slot as stuck.
@@ -534,7 +573,12 @@ class Worker(BaseWorker):
             )
             job.cleanup(result_ttl, pipeline=pipeline, remove_from_queue=False)
             self.cleanup_execution(job, pipeline=pipeline, execution=execution)
-            return self._books.write(pipeline, unless_exists=job.dependents_key)
+            queues = self._feeding_queues(job)
+            taken = self._books.write(pipeline, unless_exists=job.dependents_key, then_take=queues)
+        running = self._running.get(execution.id)
+        if taken and running is not None:
+            (running.next,) = taken
+        return taken is not None
 
     def _finalize_success(self, job: Job, queue: Queue, execution: Execution, return_value: Any) -> None:
         if self._claimed(execution):
@@ -617,8 +661,11 @@ class Worker(BaseWorker):
     def check_for_suspension(self, burst: bool) -> None:
         """Look for `rq suspend` once a second rather than before each job; jobs in hand run first."""
         if not self._ready and time.monotonic() - self._suspension_at_s >= _SUSPENSION_S:
+            self._feeding = False
             super().check_for_suspension(burst)
             self._suspension_at_s = time.monotonic()
+            in_order = self._dequeue_strategy in {None, DequeueStrategy.DEFAULT}
+            self._feeding = self._working and in_order and self._jobs_left is None and self.concurrency > 1
 
     def _pulse(self, stop: threading.Event) -> None:
         """Keep the worker and every running execution alive in Redis' eyes."""
@@ -626,7 +673,7 @@ class Worker(BaseWorker):
             try:
                 self.heartbeat()
                 for running in list(self._running.values()):
-                    if not running.claimed:
+                    if not running.stuck:
                         self.maintain_heartbeats(running.job, running.execution)
             except redis.exceptions.RedisError as error:
                 self.log.warning("Worker %s: no heartbeat (%s)", self.name, error)

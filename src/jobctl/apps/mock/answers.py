@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any, Final
 
 from jobctl.apps.mock.catalog import MAX_COMPLETION_TOKENS, MODELS, Model
@@ -29,8 +29,9 @@ __all__ = [
     "error_chunk",
     "models_page",
     "opening",
-    "pieces",
+    "piece",
     "router_metadata",
+    "whole",
 ]
 
 #: Characters per token, the usual rule of thumb for English.
@@ -184,23 +185,26 @@ def answer(call: Call, error: ApiError | None = None, metadata: Mapping[str, Any
     }
 
 
-def opening(call: Call) -> dict[str, Any]:
-    """The first event of a stream, which has no content yet."""
-    return _chunk(call, {"role": "assistant", "content": ""})
-
-
-def pieces(call: Call, count: int) -> Iterator[dict[str, Any]]:
-    """The answer in at most so many events: its text, or the tool call whose arguments come in pieces."""
-    if call.tool is not None and not call.legacy:
+def opening(call: Call) -> Iterator[dict[str, Any]]:
+    """The first events of a stream: one that has no content yet, then the start of the tool call, if it makes one."""
+    yield _chunk(call, {"role": "assistant", "content": ""})
+    if _calls_tool(call):
         function = {"name": call.tool, "arguments": ""}
         begin = {"index": 0, "id": _tool_call_id(call), "type": "function", "function": function}
         yield _chunk(call, {"role": "assistant", "content": None, "tool_calls": [begin]})
-        for part in _split(call.arguments, count):
-            more = {"index": 0, "function": {"arguments": part}}
-            yield _chunk(call, {"role": "assistant", "content": None, "tool_calls": [more]})
-        return
-    for part in _split(call.content, min(count, call.completion_tokens)):
-        yield _chunk(call, {"role": "assistant", "content": part})
+
+
+def piece(call: Call, text: str) -> dict[str, Any]:
+    """An event that carries a piece of the answer: of its text, or of the tool call's arguments."""
+    if not _calls_tool(call):
+        return _chunk(call, {"role": "assistant", "content": text})
+    more = {"index": 0, "function": {"arguments": text}}
+    return _chunk(call, {"role": "assistant", "content": None, "tool_calls": [more]})
+
+
+def whole(call: Call) -> str:
+    """What the pieces of a stream add up to."""
+    return call.arguments if _calls_tool(call) else call.content
 
 
 def closing(call: Call, metadata: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
@@ -220,11 +224,8 @@ def error_chunk(call: Call, error: ApiError) -> dict[str, Any]:
     return {**_chunk(call, {"content": ""}, "error"), "error": error.to_document()["error"]}
 
 
-def _split(text: str, most: int) -> Iterator[str]:
-    """A text in at most so many pieces of about the same length; one piece at least."""
-    count = max(1, min(most, len(text)))
-    edges = [len(text) * position // count for position in range(count + 1)]
-    return (text[first:beyond] for first, beyond in pairwise(edges))
+def _calls_tool(call: Call) -> bool:
+    return call.tool is not None and not call.legacy
 
 
 def _chunk(call: Call, delta: Mapping[str, Any], finish_reason: str | None = None) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Caller:
         self._receive = receive
         self._send = send
         self._gone: asyncio.Task[None] | None = None
+        self._waking: asyncio.Future[None] | None = None
 
     async def body(self) -> bytes:
         """The whole body; from then on the hang-up is watched for.
@@ -54,6 +55,7 @@ class Caller:
             parts.append(message.get("body", b""))
             more = message.get("more_body", False)
         self._gone = asyncio.create_task(self._hang_up())
+        self._gone.add_done_callback(self._wake)
         return b"".join(parts)
 
     async def until(self, instant_s: float) -> None:
@@ -64,8 +66,14 @@ class Caller:
         """
         assert self._gone is not None
         wait_s = instant_s - time.monotonic()
-        if wait_s > 0:
-            await asyncio.wait((self._gone,), timeout=wait_s)
+        if wait_s > 0 and not self._gone.done():
+            loop = asyncio.get_running_loop()
+            self._waking = loop.create_future()
+            timer = loop.call_later(wait_s, self._wake)
+            try:
+                await self._waking
+            finally:
+                timer.cancel()
         if self._gone.done():
             raise HungUp
 
@@ -93,6 +101,11 @@ class Caller:
         """Stop watching for the hang-up."""
         if self._gone is not None:
             self._gone.cancel()
+
+    def _wake(self, gone: object = None) -> None:
+        """End the wait, if there is one: its time is over or the caller is gone."""
+        if self._waking is not None and not self._waking.done():
+            self._waking.set_result(None)
 
     async def _hang_up(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -42,7 +42,7 @@ from jobctl.apps.mock.catalog import MODELS, find
 from jobctl.apps.mock.errors import ApiError, fault_error, invalid, no_endpoints, rate_limited
 from jobctl.apps.mock.limits import FreeTier, MinuteLimit
 from jobctl.apps.mock.requests import Candidate, ChatRequest, read_chat, read_completion
-from jobctl.apps.mock.stream import DONE, PROCESSING, content_events, event
+from jobctl.apps.mock.stream import PROCESSING, closing, event, writes
 
 __all__ = ["create_app"]
 
@@ -53,6 +53,10 @@ _KEEP_ALIVE_S: Final = 1.0
 _SLOW_KEEP_ALIVE_S: Final = 0.25
 #: How much later ``slow`` makes the first token, unless the call says otherwise.
 _SLOW_MS: Final = 2500.0
+#: Events of a stream that are due within so many seconds leave together, like tokens that a network gathers.
+_TOGETHER_S: Final = 0.025
+#: A long stream has about so many writes at most.
+_MOST_WRITES: Final = 20
 #: How long /generation does not know a call after it ended.
 _GENERATION_DELAY_S: Final = 0.3
 _GENERATIONS_KEPT: Final = 10_000
@@ -381,22 +385,24 @@ async def _stream(caller: Caller, running: _Running) -> None:
         await _break_off(caller, running)
         return
     span_s = running.timing.total_s - running.timing.first_token_s
+    breaks_off = running.fault in {Fault.MIDSTREAM, Fault.DISCONNECT}  # then each event counts
+    together = 0.0 if breaks_off else max(_TOGETHER_S / max(span_s, _TOGETHER_S), 1 / _MOST_WRITES)
     sent_any = False
-    for share, part in content_events(running.call):
-        if running.fault is Fault.MIDSTREAM and sent_any and share >= 0.5:
+    for due_share, sent_share, data in writes(running.call, together):
+        if running.fault is Fault.MIDSTREAM and sent_any and due_share >= 0.5:
             break
-        await _keep_alive(caller, running, running.first_token_at_s + share * span_s, PROCESSING, headers)
-        await caller.write(part)
-        running.sent_share, sent_any = share, True
+        await _keep_alive(caller, running, running.first_token_at_s + due_share * span_s, PROCESSING, headers)
+        await caller.write(data)
+        running.sent_share, sent_any = sent_share, True
         if running.fault is Fault.DISCONNECT:
             return  # without an end: the server cuts the connection
     if running.fault is Fault.MIDSTREAM:
         await _break_off(caller, running)
         return
+    end = closing(running.call, running.metadata)
     await _keep_alive(caller, running, running.ends_at_s, PROCESSING, headers)
     running.sent_share, running.finished = 1.0, True
-    closing = b"".join(map(event, answers.closing(running.call, running.metadata)))
-    await caller.end(closing + DONE)
+    await caller.end(end)
 
 
 async def _break_off(caller: Caller, running: _Running) -> None:
