@@ -20,9 +20,11 @@ import json
 import logging
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.lock import RLock
 from locust import User, constant, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
@@ -50,7 +52,8 @@ class Load:
             self._spec, self._redis_url = self._embedded.spec, self._embedded.redis_url
             logger.info("%s", self._embedded.introduction)
         else:
-            self._spec, self._redis_url = os.environ["JOBCTL_LOAD_SPEC"], os.environ["REDIS_URL"]
+            self._spec = Path(os.environ["JOBCTL_LOAD_SPEC"]).read_text(encoding="utf-8")
+            self._redis_url = os.environ["REDIS_URL"]
             # Locust handles SIGTERM only once a shape's run is over; here it ends the run, and all is still counted.
             gevent.signal_handler(signal.SIGTERM, self._stop)
         self._open()
@@ -59,6 +62,7 @@ class Load:
         self.session = wiring.load_session(self._spec, self._redis_url, self._say, self._sent, self._ended)
         self.over = False
         self._counted = False
+        self._counting = RLock()
         self._driver: Any = None
 
     def start(self) -> None:
@@ -78,14 +82,16 @@ class Load:
         gevent.sleep(1)
 
     def finish(self) -> None:
-        """Stop sending and count, once."""
+        """Stop sending and count, once; whoever comes second waits for the first.
+
+        The run is over only after the count: Locust ends its process soon after a shape has ended.
+        """
         self.session.stop()
+        with self._counting:
+            if not self._counted:
+                self._counted = True
+                self.session.count(lambda: _rows(self._environment))
         self.over = True
-        if not self._counted:
-            self._counted = True
-            self.session.count(lambda: _rows(self._environment))
-            if self._events:
-                self._events.flush()
 
     def _stop(self) -> None:
         self.session.stop()

@@ -5,6 +5,7 @@
     JobctlError
     ├── InvalidValue          the caller's fault: a value that means nothing (exit 2)
     │   └── InvalidOption     the same, and it names the option, variable or file it came from
+    ├── RunFailed             a run began and could not be measured to its end (exit 97)
     ├── ServiceUnavailable    an outside system the run cannot do without did not answer (exit 2)
     └── UpstreamError         OpenRouter answered with an error, or not at all
         ├── UpstreamTimeout        the total deadline passed
@@ -20,6 +21,7 @@ __all__ = [
     "InvalidOption",
     "InvalidValue",
     "JobctlError",
+    "RunFailed",
     "ServiceUnavailable",
     "UpstreamDisconnected",
     "UpstreamError",
@@ -61,6 +63,10 @@ class InvalidOption(InvalidValue):
 
     def __str__(self) -> str:
         return f"{self.option}: {self.problem}; {self.remedy}"
+
+
+class RunFailed(JobctlError):
+    """A run began and could not be measured to its end; that is neither a pass nor a failure."""
 
 
 class ServiceUnavailable(JobctlError):

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from jobctl.apps.bench.generator import Sent
     from jobctl.apps.bench.request import BenchRequest
     from jobctl.apps.bench.session import LoadSession
+    from jobctl.apps.bench.spec import LoadSpec
     from jobctl.apps.enqueue.enqueue import EnqueueRequest, Progress
+    from jobctl.apps.mock.behaviour import Behaviour
     from jobctl.core.arrivals import Arrivals
     from jobctl.core.service import Law
     from jobctl.settings import Settings
@@ -35,17 +37,20 @@ if TYPE_CHECKING:
 _START_LEAD_S: Final = 0.2
 #: How long a generator waits for the start to be agreed.
 _START_PATIENCE_S: Final = 120.0
+#: How long a bench waits for an answer of Redis, seconds: a frozen one must not freeze the bench.
+_ANSWER_S: Final = 20.0
 _GIVE_REDIS: Final = "give the URL of the Redis that your workers listen to, or set REDIS_URL"
 #: The key that mock OpenRouters accept and that is worth nothing elsewhere.
 _MOCK_KEY: Final = "sk-or-v1-jobctl-bench"
 
 
-def open_redis(settings: Settings, group: ProcessGroup) -> tuple[Redis, str]:
+def open_redis(settings: Settings, group: ProcessGroup, *, answer_s: float | None = None) -> tuple[Redis, str]:
     """The user's Redis, or an embedded one.
 
     Args:
         settings: Name the Redis, or none.
         group: The process group that an embedded server joins.
+        answer_s: How long the connection waits for an answer, seconds; None for as long as it takes.
 
     Returns:
         A connection and the URL by which other processes reach the same server.
@@ -59,7 +64,7 @@ def open_redis(settings: Settings, group: ProcessGroup) -> tuple[Redis, str]:
 
     url = settings.redis_url or embedded_redis.start(group).url
     origin = settings.origins["redis_url"]
-    return connect(url, option=origin.name or "--redis-url"), url
+    return connect(url, option=origin.name or "--redis-url", answer_s=answer_s), url
 
 
 # ------------------------------------------------------------------------------------------------------------- bench
@@ -93,6 +98,7 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
     from jobctl.adapters import files
     from jobctl.apps.bench.configure import configure, mock_arguments
     from jobctl.apps.bench.scenario import parse_scenario
+    from jobctl.core.service import DEFAULT_LATENCY
     from jobctl.core.workload import JOB_TYPES
 
     scenario = parse_scenario(*files.read_scenario(request.scenario)) if request.scenario else None
@@ -106,10 +112,15 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
         check_importable(config.spec.workload.function, "--job")
     calls_upstream = job_type not in {"sleep", "noop"}
     wants_mock = calls_upstream and request.openrouter_url is None and not request.no_workers
+    mock = mock_arguments(request, scenario) if wants_mock else None
+    if mock is not None:
+        options = list(zip(mock[::2], mock[1::2], strict=True))
+        faults = [value for name, value in options if name == "--fault"]
+        _behaviour(dict(options).get("--latency", DEFAULT_LATENCY), faults, request.seed)
     return PreparedBench(
         config=config,
         locustfile=files.find_locustfile(request.locustfile).resolve(),
-        mock=mock_arguments(request, scenario) if wants_mock else None,
+        mock=mock,
         settings=settings,
         own_workers=request.no_workers,
     )
@@ -131,35 +142,54 @@ def run_bench(
     from jobctl.adapters import environment
     from jobctl.adapters.processes import ProcessGroup
     from jobctl.adapters.rig import LoadProcess
-    from jobctl.adapters.rq_queue import RqCompletions
     from jobctl.adapters.signals import Interruption
     from jobctl.apps.bench import driver
 
     spec = prepared.config.spec
     with ProcessGroup() as group:
-        connection, redis_url = open_redis(prepared.settings, group)
-        load = LoadProcess(group, prepared.locustfile, {"REDIS_URL": redis_url, "JOBCTL_LOAD_SPEC": spec.to_json()})
+        connection, redis_url = open_redis(prepared.settings, group, answer_s=_ANSWER_S)
+        load = LoadProcess(group, prepared.locustfile, spec.to_json(), redis_url)
         system = start_system(prepared, group, connection, redis_url)
         say(system.introduction)
-        try:
-            with Interruption(load.interrupt) as interruption:
+        with Interruption(load.interrupt) as interruption:
+            try:
                 result = driver.run(
                     prepared.config,
                     load,
                     lambda: agree_start(connection, spec.run_id),
                     on_progress,
                     lambda: interruption.happened,
+                    system.rig.ended_workers,
                 )
-        finally:
-            load.close()
-            system.rig.stop_workers()
-            if prepared.settings.redis_url is not None:
-                job_ids = [spec.job_id(position) for position in range(len(spec.schedule()))]
-                RqCompletions(connection, [spec.queue]).delete(job_ids)
-                connection.delete(_start_key(spec.run_id))
-        server = connection.info("server")
-        versions = environment.versions(str(server.get("valkey_version") or server["redis_version"]))
+            finally:
+                load.close()
+                system.rig.stop_workers()
+                if prepared.settings.redis_url is not None:
+                    _remove_run(connection, spec, own_queue=not prepared.own_workers, say=say)
+            versions = environment.versions(_server_version(connection))
     return result, environment.host(), versions
+
+
+def _remove_run(connection: Redis, spec: LoadSpec, *, own_queue: bool, say: Callable[[str], None]) -> None:
+    """Leave nothing of a run on somebody's Redis."""
+    from jobctl.adapters.rq_queue import RqCompletions
+
+    job_ids = [spec.job_id(position) for position in range(len(spec.schedule()))]
+    try:
+        RqCompletions(connection, [spec.queue]).delete(job_ids, with_queues=own_queue)
+        connection.delete(_start_key(spec.run_id))
+    except (ServiceUnavailable, OSError) as error:
+        say(f"the jobs {spec.run_id}-* could not be removed from Redis: {error}")
+
+
+def _server_version(connection: Redis) -> str:
+    from redis.exceptions import RedisError
+
+    try:
+        server = connection.info("server")
+    except RedisError:
+        return "unknown"
+    return str(server.get("valkey_version") or server["redis_version"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +329,7 @@ def load_session(
     from jobctl.apps.bench.spec import LoadSpec
 
     spec = LoadSpec.from_json(spec_json)
-    connection = connect(redis_url)
+    connection = connect(redis_url, answer_s=_ANSWER_S)
     keep_time()
     kept_s = int(spec.duration_s + spec.drain_s) + 600
     return LoadSession(
@@ -486,19 +516,24 @@ def serve_mock(
         InvalidOption: A value means nothing, or the address cannot be had.
     """
     from jobctl.adapters.http_server import listen, serve
-    from jobctl.apps.mock.behaviour import Behaviour, parse_faults
     from jobctl.apps.mock.server import create_app
 
-    law = _latency_law(latency)
-    try:
-        behaviour = Behaviour(law, parse_faults(faults), seed)
-    except InvalidValue as error:
-        raise InvalidOption("--fault", error.problem, error.remedy) from None
+    behaviour = _behaviour(latency, faults, seed)
     socket = listen(host, port)
     bound_host, bound_port = socket.getsockname()[:2]
     shown = f"[{bound_host}]" if ":" in bound_host else bound_host
     say(f"jobctl mock: listening on http://{shown}:{bound_port}/api/v1 (latency {latency}, seed {seed})")
     serve(create_app(behaviour, rpm=rpm, tpm=tpm), socket)
+
+
+def _behaviour(latency: str, faults: Sequence[str], seed: int) -> Behaviour:
+    from jobctl.apps.mock.behaviour import Behaviour, parse_faults
+
+    law = _latency_law(latency)
+    try:
+        return Behaviour(law, parse_faults(faults), seed)
+    except InvalidValue as error:
+        raise InvalidOption("--fault", error.problem, error.remedy) from None
 
 
 def _latency_law(text: str) -> Law:

@@ -71,10 +71,31 @@ def test_deleting_a_run_leaves_nothing_of_it_and_everything_else(redis: Redis) -
     other.enqueue_many([JobRequest("theirs", "builtins.len", ("",))])
     SimpleWorker(["bench", "other"], connection=redis).work(burst=True, logging_level="CRITICAL")
     mine.enqueue_many([JobRequest("mine-waiting", "builtins.len", ("",))])
+    redis.rpush(Queue("bench", connection=redis).intermediate_queue_key, "mine-taken")
 
-    RqCompletions(redis, ["bench"]).delete(["mine-done", "mine-failed", "mine-waiting", "mine-never-sent"])
+    RqCompletions(redis, ["bench"]).delete(
+        ["mine-done", "mine-failed", "mine-waiting", "mine-never-sent"], with_queues=True
+    )
 
     left = {key.decode() for key in redis.keys("*mine*")} | {key.decode() for key in redis.keys("*bench*")}
     assert left == set()
     assert redis.smembers("rq:queues") == {b"rq:queue:other"}
     assert redis.exists("rq:job:theirs", "rq:results:theirs") == 2
+
+
+def test_jobs_are_taken_out_of_somebodys_queue_and_the_queue_stays(redis: Redis) -> None:
+    queue = RqQueue(redis, "default", result_ttl_s=600, failure_ttl_s=600)
+    queue.enqueue_many([JobRequest("mine-1", "builtins.len", ("",)), JobRequest("theirs-1", "builtins.len", ("",))])
+    SimpleWorker(["default"], connection=redis).work(burst=True, logging_level="CRITICAL")
+    queue.enqueue_many([JobRequest("mine-2", "builtins.len", ("",)), JobRequest("theirs-2", "builtins.len", ("",))])
+    redis.zadd(
+        StartedJobRegistry("default", connection=redis).key, {"mine-3:execution": 2e9, "theirs-3:execution": 2e9}
+    )
+
+    RqCompletions(redis, ["default"]).delete(["mine-1", "mine-2", "mine-3"], with_queues=False)
+
+    assert redis.keys("*mine*") == []
+    assert redis.lrange("rq:queue:default", 0, -1) == [b"theirs-2"]
+    assert redis.zrange("rq:finished:default", 0, -1) == [b"theirs-1"]
+    assert redis.zrange("rq:wip:default", 0, -1) == [b"theirs-3:execution"]
+    assert redis.smembers("rq:queues") == {b"rq:queue:default"}

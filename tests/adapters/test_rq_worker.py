@@ -313,6 +313,14 @@ def test_a_failed_job_is_retried(redis: Redis, queue: Queue) -> None:
     assert (job.get_status(), job.return_value(), len(seen)) == (JobStatus.FINISHED, "done", 2)
 
 
+def test_a_burst_does_not_end_before_what_its_last_job_put_back(redis: Redis, queue: Queue) -> None:
+    for _ in range(40):
+        seen.clear()
+        job = queue.enqueue(fail_first, retry=Retry(max=1))
+        work(redis)
+        assert job.get_status() is JobStatus.FINISHED
+
+
 def test_delayed_retries_come_from_a_scheduler_that_is_a_thread(redis: Redis, queue: Queue) -> None:
     job = queue.enqueue(fail_first, retry=Retry(max=1, interval=1))
     children = psutil.Process().children()

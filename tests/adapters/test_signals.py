@@ -8,7 +8,7 @@ import pytest
 from jobctl.adapters.signals import Interruption
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks_and_the_second_insists(number: signal.Signals) -> None:
     asked: list[None] = []
     with Interruption(lambda: asked.append(None)) as interruption:

@@ -14,6 +14,7 @@ import time
 from importlib.resources import files
 from pathlib import Path
 
+import psutil
 import pytest
 from jsonschema import Draft202012Validator
 from redis import Redis
@@ -255,3 +256,71 @@ def test_plain_locust_drives_a_scenario_with_everything_it_needs(tmp_path: Path)
     counts = {row[0]: int(row[2]) for row in rows if row[0]}
     assert counts["enqueue"] == counts["sojourn"] > 20
     assert bench.left_behind() == []
+
+
+def test_a_census_that_takes_longer_than_locusts_patience_is_finished(tmp_path: Path) -> None:
+    """Some ten thousand jobs, most of them still waiting: counting them takes a second or more."""
+    status, document, bench = run(
+        "--rate", "2000", "--duration", "5s", "--job", "noop", "--drain", "0", *LATE, directory=tmp_path
+    )
+
+    assert status == 99, bench.output
+    jobs = document["jobs"]
+    assert jobs["scheduled"] > 9_000
+    assert jobs["scheduled"] == jobs["finished"] + jobs["in_flight"] + jobs["failed"]
+    assert jobs["lost"] == 0
+    assert bench.left_behind() == []
+
+
+def test_locusts_own_settings_do_not_change_the_load(tmp_path: Path) -> None:
+    (tmp_path / "locust.conf").write_text("processes = 2\ntags = nothing\ncsv = stats\n")
+    status, _, bench = run(*QUICK, directory=tmp_path, LOCUST_TAGS="nothing", LOCUST_PROCESSES="2")
+
+    assert status == 0, bench.output
+    assert not list(tmp_path.glob("stats*"))
+
+
+def test_long_arguments_reach_the_jobs(tmp_path: Path) -> None:
+    (tmp_path / "mytasks.py").write_text("def take(text):\n    assert len(text) == 1000\n")
+    (tmp_path / "payloads.jsonl").write_text("".join(json.dumps(["x" * 1000]) + "\n" for _ in range(400)))
+    status, _, bench = run(
+        *("--rate", "15", "--duration", "3s", "--job", "mytasks.take", "--args-from", "payloads.jsonl"),
+        *LATE,
+        directory=tmp_path,
+    )
+
+    assert status == 0, bench.output
+
+
+def test_a_worker_that_dies_is_named_and_the_run_is_never_kept(tmp_path: Path) -> None:
+    with started(
+        *QUICK[:2], "--duration", "5s", "--job", "noop", *LATE, "--json", "r.json", directory=tmp_path
+    ) as bench:
+        bench.wait_for(r"sent \d")
+        os.kill(bench.worker_pids()[0], signal.SIGTERM)
+        status = bench.finish()
+
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert status == 97, bench.output
+    assert document["jobs"]["lost"] == 0
+    assert any(reason.startswith("worker 1 ") for reason in document["reasons"])
+
+
+def test_a_redis_that_dies_makes_the_run_inconclusive_in_one_line(tmp_path: Path) -> None:
+    with started(*QUICK[:2], "--duration", "4s", "--job", "noop", "--drain", "1s", *LATE, directory=tmp_path) as bench:
+        bench.wait_for(r"sent \d")
+        (server,) = (child for child in psutil.Process(bench.process.pid).children() if "-server" in child.name())
+        server.kill()
+        status = bench.finish(90)
+
+    assert status == 97, bench.output
+    assert "Traceback" not in bench.output
+    assert "could not be measured" in bench.output.splitlines()[-1]
+    assert bench.left_behind() == []
+
+
+def test_a_terminal_that_knows_only_ascii_gets_its_report(tmp_path: Path) -> None:
+    status, document, bench = run(*QUICK, directory=tmp_path, PYTHONIOENCODING="ascii")
+
+    assert status == 0, bench.output
+    assert document["verdict"] == "kept"

@@ -73,6 +73,7 @@ class ProcessGroup:
         *,
         name: str | None = None,
         env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         stdout: int | IO[Any] | None = subprocess.DEVNULL,
         stderr: int | IO[Any] | None = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
@@ -83,6 +84,7 @@ class ProcessGroup:
             argv: Program and arguments.
             name: What an error calls it; the program when None.
             env: Its whole environment; this process's own when None.
+            cwd: Its working directory; this process's own when None.
             stdout: Where its output goes.
             stderr: Where its errors go.
             pass_fds: File descriptors it inherits.
@@ -94,6 +96,7 @@ class ProcessGroup:
             process = subprocess.Popen(
                 argv,
                 env=env,
+                cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -183,7 +186,9 @@ def keep_time() -> None:
 def _short_parent() -> Path:
     """The first usable directory whose path is short enough for a socket below it."""
     for candidate in _parents():
-        if len(os.fsencode(candidate)) <= _LONGEST_PARENT and os.access(candidate, os.W_OK | os.X_OK):
+        text = os.fsencode(candidate)
+        is_plain = not any(chr(byte).isspace() for byte in text)  # Redis separates what it tells of a client by blanks
+        if is_plain and len(text) <= _LONGEST_PARENT and os.access(candidate, os.W_OK | os.X_OK):
             return candidate
     raise JobctlError("no writable directory with a short path was found; set TMPDIR to one")
 

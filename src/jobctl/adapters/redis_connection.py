@@ -29,18 +29,19 @@ _PROBES: Final = 3
 _EXAMPLE: Final = "give redis://host:6379/0 or unix:///path/to.sock"
 
 
-def connect(url: str, *, option: str = "--redis-url", timeout_s: float = 4.0) -> Redis:
+def connect(url: str, *, option: str = "--redis-url", timeout_s: float = 4.0, answer_s: float | None = None) -> Redis:
     """Connect and check that a Redis answers.
 
-    The client that is returned waits for an answer as long as it takes, because a blocking command may wait for long; a
-    peer that is gone is noticed by TCP after 45 s. It repeats no command: one whose answer was lost may have been
-    carried out, and a job would be enqueued twice.
+    Unless told otherwise the client that is returned waits for an answer as long as it takes, because a blocking
+    command may wait for long; a peer that is gone is noticed by TCP after 45 s. It repeats no command: one whose answer
+    was lost may have been carried out, and a job would be enqueued twice.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``, with redis-py's options in its query.
         option: The setting to name in an error.
         timeout_s: How long connecting may take, seconds; the whole check takes at most half a second more, stalled
             name look-ups included.
+        answer_s: How long the returned client waits for an answer, seconds; None for as long as it takes.
 
     Raises:
         InvalidOption: The URL means nothing.
@@ -60,7 +61,7 @@ def connect(url: str, *, option: str = "--redis-url", timeout_s: float = 4.0) ->
     if failure is not None:
         problem, remedy = _explain(failure, timeout_s)
         raise ServiceUnavailable(option, f"Redis at {without_password(url)} {problem}", remedy) from failure
-    return Redis.from_url(url, socket_timeout=None, health_check_interval=_IDLE_S, **settings)
+    return Redis.from_url(url, socket_timeout=answer_s, health_check_interval=_IDLE_S, **settings)
 
 
 def _prepare(url: str, **settings: Any) -> Redis:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
+from rq.defaults import RQ_KEY_PREFIX
+from rq.executions import ExecutionRegistry
 from rq.job import Job
 from rq.registry import (
+    CanceledJobRegistry,
     DeferredJobRegistry,
     FailedJobRegistry,
     FinishedJobRegistry,
@@ -34,6 +37,14 @@ __all__ = ["RqCompletions", "RqQueue", "count_listeners"]
 _MARGIN_S: Final = 2
 _FIELDS: Final = ("status", "started_at", "ended_at", "number_of_retries")
 _CHUNK: Final = 500
+_REGISTRIES: Final = (
+    StartedJobRegistry,
+    FinishedJobRegistry,
+    FailedJobRegistry,
+    ScheduledJobRegistry,
+    DeferredJobRegistry,
+    CanceledJobRegistry,
+)
 _SUCCESSFUL: Final = str(Result.Type.SUCCESSFUL.value).encode()
 
 
@@ -149,8 +160,12 @@ class RqCompletions:
         present = {member.decode().partition(":")[0] for place in places for member in place}
         return present.intersection(job_ids)
 
-    def delete(self, job_ids: Iterable[str]) -> None:
-        """Remove these jobs and the queues' own keys, so that nothing of a run stays on somebody's Redis.
+    def delete(self, job_ids: Iterable[str], *, with_queues: bool) -> None:
+        """Remove these jobs, so that nothing of a run stays on somebody's Redis.
+
+        Args:
+            job_ids: The jobs, whatever their state.
+            with_queues: Remove the queues and their registries too, with whatever is in them.
 
         Raises:
             ServiceUnavailable: Redis did not answer.
@@ -158,24 +173,48 @@ class RqCompletions:
         ids = list(job_ids)
         with _translated():
             for first in range(0, len(ids), _CHUNK):
-                self._delete_chunk(ids[first : first + _CHUNK])
+                self._delete_jobs(ids[first : first + _CHUNK])
             for queue in self._queues:
-                self._delete_queue_if_empty(queue)
+                if with_queues:
+                    self._connection.delete(*self._keys(queue))
+                    self._connection.srem(Queue.redis_queues_keys, queue.key)
+                else:
+                    self._take_out(queue, set(ids))
 
-    def _delete_chunk(self, job_ids: Sequence[str]) -> None:
+    def _delete_jobs(self, job_ids: Sequence[str]) -> None:
+        """Delete the jobs' own keys: the hash, the results, and the executions that a killed worker left."""
         with self._connection.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
-                pipeline.delete(Job.key_for(job_id), Result.get_key(job_id))
-            for queue in self._queues:
-                for job_id in job_ids:
-                    pipeline.lrem(queue.key, 1, job_id)
-            for key in self._ended:
-                pipeline.zrem(key, *job_ids)
+                pipeline.zrange(ExecutionRegistry(job_id, connection=self._connection).key, 0, -1)
+            executions = pipeline.execute()
+            for job_id, ids in zip(job_ids, executions, strict=True):
+                pipeline.delete(
+                    Job.key_for(job_id),
+                    Result.get_key(job_id),
+                    ExecutionRegistry(job_id, connection=self._connection).key,
+                    *(f"{RQ_KEY_PREFIX}:execution:{job_id}:{execution.decode()}" for execution in ids),
+                )
             pipeline.execute()
 
-    def _delete_queue_if_empty(self, queue: Queue) -> None:
-        if not self._connection.exists(queue.key):
-            self._connection.srem(Queue.redis_queues_keys, queue.key)
+    def _take_out(self, queue: Queue, job_ids: set[str]) -> None:
+        """Take these jobs, and no others, out of a queue that is somebody's own."""
+        lists, registries = self._keys(queue)[:2], self._keys(queue)[2:]
+        with self._connection.pipeline(transaction=False) as pipeline:
+            for key in lists:
+                for member in cast(list[bytes], self._connection.lrange(key, 0, -1)):
+                    if member.decode() in job_ids:
+                        pipeline.lrem(key, 1, member.decode())
+            for key in registries:
+                members = cast(list[bytes], self._connection.zrange(key, 0, -1))
+                mine = [member for member in members if member.decode().partition(":")[0] in job_ids]
+                if mine:
+                    pipeline.zrem(key, *mine)
+            pipeline.execute()
+
+    def _keys(self, queue: Queue) -> list[str]:
+        """The queue's list, its intermediate list, and its registries."""
+        registries = [registry(queue.name, connection=self._connection).key for registry in _REGISTRIES]
+        return [queue.key, queue.intermediate_queue_key, *registries]
 
 
 def count_listeners(connection: Redis, queue_name: str) -> int:

@@ -330,6 +330,7 @@ class Worker(BaseWorker):
                 if not self._slots.free:
                     self._slots.wait_free(_WAIT_S)
                     continue
+                idle = self._slots.drained()  # looked at first: a job may put another one into a queue as it ends
                 self._fetch(may_wait=timeout is not None)
             except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
                 self.log.error(
@@ -340,9 +341,9 @@ class Worker(BaseWorker):
                 continue
             if self._ready:
                 continue
-            if not self._slots.drained():
+            if not idle:
                 idle_since_s = time.monotonic()
-                if timeout is None:
+                if timeout is None and not self._slots.drained():
                     self._slots.wait_fewer(self._slots.busy, timeout_s=_WAIT_S)
             elif timeout is None or (max_idle_time is not None and time.monotonic() - idle_since_s >= max_idle_time):
                 return None

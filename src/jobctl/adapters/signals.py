@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request: the first asks, the second insists."""
+"""Ctrl-C, SIGTERM and a closed terminal as a request: the first asks, the second insists."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final, Self
 
 __all__ = ["Interruption"]
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """While it is entered, the first SIGINT or SIGTERM calls a function and the next one raises KeyboardInterrupt.
+    """While entered, the first SIGINT, SIGTERM or SIGHUP calls a function and the next raises KeyboardInterrupt.
 
     An exception out of a signal handler would tear whatever runs at that moment apart: half a line read from a pipe is
     lost. A call does not.

@@ -198,7 +198,8 @@ def _run(request: BenchRequest, merged: settings.Settings, json_target: str | No
 
     console = Console(stderr=json_target == "-")
     prepared = wiring.prepare_bench(request, merged)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     view = ProgressView(console, prepared.config.spec.duration_s)
     try:
         result, host, versions = wiring.run_bench(
@@ -206,12 +207,14 @@ def _run(request: BenchRequest, merged: settings.Settings, json_target: str | No
         )
     finally:
         view.close()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # what was measured is written down, whoever is in a hurry
     document = to_document(result, host, versions)
-    render_report(console, document)
     if json_target == "-":
         typer.echo(json.dumps(document, indent=2, allow_nan=False))
     elif json_target is not None:
         wiring.write_json(json_target, document)
+    render_report(console, document)
     return _status(result)
 
 
@@ -220,5 +223,5 @@ def _status(result: BenchResult) -> ExitStatus:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends a bench as Ctrl-C does: the report of what happened so far is still written."""
+    """Before and after the load a signal ends a bench at once, as Ctrl-C does; in between it is asked for a report."""
     raise KeyboardInterrupt

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Final
 
 import typer
 
 from jobctl import __version__
 from jobctl.cli.exit_status import ExitStatus
-from jobctl.errors import InvalidValue, JobctlError, ServiceUnavailable
+from jobctl.errors import InvalidValue, JobctlError, RunFailed, ServiceUnavailable
 
 __all__ = ["app", "run"]
 
@@ -66,6 +67,9 @@ def run(arguments: list[str] | None = None) -> None:
         arguments: The words after the program's name; those of the process when None.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no µ still gets its report
     try:
         status = app(args=words, prog_name="jobctl", standalone_mode=False)
         if status == _TYPER_INTERRUPTED:
@@ -76,6 +80,9 @@ def run(arguments: list[str] | None = None) -> None:
     except (InvalidValue, ServiceUnavailable) as error:
         _complain(str(error))
         status = ExitStatus.USAGE
+    except RunFailed as error:
+        _complain(str(error))
+        status = ExitStatus.INCONCLUSIVE
     except JobctlError as error:
         _complain(str(error))
         status = ExitStatus.INTERNAL

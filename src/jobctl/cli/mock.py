@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jobctl.cli.options import Seed, parser
+from jobctl.core.service import DEFAULT_LATENCY
 from jobctl.core.units import parse_whole
 
 __all__ = ["mock"]
@@ -32,7 +33,7 @@ def mock(
             help="How long answers take: lognormal:mean=1s,p95=2s, constant:200ms, exponential:1s, "
             "gamma:mean=1s,scv=2, file:PATH (one duration a line), or openrouter.",
         ),
-    ] = "lognormal:mean=1s,p95=2s",
+    ] = DEFAULT_LATENCY,
     fault: Annotated[
         list[str] | None,
         typer.Option(

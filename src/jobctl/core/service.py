@@ -19,6 +19,7 @@ from jobctl.core.units import parse_duration, parse_positive, parse_positive_dur
 from jobctl.errors import InvalidValue
 
 __all__ = [
+    "DEFAULT_LATENCY",
     "Constant",
     "Empirical",
     "Exponential",
@@ -34,6 +35,8 @@ __all__ = [
 
 #: The standard normal's 95 % quantile.
 _Z95: Final = 1.6448536269514722
+#: How long a mock's answers take when nobody says.
+DEFAULT_LATENCY: Final = "lognormal:mean=1s,p95=2s"
 _REMEDY: Final = (
     "give lognormal:mean=1s,p95=2s, lognormal:p50=0.9s,p95=2s, constant:200ms, exponential:1s, gamma:mean=1s,scv=2 "
     "or openrouter"

@@ -33,7 +33,7 @@ class Collector:
     def __init__(self, spec: LoadSpec, completions: Completions) -> None:
         self._spec = spec
         self._completions = completions
-        self._ended: set[int] = set()
+        self._ended: dict[int, Completion] = {}
         self.failed = 0
 
     @property
@@ -52,7 +52,7 @@ class Collector:
             for completion in self._completions.look_up(chunk):
                 position = self._spec.position(completion.job_id)
                 if position is not None and position not in self._ended and completion.finished_s is not None:
-                    self._ended.add(position)
+                    self._ended[position] = completion
                     self.failed += completion.status in _FAILED
                     yield position, completion
 
@@ -64,13 +64,20 @@ class Collector:
             schedule: Intended offsets of the jobs that were due.
             enqueued_s: When each left; NaN for those the queue refused.
         """
-        found: list[Completion] = []
-        for chunk in _chunks([self._spec.job_id(position) for position in range(len(schedule))]):
-            found.extend(self._completions.look_up(chunk))
+        job_ids = [self._spec.job_id(position) for position in range(len(schedule))]
+        found = self._look_up(job_ids)
         open_ids = [completion.job_id for completion in found if _outcome(completion) is None]
         known = self._completions.still_known(open_ids) if open_ids else set()
-        for offset_s, sent_s, completion in zip(schedule, enqueued_s, found, strict=False):
+        # A job that ended between the two looks is in neither.
+        missed = {job.job_id: job for job in self._look_up([job_id for job_id in open_ids if job_id not in known])}
+        for position, (offset_s, sent_s, first) in enumerate(zip(schedule, enqueued_s, found, strict=False)):
+            completion = missed.get(first.job_id, first)
+            if completion.status is None:  # it is nowhere now; it may have been seen to end before somebody removed it
+                completion = self._ended.get(position, completion)
             yield self._record(start_s + offset_s, sent_s, completion, completion.job_id in known)
+
+    def _look_up(self, job_ids: Sequence[str]) -> list[Completion]:
+        return [completion for chunk in _chunks(job_ids) for completion in self._completions.look_up(chunk)]
 
     def _is_fresh(self, job_id: str) -> bool:
         position = self._spec.position(job_id)

@@ -7,7 +7,7 @@ of figures. An interrupt stops the sending and nothing else: what happened so fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from jobctl.core.arrivals import Arrivals
 from jobctl.core.judging import Judgement, judge
 from jobctl.core.queueing import WaitPrediction, predict_wait
 from jobctl.core.records import JobRecord
+from jobctl.core.slo import Verdict
 from jobctl.core.summary import Summary, Window, conserved, summarise
-from jobctl.errors import JobctlError
+from jobctl.errors import JobctlError, RunFailed
 from jobctl.ports import LoadRun
 
 __all__ = ["BenchConfig", "BenchResult", "Prediction", "run"]
@@ -91,6 +92,7 @@ def run(
     agree_start: Callable[[], float],
     on_progress: Callable[[Mapping[str, Any]], None],
     is_interrupted: Callable[[], bool],
+    ended_workers: Callable[[], Sequence[str]] = tuple,
 ) -> BenchResult:
     """Drive a bench.
 
@@ -100,8 +102,10 @@ def run(
         agree_start: Called when the generator is ready; fixes the instant of offset 0 and returns it.
         on_progress: Takes each ``progress`` message.
         is_interrupted: Whether somebody cut the run short, asked once it is over.
+        ended_workers: What became of workers that ended by themselves, asked once it is over.
 
     Raises:
+        RunFailed: The generator could not measure the run to its end.
         JobctlError: The generator ended without a result, or the books do not balance.
         KeyboardInterrupt: The run was cut short before it began.
     """
@@ -115,6 +119,8 @@ def run(
                 on_progress(message)
             case "records":
                 records.extend(read_records(message["records"]))
+            case "failed":
+                raise RunFailed(f"the run could not be measured: {message['reason']}")
             case "end":
                 end = message
     interrupted = is_interrupted()
@@ -122,10 +128,16 @@ def run(
         raise load.failure()
     if end is None or end["start_s"] is None:
         raise KeyboardInterrupt
-    return _result(config, records, end, interrupted)
+    return _result(config, records, end, interrupted, tuple(ended_workers()))
 
 
-def _result(config: BenchConfig, records: list[JobRecord], end: Mapping[str, Any], interrupted: bool) -> BenchResult:
+def _result(
+    config: BenchConfig,
+    records: list[JobRecord],
+    end: Mapping[str, Any],
+    interrupted: bool,
+    ended_workers: tuple[str, ...],
+) -> BenchResult:
     start_s, end_s = end["start_s"], end["offered_until_s"]
     warmup_s = min(config.spec.warmup_s, (end_s - start_s) / 2)
     summary = summarise(records, Window(start_s + warmup_s, end_s), config.slots)
@@ -138,6 +150,9 @@ def _result(config: BenchConfig, records: list[JobRecord], end: Mapping[str, Any
         faults_injected=config.faults_injected,
         interrupted=interrupted,
     )
+    if ended_workers:  # the fleet that was asked for is not the one that was measured
+        verdict = Verdict.INCONCLUSIVE if judgement.verdict is Verdict.KEPT else judgement.verdict
+        judgement = Judgement(verdict, (*judgement.reasons, *ended_workers))
     return BenchResult(
         config=config,
         started_at_s=start_s,

@@ -5,6 +5,7 @@ What it says are plain dictionaries, one a line on a pipe, or nothing when nobod
 * ``ready``: the process can start;
 * ``progress``: the counters, about once a second;
 * ``records``: some job records, in the order of the schedule;
+* ``failed``: the run cannot be measured, and why;
 * ``end``: the run is over: when it began, until when load was offered, arrivals that were due and never sent, and
   what the load tool itself counted.
 """
@@ -107,14 +108,21 @@ class LoadSession:
         if self._start_s is None:
             self._say({"event": "end", "start_s": None})
             return
+        try:
+            self._count(self._start_s, tool_statistics)
+        except ServiceUnavailable as error:
+            seen = f"of {self._generator.sent} jobs sent {self._collector.ended} were seen to end"
+            self._say({"event": "failed", "reason": f"{error.problem}; {seen}"})
+
+    def _count(self, start_s: float, tool_statistics: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
         self._look()
         sent = self._generator.sent
-        until_s = self._start_s + self.spec.duration_s
+        until_s = start_s + self.spec.duration_s
         if self._stopped_s is not None:
             until_s = min(until_s, self._stopped_s)
-        schedule = self._generator.schedule[: max(sent, self._generator.due_by(until_s - self._start_s))]
+        schedule = self._generator.schedule[: max(sent, self._generator.due_by(until_s - start_s))]
         lines: list[list[Any]] = []
-        census = self._collector.census(self._start_s, schedule, self._generator.enqueued_s)
+        census = self._collector.census(start_s, schedule, self._generator.enqueued_s)
         for position, record in enumerate(census):
             if record.sojourn_s is not None and not self._collector.has_ended(position):
                 self._on_ended(record.sojourn_s, record.outcome is Outcome.FAILED)
@@ -126,7 +134,7 @@ class LoadSession:
         self._say(
             {
                 "event": "end",
-                "start_s": self._start_s,
+                "start_s": start_s,
                 "offered_until_s": until_s,
                 "dropped": len(schedule) - sent,
                 "tool_statistics": list(tool_statistics()),
