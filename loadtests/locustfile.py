@@ -65,11 +65,14 @@ class Load:
         self._counting = RLock()
         self._driver: Any = None
 
-    def start(self) -> None:
-        """Begin a run: one greenlet watches outcomes; the users drive."""
-        if self._driver is not None:  # Locust's page can start a run after another
+    def renew(self) -> None:
+        """Prepare the next run, if there was one before: Locust's page can start one after another."""
+        if self._driver is not None:
             self._spec = wiring.new_run(self._spec)
             self._open()
+
+    def start(self) -> None:
+        """Begin a run: one greenlet watches outcomes; the users drive."""
         self._say({"event": "ready"})
         self._start_s = wiring.agreed_start(self._redis_url, self.session.spec.run_id) if self._events else None
         gevent.spawn(self._watch)
@@ -153,9 +156,13 @@ def _rows(environment: Environment) -> list[dict[str, Any]]:
 
 @events.init_command_line_parser.add_listener
 def _options(parser: LocustArgumentParser, **_: Any) -> None:
-    parser.add_argument("--scenario", default="steady-450k", help="Scenario of loadtests/scenarios/ to drive")
+    parser.add_argument(
+        "--scenario", default="steady-450k", include_in_web_ui=False, help="Scenario of loadtests/scenarios/ to drive"
+    )
     parser.add_argument("--redis-url", default="", env_var="REDIS_URL", include_in_web_ui=False, help="Redis to use")
-    parser.add_argument("--replicas", type=int, default=2, help="Workers to start beside an embedded Redis")
+    parser.add_argument(
+        "--replicas", type=int, default=2, include_in_web_ui=False, help="Workers to start beside an embedded Redis"
+    )
 
 
 @events.init.add_listener
@@ -176,10 +183,12 @@ def _test_start(environment: Environment, **_: Any) -> None:
 
 @events.test_stop.add_listener
 def _test_stop(environment: Environment, **_: Any) -> None:
-    environment.load.session.stop()
+    if hasattr(environment, "load"):  # it is missing where bad input ended Locust at its start
+        environment.load.session.stop()
 
 
 @events.quitting.add_listener
 def _quitting(environment: Environment, **_: Any) -> None:
-    environment.load.finish()
-    environment.load.close()
+    if hasattr(environment, "load"):
+        environment.load.finish()
+        environment.load.close()

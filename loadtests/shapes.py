@@ -7,14 +7,23 @@ drained.
 
 from __future__ import annotations
 
+import math
+
 from locust import LoadTestShape
 
 __all__ = ["UntilDrained"]
 
 
 class UntilDrained(LoadTestShape):
-    """One user until the load is over."""
+    """One user until the load is over, or until Locust's --run-time."""
+
+    def reset_time(self) -> None:
+        """Locust starts a run, which may be its second."""
+        super().reset_time()
+        self.runner.environment.load.renew()
 
     def tick(self) -> tuple[int, float] | None:
         """Users and spawn rate wanted now; None ends the run."""
-        return None if self.runner.environment.load.over else (1, 1)
+        environment = self.runner.environment
+        run_time_s = environment.parsed_options.run_time or math.inf
+        return None if environment.load.over or self.get_run_time() >= run_time_s else (1, 1)

@@ -63,6 +63,7 @@ class Completion:
         finished_s: When its last attempt ended.
         retries: Attempts beyond the first.
         successes: How often it ran to success.
+        error: The last line of its last attempt's error; None where there is none.
     """
 
     job_id: str
@@ -71,6 +72,7 @@ class Completion:
     finished_s: float | None
     retries: int
     successes: int
+    error: str | None = None
 
 
 class Completions(Protocol):

@@ -225,7 +225,8 @@ def start_system(prepared: PreparedBench, group: ProcessGroup, connection: Redis
     else:
         rig.start_workers(config.replicas or 0, config.concurrency or 0, config.spec.queue, redis_url, upstream)
         pids = ", ".join(str(worker.pid) for worker in rig.workers)
-        parts.append(f"{len(rig.workers)} workers of {config.concurrency} slots (pid {pids})")
+        noun = "worker" if len(rig.workers) == 1 else "workers"
+        parts.append(f"{len(rig.workers)} {noun} of {config.concurrency} slots (pid {pids})")
     return System(rig, f"{'; '.join(parts)}; queue {config.spec.queue}")
 
 
@@ -264,6 +265,8 @@ def embedded_load(scenario: str, redis_url: str | None, replicas: int) -> Embedd
     from jobctl.adapters.processes import ProcessGroup
     from jobctl.apps.bench.request import BenchRequest
 
+    if replicas < 1:
+        raise InvalidOption("--replicas", f"{replicas} is out of range", "give a whole number of at least 1")
     merged = settings.load({"redis_url": redis_url})
     own_workers = merged.redis_url is not None
     request = BenchRequest(scenario=scenario, no_workers=own_workers, replicas=None if own_workers else replicas)
@@ -388,7 +391,9 @@ def require_listeners(connection: Redis, queue: str) -> None:
     from jobctl.adapters.rq_queue import count_listeners
 
     if not count_listeners(connection, queue):
-        raise ServiceUnavailable("--no-workers", f"no worker listens to queue {queue!r}", "start one or give --queue")
+        raise ServiceUnavailable(
+            "--no-workers", f"no worker listens to queue {queue!r}", f"start one, such as jobctl work --queues {queue}"
+        )
 
 
 def _start_upstream(rig: Rig, prepared: PreparedBench) -> dict[str, str]:

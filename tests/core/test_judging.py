@@ -1,20 +1,28 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from jobctl.core.judging import MIN_JOBS, Judgement, is_rising, judge
+from jobctl.core.judging import MIN_JOBS, Judgement, failures_allowed, is_rising, judge
 from jobctl.core.quantiles import Sample
 from jobctl.core.slo import Verdict
-from jobctl.core.summary import Backlog, Counts, Summary, Window
+from jobctl.core.summary import Backlog, Counts, Load, Summary, Window
 
 JOBS = 200
 FLAT = Backlog(3, 0.0, (1, 2, 3) * 80)
 GROWING = Backlog(239, 4.0, tuple(range(240)))
 
 
-def summary(*, backlog: Backlog = FLAT, lag_s: float = 0.001, offered_jobs: int = JOBS, **changes: int) -> Summary:
+def summary(
+    *,
+    backlog: Backlog = FLAT,
+    lag_s: float = 0.001,
+    offered_jobs: int = JOBS,
+    load: Load | None = None,
+    **changes: int,
+) -> Summary:
     counts = replace(Counts(JOBS, JOBS, 0, JOBS, 0, 0, 0, 0, 0), **changes)
     return Summary(
         window=Window(0.0, 60.0),
@@ -22,49 +30,63 @@ def summary(*, backlog: Backlog = FLAT, lag_s: float = 0.001, offered_jobs: int 
         offered_jobs=offered_jobs,
         achieved_jobs=counts.finished,
         schedule_lag=Sample([lag_s] * JOBS),
+        arrival_scv=0.0,
+        load=load,
         wait=Sample(),
-        service=Sample(),
+        service=Sample([1.0] * JOBS),
         sojourn=Sample(),
         utilisation=0.5,
         backlog=backlog,
     )
 
 
-def verdict_on(run: Summary, *, dropped: int = 0, faults_injected: bool = False) -> Judgement:
-    return judge(run, dropped=dropped, max_schedule_lag_s=0.02, faults_injected=faults_injected)
+def verdict_on(run: Summary, *, dropped: int = 0, injected_share: float = 0.0) -> Judgement:
+    return judge(run, dropped=dropped, max_schedule_lag_s=0.02, injected_share=injected_share)
 
 
 @pytest.mark.parametrize(
-    ("run", "dropped", "faults", "verdict", "reason"),
+    ("run", "dropped", "injected_share", "verdict", "reason"),
     [
-        pytest.param(summary(), 0, False, Verdict.KEPT, "", id="all is well"),
-        pytest.param(summary(lost=1), 0, False, Verdict.BROKEN, "1 of 200 jobs were lost", id="one lost job breaks it"),
-        pytest.param(summary(lost=1), 0, True, Verdict.BROKEN, "lost", id="a lost job is never excused by faults"),
+        pytest.param(summary(), 0, 0.0, Verdict.KEPT, "", id="all is well"),
+        pytest.param(summary(lost=1), 0, 0.0, Verdict.BROKEN, "1 of 200 jobs were lost", id="one lost job breaks it"),
+        pytest.param(summary(lost=1), 0, 0.5, Verdict.BROKEN, "lost", id="a lost job is never excused by faults"),
+        pytest.param(summary(in_flight=2), 0, 0.0, Verdict.BROKEN, "2 jobs were still", id="unfinished jobs break it"),
+        pytest.param(summary(duplicated=1), 0, 0.0, Verdict.BROKEN, "more than once", id="a duplicate breaks it"),
+        pytest.param(summary(duplicated=1), 0, 0.5, Verdict.KEPT, "", id="duplicates may come of faults"),
+        pytest.param(summary(failed=2), 0, 0.0, Verdict.KEPT, "", id="one in a hundred may fail"),
+        pytest.param(summary(failed=3), 0, 0.0, Verdict.BROKEN, "3 of 200 jobs failed", id="more may not"),
+        pytest.param(summary(failed=110), 0, 0.5, Verdict.KEPT, "", id="failures may come of faults"),
+        pytest.param(summary(failed=150), 0, 0.5, Verdict.BROKEN, "beyond the 50.00% injected", id="but not more"),
+        pytest.param(summary(failed=200), 0, 0.0001, Verdict.BROKEN, "200 of 200", id="a rare fault excuses little"),
+        pytest.param(summary(rejected=1), 0, 0.0, Verdict.INCONCLUSIVE, "refused 1", id="refused jobs: no verdict"),
+        pytest.param(summary(), 1, 0.0, Verdict.INCONCLUSIVE, "1 arrivals", id="arrivals never sent: no verdict"),
+        pytest.param(summary(lag_s=0.03), 0, 0.0, Verdict.INCONCLUSIVE, "fell behind", id="a late generator"),
+        pytest.param(summary(lag_s=0.0199), 0, 0.0, Verdict.KEPT, "", id="lag within the tolerance"),
         pytest.param(
-            summary(in_flight=2), 0, False, Verdict.BROKEN, "2 jobs were still", id="unfinished jobs break it"
+            summary(offered_jobs=MIN_JOBS - 1), 0, 0.0, Verdict.INCONCLUSIVE, "too few jobs: 19", id="too few jobs"
         ),
-        pytest.param(summary(duplicated=1), 0, False, Verdict.BROKEN, "more than once", id="a duplicate breaks it"),
-        pytest.param(summary(duplicated=1), 0, True, Verdict.KEPT, "", id="duplicates may come of faults"),
-        pytest.param(summary(failed=2), 0, False, Verdict.KEPT, "", id="one in a hundred may fail"),
-        pytest.param(summary(failed=3), 0, False, Verdict.BROKEN, "3 of 200 jobs failed", id="more may not"),
-        pytest.param(summary(failed=150), 0, True, Verdict.KEPT, "", id="failures may come of faults"),
-        pytest.param(summary(rejected=1), 0, False, Verdict.INCONCLUSIVE, "refused 1", id="refused jobs: no verdict"),
-        pytest.param(summary(), 1, False, Verdict.INCONCLUSIVE, "1 arrivals", id="arrivals never sent: no verdict"),
-        pytest.param(summary(lag_s=0.03), 0, False, Verdict.INCONCLUSIVE, "fell behind", id="a late generator"),
-        pytest.param(summary(lag_s=0.0199), 0, False, Verdict.KEPT, "", id="lag within the tolerance"),
+        pytest.param(summary(offered_jobs=0), 0, 0.0, Verdict.INCONCLUSIVE, "too few jobs: 0", id="none at all"),
+        pytest.param(summary(backlog=GROWING), 0, 0.0, Verdict.BROKEN, "backlog grew by 4.00", id="a rising backlog"),
         pytest.param(
-            summary(offered_jobs=MIN_JOBS - 1), 0, False, Verdict.INCONCLUSIVE, "too few jobs: 19", id="too few jobs"
+            summary(backlog=GROWING), 1, 0.0, Verdict.INCONCLUSIVE, "never sent", id="a trend without its load"
         ),
-        pytest.param(summary(offered_jobs=0), 0, False, Verdict.INCONCLUSIVE, "too few jobs: 0", id="none at all"),
-        pytest.param(summary(backlog=GROWING), 0, False, Verdict.BROKEN, "backlog grew by 4.00", id="a rising backlog"),
         pytest.param(
-            summary(backlog=GROWING), 1, False, Verdict.INCONCLUSIVE, "never sent", id="a trend without its load"
+            summary(load=Load(1.9, 2, JOBS, 0.0)), 0, 0.0, Verdict.KEPT, "", id="an even load below the slots"
         ),
-        pytest.param(summary(lost=1, rejected=1), 9, False, Verdict.BROKEN, "lost", id="facts go before doubts"),
+        pytest.param(
+            summary(load=Load(2.0, 2, JOBS, 0.0)), 0, 0.0, Verdict.INCONCLUSIVE, "2 slots carry", id="a load that fills"
+        ),
+        pytest.param(
+            summary(load=Load(1.9, 2, JOBS, 2.0)), 0, 0.0, Verdict.INCONCLUSIVE, "too near", id="a load that may fill"
+        ),
+        pytest.param(
+            summary(load=Load(2.4, 2, JOBS, 2.0), backlog=GROWING), 0, 0.0, Verdict.BROKEN, "grew", id="and grows"
+        ),
+        pytest.param(summary(lost=1, rejected=1), 9, 0.0, Verdict.BROKEN, "lost", id="facts go before doubts"),
     ],
 )
-def test_a_run_is_judged(run: Summary, dropped: int, faults: bool, verdict: Verdict, reason: str) -> None:
-    judgement = verdict_on(run, dropped=dropped, faults_injected=faults)
+def test_a_run_is_judged(run: Summary, dropped: int, injected_share: float, verdict: Verdict, reason: str) -> None:
+    judgement = verdict_on(run, dropped=dropped, injected_share=injected_share)
     assert judgement.verdict is verdict
     assert reason in " ".join(judgement.reasons)
     assert bool(judgement.reasons) == (verdict is not Verdict.KEPT)
@@ -91,10 +113,17 @@ def test_every_broken_fact_is_named() -> None:
     ],
 )
 def test_a_backlog_rises_or_does_not(series: tuple[int, ...], rising: bool) -> None:
-    assert is_rising(Backlog(max(series, default=0), 0.0, series), offered_jobs=JOBS) is rising
+    assert is_rising(Backlog(max(series, default=0), 0.0, series), JOBS, variability=0.0) is rising
 
 
-def test_growth_is_noise_beside_very_many_jobs() -> None:
-    series = (0,) * 120 + (15,) * 120
-    assert is_rising(Backlog(15, 0.1, series), offered_jobs=700)
-    assert not is_rising(Backlog(15, 0.1, series), offered_jobs=1000)  # 2 % of them are 20
+def test_growth_is_noise_beside_what_so_many_uneven_jobs_do() -> None:
+    series = (0,) * 120 + (50,) * 120
+    assert is_rising(Backlog(50, 0.1, series), 500, variability=2.0)  # two of sqrt(5/9 x 500 x 2) are 47
+    assert not is_rising(Backlog(50, 0.1, series), 600, variability=2.0)  # and of 600 jobs 52
+    assert is_rising(Backlog(50, 0.1, series), 600, variability=1.0)
+
+
+def test_failures_allowed_are_the_injected_share_as_chance_has_it_and_one_in_a_hundred() -> None:
+    assert failures_allowed(1000, 0.0) == pytest.approx(10)
+    assert failures_allowed(1000, 0.2) == pytest.approx(210 + 2.326 * math.sqrt(160), abs=0.01)
+    assert failures_allowed(1000, 1.0) >= 1000

@@ -27,3 +27,8 @@ def test_an_interval_whose_end_has_not_come_is_unknown_rather_than_zero() -> Non
     assert (waiting.schedule_lag_s, waiting.wait_s, waiting.service_s, waiting.sojourn_s) == (0.5, None, None, None)
     running = JobRecord("1", "job", 5.0, 5.5, 7.5, None, Outcome.IN_FLIGHT)
     assert (running.wait_s, running.service_s, running.sojourn_s) == (2.0, None, None)
+
+
+def test_the_wait_of_a_retried_job_is_unknown_for_its_earlier_attempts_are_in_it() -> None:
+    retried = JobRecord("1", "job", 5.0, 5.0, 25.0, 26.0, Outcome.FINISHED, retries=1, successes=1)
+    assert (retried.wait_s, retried.service_s, retried.sojourn_s) == (None, 1.0, 21.0)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobctl.core.records import JobRecord, Outcome
-from jobctl.core.summary import Counts, Window, conserved, count_outcomes, summarise
+from jobctl.core.summary import Counts, Load, Window, conserved, count_outcomes, summarise
 
 WINDOW = Window(10.0, 20.0)
 
@@ -87,6 +87,40 @@ def test_only_jobs_that_finished_count_as_achieved() -> None:
     run = [job(11, 11, 11, 12), job(11, 11, 11, 12, Outcome.FAILED), job(11, 11, None, None, Outcome.LOST)]
     summary = summarise(run, WINDOW, slots=4)
     assert (summary.offered_jobs, summary.achieved_jobs) == (3, 1)
+
+
+def test_service_is_of_finished_jobs_wait_of_first_attempts_and_sojourn_of_every_job_that_ended() -> None:
+    retried = replace(job(13, 13, 18, 19), retries=1)
+    run = [
+        job(11, 11, 11, 13),
+        job(12, 12, 14, 14.5, Outcome.FAILED),
+        retried,
+        job(14, 14, 14, None, Outcome.IN_FLIGHT),
+    ]
+    summary = summarise(run, WINDOW, slots=4)
+    assert (len(summary.service), summary.service.mean) == (2, 1.5)
+    assert (len(summary.wait), summary.wait.max) == (3, 2)
+    assert (len(summary.sojourn), summary.sojourn.max) == (3, 6)
+
+
+def test_the_load_is_the_offered_rate_times_the_mean_service_of_finished_jobs() -> None:
+    run = [job(10 + number, 10 + number, 10 + number, 13 + number) for number in range(10)]
+    load = summarise(run, WINDOW, slots=4).load
+    assert load == Load(3.0, 4, 10, 0.0)
+    assert (load.at_most_erlangs, load.relaxation) == (3.0, 0.0)
+    assert summarise(run, WINDOW, slots=None).load is None
+    assert summarise([job(11, 11, 12, 13, Outcome.FAILED)], WINDOW, slots=4).load is None
+
+
+def test_a_load_is_less_certain_the_fewer_and_the_more_uneven_its_jobs() -> None:
+    assert Load(1.0, 2, 200, 2.0).at_most_erlangs == pytest.approx(math.exp(2.326 * 0.1), rel=1e-3)
+    assert Load(1.0, 2, 50, 2.0).at_most_erlangs == pytest.approx(math.exp(2.326 * 0.2), rel=1e-3)
+
+
+def test_a_queue_remembers_the_longer_the_fuller_its_slots() -> None:
+    assert Load(0.8, 1, 10**9, 2.0).relaxation == pytest.approx(2 / 0.2**2, rel=1e-2)
+    assert Load(0.8, 1, 50, 2.0).relaxation == math.inf  # so few jobs may hide a load of 1.27
+    assert Load(5.0, 50, 140, 2.0).relaxation == 0  # nobody waits
 
 
 def present(record: JobRecord, instant_s: float) -> bool:

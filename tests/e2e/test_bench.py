@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from jsonschema import Draft202012Validator
@@ -156,11 +159,15 @@ def test_ones_own_jobs_run_with_ones_own_arguments(tmp_path: Path) -> None:
 
 def test_failing_jobs_break_the_promise(tmp_path: Path) -> None:
     (tmp_path / "mytasks.py").write_text("def fail():\n    raise RuntimeError('on purpose')\n")
-    status, document, _ = run("--rate", "15", "--duration", "3s", "--job", "mytasks.fail", *LATE, directory=tmp_path)
+    status, document, bench = run(
+        "--rate", "15", "--duration", "3s", "--job", "mytasks.fail", *LATE, directory=tmp_path
+    )
 
     assert status == 99
     assert document["jobs"]["failed"] == document["jobs"]["enqueued"]
     assert "failed" in document["reasons"][0]
+    assert document["errors"] == [{"error": "RuntimeError: on purpose", "jobs": document["jobs"]["failed"]}]
+    assert "RuntimeError: on purpose" in bench.output
 
 
 def test_too_few_jobs_are_inconclusive(tmp_path: Path) -> None:
@@ -324,3 +331,59 @@ def test_a_terminal_that_knows_only_ascii_gets_its_report(tmp_path: Path) -> Non
 
     assert status == 0, bench.output
     assert document["verdict"] == "kept"
+
+
+def test_locusts_page_can_start_one_run_after_another(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('job = "noop"\n[[stage]]\nduration = "1s"\nrate = 20\n')
+    locustfile = Path(__file__).resolve().parents[2] / "loadtests" / "locustfile.py"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    page = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+    options = ("--scenario", "mine.toml", "--web-host", "127.0.0.1", "--web-port", str(port))
+    with page, started("-f", str(locustfile), *options, directory=tmp_path, command=("-m", "locust")) as bench:
+        bench.wait_for("Starting Locust|web interface", 30)
+        counts = []
+        for _ in range(2):
+            wait_until(lambda: page_answers(page))
+            assert page.post("/swarm", data={"user_count": 1, "spawn_rate": 1}).json()["success"]
+            wait_until(lambda: page.get("/stats/requests").json()["state"] == "stopped")
+            rows = {row["method"]: row["num_requests"] for row in page.get("/stats/requests").json()["stats"]}
+            counts.append((rows["enqueue"], rows["sojourn"]))
+        bench.process.send_signal(signal.SIGTERM)
+        bench.finish(20)
+
+    assert counts[0] == counts[1]
+    assert counts[0][0] == counts[0][1] > 10
+    assert bench.left_behind() == []
+
+
+def page_answers(page: httpx.Client) -> bool:
+    try:
+        return page.get("/").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+def test_plain_locust_ends_at_its_run_time(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('job = "noop"\n[[stage]]\nduration = "60s"\nrate = 20\n')
+    locustfile = Path(__file__).resolve().parents[2] / "loadtests" / "locustfile.py"
+    options = ("--headless", "--scenario", "mine.toml", "-t", "2s")
+    with started("-f", str(locustfile), *options, directory=tmp_path, command=("-m", "locust")) as bench:
+        assert bench.finish(30) == 0, bench.output
+
+
+def test_plain_locust_refuses_bad_input_without_a_traceback(tmp_path: Path) -> None:
+    locustfile = Path(__file__).resolve().parents[2] / "loadtests" / "locustfile.py"
+    options = ("--headless", "--scenario", "stedy-450k")
+    with started("-f", str(locustfile), *options, directory=tmp_path, command=("-m", "locust")) as bench:
+        assert bench.finish(30) == 2
+
+    assert "there is no scenario 'stedy-450k'" in bench.output
+    assert "Traceback" not in bench.output

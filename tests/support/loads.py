@@ -39,7 +39,7 @@ def make_config(spec: LoadSpec, **changes: Any) -> BenchConfig:
         "replicas": 2,
         "concurrency": 25,
         "scenario": None,
-        "faults_injected": False,
+        "injected_share": 0.0,
         "max_schedule_lag_s": 0.05,
     }
     return BenchConfig(**{**fields, **changes})

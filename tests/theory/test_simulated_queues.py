@@ -5,16 +5,20 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from statistics import fmean, stdev
 
 import pytest
 
 from jobctl.core.arrivals import Arrivals, Stage, make_schedule
-from jobctl.core.quantiles import Sample
+from jobctl.core.judging import judge
+from jobctl.core.quantiles import QUANTILES
 from jobctl.core.queueing import predict_wait
 from jobctl.core.records import JobRecord, Outcome
 from jobctl.core.service import Constant, Exponential, Law
-from jobctl.core.summary import Window, summarise
+from jobctl.core.slo import Verdict
+from jobctl.core.summary import Summary, Window, summarise
 
 
 def play(law: Law, rate_per_s: float, slots: int, duration_s: float, seed: int) -> list[JobRecord]:
@@ -86,14 +90,77 @@ def test_the_measured_utilisation_approaches_the_offered_load_over_the_slots() -
     assert summary.utilisation == pytest.approx(0.8, rel=4 * math.sqrt(2 / 30_400))
 
 
-def test_the_interval_of_a_waiting_time_quantile_holds_the_truth_as_often_as_it_says() -> None:
-    # Waits of neighbours resemble each other, so fewer runs than the 90 % of independent values hold both bounds; the
-    # module promises 85 %.
-    truth_s = predict_wait(arrival_rate_per_s=8.0, mean_service_s=1.0, slots=10).quantile_s(0.9)
-    held = 0
-    for seed in range(40):
-        waits = [record.wait_s or 0.0 for record in play(Exponential(1.0), 8.0, 10, 600.0, seed)][240:]
-        interval = Sample(waits).interval(0.9)
-        assert interval is not None
-        held += interval[0] <= truth_s <= interval[1]
-    assert held >= 34
+def summaries(
+    utilisation: float, slots: int, mean_service_s: float, duration_s: float, seeds: int
+) -> Iterator[Summary]:
+    """Runs of M/M/c from empty slots on, their first tenth cut off."""
+    rate_per_s = utilisation * slots / mean_service_s
+    for seed in range(seeds):
+        records = play(Exponential(mean_service_s), rate_per_s, slots, duration_s, seed)
+        yield summarise(records, Window(duration_s / 10, duration_s), slots)
+
+
+@pytest.mark.parametrize(
+    ("utilisation", "slots", "mean_service_s", "duration_s", "seeds"),
+    [(0.8, 25, 0.2, 60, 20), (0.8, 1, 0.02, 120, 20), (0.9, 25, 0.05, 60, 8), (0.8, 10, 1.0, 600, 30)],
+)
+def test_the_printed_intervals_of_waiting_times_hold_the_truth_as_often_as_they_say(
+    utilisation: float, slots: int, mean_service_s: float, duration_s: float, seeds: int
+) -> None:
+    truth = predict_wait(
+        arrival_rate_per_s=utilisation * slots / mean_service_s, mean_service_s=mean_service_s, slots=slots
+    )
+    printed = held = 0
+    for summary in summaries(utilisation, slots, mean_service_s, duration_s, seeds):
+        for q in QUANTILES.values():
+            interval = summary.wait.interval(q)
+            if interval is not None:
+                printed += 1
+                held += interval[0] * 0.999 <= truth.quantile_s(q) + 1e-6 <= interval[1] * 1.001 + 1e-5
+    assert printed >= seeds
+    assert held >= 0.85 * printed
+
+
+@pytest.mark.parametrize(
+    ("utilisation", "slots", "mean_service_s", "duration_s"), [(0.8, 1, 0.1, 30), (0.9, 4, 1.0, 45), (0.9, 25, 1.0, 60)]
+)
+def test_a_run_too_short_for_its_queue_prints_no_tail_of_the_wait(
+    utilisation: float, slots: int, mean_service_s: float, duration_s: float
+) -> None:
+    for summary in summaries(utilisation, slots, mean_service_s, duration_s, seeds=30):
+        assert summary.wait.interval(0.95) is None
+        assert summary.wait.quantile(0.95) is None
+        assert summary.service.quantile(0.5) is not None
+
+
+def verdicts(runs: Iterable[Summary]) -> Counter[Verdict]:
+    return Counter(judge(run, dropped=0, max_schedule_lag_s=0.05, injected_share=0.0).verdict for run in runs)
+
+
+@pytest.mark.parametrize(("slots", "mean_service_s"), [(1, 0.5), (4, 1.0), (25, 8.0), (25, 1.0)])
+def test_a_queue_below_its_capacity_is_hardly_ever_called_broken(slots: int, mean_service_s: float) -> None:
+    for utilisation in (0.5, 0.8, 0.9):
+        assert verdicts(summaries(utilisation, slots, mean_service_s, 60.0, seeds=50))[Verdict.BROKEN] <= 1
+
+
+@pytest.mark.parametrize(("slots", "mean_service_s"), [(1, 0.5), (4, 1.0), (25, 8.0), (25, 1.0)])
+def test_an_overload_is_never_called_kept(slots: int, mean_service_s: float) -> None:
+    for utilisation in (1.1, 1.2):
+        assert verdicts(summaries(utilisation, slots, mean_service_s, 60.0, seeds=40))[Verdict.KEPT] == 0
+
+
+def test_an_overload_is_called_broken_once_its_backlog_shows() -> None:
+    assert verdicts(summaries(1.2, 25, 1.0, 90.0, seeds=10))[Verdict.BROKEN] == 10
+    assert verdicts(summaries(0.8, 25, 1.0, 90.0, seeds=10))[Verdict.KEPT] == 10
+
+
+@pytest.mark.parametrize(("slots", "duration_s"), [(1, 30.0), (25, 60.0), (4, 600.0)])
+def test_an_even_overload_of_two_percent_is_never_called_kept(slots: int, duration_s: float) -> None:
+    for arrivals_per_s, kept in [(0.98, True), (1.02, False)]:
+        schedule = make_schedule(Arrivals.CONSTANT, [Stage.steady(arrivals_per_s * slots, duration_s)], 1)
+        free_at, records = [0.0] * slots, []
+        for arrived_s in schedule:
+            started_s = max(arrived_s, heapq.heappop(free_at))
+            heapq.heappush(free_at, started_s + 1.0)
+            records.append(JobRecord("", "job", arrived_s, arrived_s, started_s, started_s + 1.0, Outcome.FINISHED))
+        assert (verdicts([summarise(records, Window(3.0, duration_s), slots)])[Verdict.KEPT] == 1) is kept

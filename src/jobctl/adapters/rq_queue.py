@@ -6,6 +6,8 @@ Nothing here unpickles anything, imports a job's function or triggers RQ's regis
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -37,6 +39,7 @@ __all__ = ["RqCompletions", "RqQueue", "count_listeners"]
 _MARGIN_S: Final = 2
 _FIELDS: Final = ("status", "started_at", "ended_at", "number_of_retries")
 _CHUNK: Final = 500
+_LONGEST_ERROR: Final = 200
 _REGISTRIES: Final = (
     StartedJobRegistry,
     FinishedJobRegistry,
@@ -249,7 +252,17 @@ def _completion(
         finished_s=_epoch_s(ended_at),
         retries=int(retries or 0),
         successes=sum(result.get(b"type") == _SUCCESSFUL for _, result in results),
+        error=_last_error(results),
     )
+
+
+def _last_error(results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> str | None:
+    """The last line of the last attempt's traceback, such as ``ValueError: no such ticket``."""
+    packed = next((result[b"exc_string"] for _, result in reversed(results) if b"exc_string" in result), None)
+    if packed is None:
+        return None
+    lines = zlib.decompress(base64.b64decode(packed)).decode(errors="replace").strip().splitlines()
+    return lines[-1][:_LONGEST_ERROR] if lines else None
 
 
 def _epoch_s(text: bytes | None) -> float | None:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
+#: Workers of one machine; each is a process of its own.
+_MOST_REPLICAS: Final = 100
 _SYSTEM: Final = "System under load"
 _STATUS: Final = {
     Verdict.KEPT: ExitStatus.PASS,
@@ -50,9 +52,13 @@ _STATUS: Final = {
 }
 
 
-def _whole(flag: str, text: str, panel: str) -> Any:
+def _whole(flag: str, text: str, panel: str, maximum: int | None = None) -> Any:
     return typer.Option(
-        flag, parser=parser(partial(parse_whole, minimum=1)), metavar="N", help=text, rich_help_panel=panel
+        flag,
+        parser=parser(partial(parse_whole, minimum=1, maximum=maximum)),
+        metavar="N",
+        help=text,
+        rich_help_panel=panel,
     )
 
 
@@ -91,7 +97,9 @@ def bench(
         ),
     ] = 0.05,
     redis_url: RedisUrl = None,
-    replicas: Annotated[int | None, _whole("--replicas", "Workers to start [default: 2].", _SYSTEM)] = None,
+    replicas: Annotated[
+        int | None, _whole("--replicas", "Workers to start [default: 2].", _SYSTEM, _MOST_REPLICAS)
+    ] = None,
     concurrency: Concurrency = None,
     no_workers: Annotated[
         bool, typer.Option("--no-workers", help="Start none: yours listen to --queue.", rich_help_panel=_SYSTEM)

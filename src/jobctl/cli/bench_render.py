@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -84,6 +85,8 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
     console.print(_verdict_line(document))
     for reason in document["reasons"]:
         console.print(f"  - {reason}", highlight=False)
+    for entry in document["errors"]:
+        console.print(f"    {entry['jobs']} x {escape(entry['error'])}", highlight=False)
     console.print()
     console.print(_signals(document["signals"]))
     rows = [
@@ -94,8 +97,8 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
         ),
         (
             "offered",
-            f"{offered['jobs']} jobs in the window, {offered['rate_per_s']:.4g}/s; achieved "
-            f"{document['achieved']['rate_per_s']:.4g}/s",
+            f"{offered['jobs']} jobs in the window, {offered['rate_per_s']:.4g}/s of {config['rate_per_s']:.4g}/s "
+            f"asked; achieved {document['achieved']['rate_per_s']:.4g}/s",
         ),
         ("schedule lag", _lag(offered)),
         ("jobs", _equation(jobs)),

@@ -19,7 +19,6 @@ __all__ = ["app", "run"]
 app = typer.Typer(
     name="jobctl",
     help="How many replicas do your background LLM jobs need, and does what you have hold?",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: it costs half the CPU, and text in [brackets] is shown as it is
@@ -66,7 +65,7 @@ def run(arguments: list[str] | None = None) -> None:
     Args:
         arguments: The words after the program's name; those of the process when None.
     """
-    words = sys.argv[1:] if arguments is None else arguments
+    words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no µ still gets its report

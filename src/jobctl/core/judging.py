@@ -1,19 +1,35 @@
 """What a bench promises when nobody set a gate, and whether it was kept.
 
 Facts break the promise whatever else happened: a lost job, a job that ran to success twice, more than one in a hundred
-failed, jobs unfinished when the drain ended. The trend of the backlog is a measurement, and it counts only if the load
-was really offered: a generator that fell behind, arrivals that never left or too few jobs make it inconclusive, which
-is neither a pass nor a failure.
+failed beyond what was injected, jobs unfinished when the drain ended. Trend and load are measurements, and they count
+only if the load was really offered: a generator that fell behind, arrivals that never left or too few jobs make the run
+inconclusive, which is neither a pass nor a failure.
+
+The trend. While all slots are busy, n arrivals change the backlog by a random walk of variance n (ca² + cs²), with the
+squared coefficients of variation of gaps and of service times (Whitt, "Stochastic-Process Limits", ch. 9); below
+capacity it is reflected at zero and pulled back, and moves less. For Brownian motion of variance s² over [0, 1] the
+mean over the last third less that over the first has the variance s² (1/9 + 1/3 + 1/9) = 5/9 s²: the way between the
+thirds, and what either mean sees of its own. Growth counts as more than noise beyond two standard deviations.
+
+The load. A run shorter than its queue's memory cannot see a slow overload grow. So where slots are known, a run is kept
+only if its measured load is below them by more than chance explains (:attr:`Load.at_most_erlangs`). A load that may
+fill them is broken when the backlog rose, else inconclusive. Where the rate varies, that load is the mean over the
+window: a peak may exceed the slots for a while.
+
+In 300 seeded minutes each of M/M/c with 50 to 1500 jobs (c = 1, 4, 25) at most 1 % were broken at a utilisation of 0.9
+or less; at 1.1 none was kept, and of 600 in further series one, of 54 jobs. The price: at 0.8 a run of 150 jobs is
+inconclusive two times in three, one of 1000 jobs never.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from jobctl.core.slo import Verdict
-from jobctl.core.summary import Backlog, Summary
+from jobctl.core.summary import Backlog, Load, Summary
 
 __all__ = ["MAX_FAILED_SHARE", "MIN_JOBS", "Judgement", "judge"]
 
@@ -21,9 +37,13 @@ __all__ = ["MAX_FAILED_SHARE", "MIN_JOBS", "Judgement", "judge"]
 MAX_FAILED_SHARE: Final = 0.01
 #: Fewer window jobs than this tell nothing about a trend.
 MIN_JOBS: Final = 20
-#: A backlog that grew by less than this many jobs, or this share of the jobs offered, is noise.
+#: A backlog that grew by less than this many jobs is noise, however even the load: dispatch is not perfectly even.
 _GROWTH_JOBS: Final = 10
-_GROWTH_SHARE: Final = 0.02
+#: Standard deviations of the growth beyond which it is more than noise, and that standard deviation per root of n s².
+_GROWTH_Z: Final = 2.0
+_GROWTH_SD: Final = math.sqrt(5 / 9)
+#: Standard deviations by which injected failures may exceed their expected number.
+_FAILURES_Z: Final = 2.3263478740408408
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +55,7 @@ class Judgement:
 
 
 def judge(
-    summary: Summary, *, dropped: int, max_schedule_lag_s: float, faults_injected: bool, interrupted: bool = False
+    summary: Summary, *, dropped: int, max_schedule_lag_s: float, injected_share: float, interrupted: bool = False
 ) -> Judgement:
     """Judge a run by the promises that hold without gates.
 
@@ -43,43 +63,73 @@ def judge(
         summary: The run's figures.
         dropped: Arrivals that were due and never sent.
         max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
-        faults_injected: Whether the run was told to inject faults; failures and duplicates are then expected.
+        injected_share: Probability of a fault that the run was told to inject, summed over all kinds; so many failures
+            are expected, and with any of them duplicates are.
         interrupted: Whether it was cut short; unfinished jobs then say nothing, and no promise can be called kept.
     """
-    broken = tuple(_broken_facts(summary, faults_injected, interrupted))
+    broken = tuple(_broken_facts(summary, injected_share, interrupted))
     if broken:
         return Judgement(Verdict.BROKEN, broken)
     unsure = tuple(_doubts(summary, dropped, max_schedule_lag_s, interrupted))
     if unsure:
         return Judgement(Verdict.INCONCLUSIVE, unsure)
-    if is_rising(summary.backlog, summary.offered_jobs):
+    if is_rising(summary.backlog, summary.offered_jobs, _variability(summary)):
         slope = summary.backlog.slope_per_s
         return Judgement(Verdict.BROKEN, (f"the backlog grew by {slope:.2f} jobs/s to {summary.backlog.max} jobs",))
+    too_much = _too_much(summary.load)
+    if too_much is not None:
+        return Judgement(Verdict.INCONCLUSIVE, (too_much,))
     return Judgement(Verdict.KEPT)
 
 
-def is_rising(backlog: Backlog, offered_jobs: int) -> bool:
-    """Whether the backlog grew over the window and was still near its peak at the end."""
+def is_rising(backlog: Backlog, offered_jobs: int, variability: float) -> bool:
+    """Whether the backlog grew over the window by more than noise, and was still near its peak at the end.
+
+    Args:
+        backlog: The backlog over the window.
+        offered_jobs: Arrivals in it.
+        variability: Squared coefficients of variation of the gaps between arrivals and of the service times, summed.
+    """
     series = backlog.series
     third = len(series) // 3
     if third == 0:
         return False
     growth = (sum(series[-third:]) - sum(series[:third])) / third
-    return growth > max(_GROWTH_JOBS, _GROWTH_SHARE * offered_jobs) and series[-1] >= max(series) / 2
+    noise = _GROWTH_Z * _GROWTH_SD * math.sqrt(offered_jobs * variability)
+    return growth > max(_GROWTH_JOBS, noise) and series[-1] >= max(series) / 2
 
 
-def _broken_facts(summary: Summary, faults_injected: bool, interrupted: bool) -> Iterator[str]:
+def failures_allowed(jobs: int, injected_share: float) -> float:
+    """How many of so many jobs may fail: what was injected, as chance has it, and one in a hundred."""
+    chance = _FAILURES_Z * math.sqrt(jobs * injected_share * max(0.0, 1 - injected_share))
+    return (injected_share + MAX_FAILED_SHARE) * jobs + chance
+
+
+def _variability(summary: Summary) -> float:
+    return summary.arrival_scv + (1.0 if summary.service.scv is None else summary.service.scv)
+
+
+def _too_much(load: Load | None) -> str | None:
+    """What is wrong with a load that fills the slots or may do so."""
+    if load is None or load.at_most_erlangs < load.slots:
+        return None
+    slots = "one slot carries" if load.slots == 1 else f"{load.slots} slots carry"
+    if load.erlangs >= load.slots:
+        return f"the load of {load.erlangs:.3g} erlangs is all that {slots} or more; too short to see the backlog grow"
+    return f"the load of {load.erlangs:.3g} erlangs is too near to what {slots} for {load.jobs} jobs to tell them apart"
+
+
+def _broken_facts(summary: Summary, injected_share: float, interrupted: bool) -> Iterator[str]:
     counts = summary.counts
     if counts.lost:
         yield f"{counts.lost} of {counts.enqueued} jobs were lost"
     if counts.in_flight and not interrupted:
         yield f"{counts.in_flight} jobs were still waiting or running when the drain ended"
-    if faults_injected:
-        return
-    if counts.duplicated:
+    if counts.duplicated and not injected_share:
         yield f"{counts.duplicated} jobs ran to success more than once"
-    if counts.failed > MAX_FAILED_SHARE * counts.enqueued:
-        yield f"{counts.failed} of {counts.enqueued} jobs failed, more than {MAX_FAILED_SHARE:.0%}"
+    if counts.failed > failures_allowed(counts.enqueued, injected_share):
+        injected = f" beyond the {injected_share:.2%} injected" if injected_share else ""
+        yield f"{counts.failed} of {counts.enqueued} jobs failed, more than {MAX_FAILED_SHARE:.0%}{injected}"
 
 
 def _doubts(summary: Summary, dropped: int, max_schedule_lag_s: float, interrupted: bool) -> Iterator[str]:

@@ -6,7 +6,8 @@ Instants are seconds since the epoch on one clock; intervals are derived, never 
         └───────────────────── sojourn ─────────────────────┘
 
 so that sojourn = schedule lag + wait + service, and time that the generator lost counts against the system's answer
-rather than vanishing. ``started`` and ``finished`` are those of the attempt that decided the outcome.
+rather than vanishing. ``started`` and ``finished`` are those of the attempt that decided the outcome; what lies between
+``enqueued`` and the ``started`` of a retried job is no wait, for its earlier attempts and their back-off are in it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class JobRecord:
         outcome: What became of it.
         retries: Attempts beyond the first.
         successes: How often it ran to success; more than one is a duplicate.
+        error: The last line of its error, if it failed.
     """
 
     job_id: str
@@ -57,6 +59,7 @@ class JobRecord:
     outcome: Outcome
     retries: int = 0
     successes: int = 0
+    error: str | None = None
 
     @property
     def schedule_lag_s(self) -> float | None:
@@ -65,8 +68,8 @@ class JobRecord:
 
     @property
     def wait_s(self) -> float | None:
-        """Seconds from enqueued to started."""
-        if self.enqueued_s is None or self.started_s is None:
+        """Seconds from enqueued to started; None for a job that was retried."""
+        if self.enqueued_s is None or self.started_s is None or self.retries:
             return None
         return self.started_s - self.enqueued_s
 

@@ -7,6 +7,11 @@ Which jobs count where, the one rule for the edges:
 * The *window* is the schedule without its warm-up. A job belongs to it if its *intended* arrival does, whenever it
   finished. Signals, offered and achieved rates are about these jobs alone, so both rates share one denominator.
 * Utilisation and backlog are about a stretch of time, so they take every job present in it, warm-up jobs too.
+* Service times are those of jobs that finished: a job that failed held its slot for another reason. Waits are those of
+  first attempts alone (:attr:`JobRecord.wait_s`). Sojourns are those of every job that ended.
+
+Waits close to each other resemble each other, the more the fuller the slots, and a short run cannot see how much. So
+waits and sojourns are told how long a queue under that load remembers (:attr:`Load.relaxation`).
 """
 
 from __future__ import annotations
@@ -15,15 +20,22 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean, variance
 from typing import Final
 
 from jobctl.core.quantiles import Sample
+from jobctl.core.queueing import erlang_c, offered_load_erlangs
 from jobctl.core.records import JobRecord, Outcome
 
-__all__ = ["Backlog", "Counts", "Summary", "Window", "conserved", "summarise"]
+__all__ = ["Backlog", "Counts", "Load", "Summary", "Window", "conserved", "summarise"]
 
 #: Points at which the backlog is read for its trend and its picture.
 _BACKLOG_POINTS: Final = 240
+#: Standard deviations by which a measured load may fall short of the true one: the 0.99 quantile of the normal.
+_Z: Final = 2.3263478740408408
+#: Where fewer jobs than this share would wait, there is no queue through which jobs make each other wait.
+_NO_QUEUE: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,48 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """The load that the window's jobs put on known slots, and how well a run of that length tells it.
+
+    Attributes:
+        erlangs: Jobs per second times the mean service time of those that finished.
+        slots: Slots over all workers.
+        jobs: Jobs it is measured from.
+        variability: Squared coefficients of variation of the gaps between arrivals and of the service times, summed.
+    """
+
+    erlangs: float
+    slots: int
+    jobs: int
+    variability: float
+
+    @property
+    def at_most_erlangs(self) -> float:
+        """A bound that the load behind the measurement exceeds once in a hundred runs.
+
+        Count and mean service time have relative variances near ca²/n and cs²/n; the bound is taken on the logarithm,
+        for the measured variation is smallest just where the measured load is too small.
+        """
+        return self.erlangs * math.exp(_Z * math.sqrt(self.variability / self.jobs)) if self.jobs else math.inf
+
+    @property
+    def relaxation(self) -> float:
+        """Arrivals in which a queue forgets where it was: 0 without a queue, infinite where the slots may be full.
+
+        In heavy traffic the wait is a reflected Brownian motion: each arrival brings a drift of -(1 - u) and a variance
+        of ca² + cs², in units of the mean service time over the slots. Its unit of time is (ca² + cs²) / (1 - u)²
+        arrivals (Whitt 1989, "Planning queueing simulations"). Taken at the bound of the load, so that a run does not
+        look independent because few jobs happened to come.
+        """
+        utilisation = self.at_most_erlangs / self.slots
+        if utilisation >= 1:
+            return math.inf
+        if erlang_c(self.slots, self.at_most_erlangs) < _NO_QUEUE:
+            return 0.0
+        return self.variability / (1 - utilisation) ** 2
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The figures of one run.
 
@@ -87,9 +141,11 @@ class Summary:
         offered_jobs: Jobs intended inside the window.
         achieved_jobs: Those of them that finished by the end of the drain.
         schedule_lag: How late the generator sent each job of the whole run.
-        wait: Enqueued to started, window jobs.
-        service: Started to finished, window jobs.
-        sojourn: Intended to finished, window jobs.
+        arrival_scv: Squared coefficient of variation of the gaps between intended arrivals, window jobs.
+        load: The load on the slots; None where the slots or the service times are not known.
+        wait: Enqueued to started, window jobs that were not retried.
+        service: Started to finished, window jobs that finished.
+        sojourn: Intended to the outcome, window jobs that ended.
         utilisation: Share of the slots that was busy over the window; None when the slots are not known.
         backlog: Jobs waiting over time.
     """
@@ -99,6 +155,8 @@ class Summary:
     offered_jobs: int
     achieved_jobs: int
     schedule_lag: Sample
+    arrival_scv: float
+    load: Load | None
     wait: Sample
     service: Sample
     sojourn: Sample
@@ -126,15 +184,21 @@ def summarise(records: Sequence[JobRecord], window: Window, slots: int | None) -
     """
     inside = [record for record in records if window.holds(record.intended_s)]
     finished = [record for record in inside if record.outcome is Outcome.FINISHED]
+    service = Sample(_known(record.service_s for record in finished))
+    arrival_scv = _arrival_scv(inside)
+    load = _load(len(inside) / window.length_s, len(inside), arrival_scv, service, slots)
+    relaxation = 0.0 if load is None else load.relaxation
     return Summary(
         window=window,
         counts=count_outcomes(records),
         offered_jobs=len(inside),
         achieved_jobs=len(finished),
         schedule_lag=Sample(_known(record.schedule_lag_s for record in records)),
-        wait=Sample(_known(record.wait_s for record in inside)),
-        service=Sample(_known(record.service_s for record in inside)),
-        sojourn=Sample(_known(record.sojourn_s for record in inside)),
+        arrival_scv=arrival_scv,
+        load=load,
+        wait=Sample(_known(record.wait_s for record in inside), relaxation),
+        service=service,
+        sojourn=Sample(_known(record.sojourn_s for record in inside), relaxation),
         utilisation=_utilisation(records, window, slots) if slots else None,
         backlog=_backlog(records, window),
     )
@@ -172,6 +236,21 @@ def conserved(counts: Counts) -> bool:
 
 def _known(values: Iterable[float | None]) -> Iterable[float]:
     return (value for value in values if value is not None)
+
+
+def _arrival_scv(records: Sequence[JobRecord]) -> float:
+    """Squared coefficient of variation of the gaps between arrivals; that of Poisson arrivals where none is seen."""
+    gaps = [later.intended_s - earlier.intended_s for earlier, later in pairwise(records)]
+    if len(gaps) < 2 or math.fsum(gaps) == 0:
+        return 1.0
+    return variance(gaps) / fmean(gaps) ** 2
+
+
+def _load(offered_per_s: float, jobs: int, arrival_scv: float, service: Sample, slots: int | None) -> Load | None:
+    if slots is None or service.mean is None:
+        return None
+    service_scv = 1.0 if service.scv is None else service.scv
+    return Load(offered_load_erlangs(offered_per_s, service.mean), slots, jobs, arrival_scv + service_scv)
 
 
 def _utilisation(records: Iterable[JobRecord], window: Window, slots: int) -> float:

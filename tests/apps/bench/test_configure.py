@@ -48,7 +48,16 @@ def test_a_scenario_fills_what_the_command_line_leaves_open() -> None:
     assert config.rate_per_s == pytest.approx((20 + 90) / 40)
     assert config.spec.arrivals is Arrivals.CONSTANT
     assert config.spec.workload.service_law == "exponential:200ms"
-    assert (config.replicas, config.scenario, config.faults_injected) == (3, "ramp", True)
+    assert (config.replicas, config.scenario, config.injected_share) == (3, "ramp", 0.2)
+
+
+def test_injected_faults_are_summed_and_limits_are_none() -> None:
+    scenario = parse_scenario("ramp", SCENARIO)
+    assert configured().injected_share == 0
+    assert configured(rpm=600).injected_share == 0
+    assert configured(scenario, fault=("429=0.02", "503=0.01")).injected_share == pytest.approx(0.03)
+    with pytest.raises(InvalidOption, match="--fault"):
+        configured(fault=("429",))
 
 
 def test_the_command_line_overrides_the_scenario() -> None:

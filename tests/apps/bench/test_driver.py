@@ -60,7 +60,7 @@ def test_failures_beyond_one_in_a_hundred_break_the_promise_unless_they_were_ask
         return Load(make_spec(), fails=lambda request: request.job_id in {"run-1", "run-2"})
 
     assert bench(load()).judgement.verdict is Verdict.BROKEN
-    assert bench(load(), faults_injected=True).judgement.verdict is Verdict.KEPT
+    assert bench(load(), injected_share=0.02).judgement.verdict is Verdict.KEPT
 
 
 def test_jobs_that_never_end_are_in_flight_when_the_drain_is_over() -> None:

@@ -93,3 +93,28 @@ def test_the_sentence_about_somebody_elses_workers_claims_nothing_about_them() -
     text = sentence(bench(Load(make_spec()), replicas=None, concurrency=None))
 
     assert text == "At 10 jobs/s 10 jobs/s came out."
+
+
+def test_the_sentence_of_a_run_in_which_most_jobs_failed_sizes_nothing() -> None:
+    text = sentence(bench(Load(make_spec(), fails=lambda request: int(request.job_id[4:]) > 40)))
+
+    assert text.endswith("% busy; too few jobs finished to say what would carry it.")
+
+
+def test_the_sentence_of_a_run_with_unfinished_jobs_sizes_nothing() -> None:
+    result = bench(Load(make_spec(drain_s=5.0), slots=2), replicas=1, concurrency=2)
+
+    assert result.summary.counts.in_flight > 0
+    assert "would carry it, " not in sentence(result)
+
+
+def test_a_rate_that_changes_is_sized_for_its_peak_and_predicted_by_nothing() -> None:
+    """5 jobs/s x 0.5 s fill 2.5 slots on average; at 20 jobs/s it is 10 of them."""
+    spec = make_spec(stages=(Stage.steady(2.0, 10.0), Stage.steady(20.0, 2.0), Stage.steady(2.0, 10.0)), warmup_s=0.0)
+    result = bench(Load(spec, slots=4), replicas=2, concurrency=2)
+
+    assert document(result)["predicted"] is None
+    assert "jobs/s (peak 20) two replicas of 2 slots" in sentence(result)
+    assert sentence(result).endswith("six would carry its peak, seven with one spare.")
+    steady = bench(Load(make_spec(stages=(Stage.steady(10.0, 4.0), Stage.steady(10.0, 6.0)))))
+    assert document(steady)["predicted"] is not None

@@ -99,6 +99,7 @@ class Collector:
             outcome=outcome,
             retries=completion.retries,
             successes=completion.successes,
+            error=completion.error if outcome is Outcome.FAILED else None,
         )
 
 

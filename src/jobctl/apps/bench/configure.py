@@ -14,7 +14,7 @@ from jobctl.apps.bench.request import BenchRequest
 from jobctl.apps.bench.scenario import Scenario, stretched
 from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.arrivals import Arrivals, Stage, jobs_expected
-from jobctl.core.units import SECONDS_PER_DAY
+from jobctl.core.units import SECONDS_PER_DAY, parse_fraction
 from jobctl.core.workload import DEFAULT_JOB, Payload, Workload, make_workload
 from jobctl.errors import InvalidOption, InvalidValue
 
@@ -75,7 +75,7 @@ def configure(
         replicas=_replicas(request, scenario),
         concurrency=concurrency,
         scenario=scenario.name if scenario else None,
-        faults_injected=bool(request.fault or (scenario and scenario.mock.get("fault"))),
+        injected_share=_injected_share(request.fault or (scenario.mock.get("fault", ()) if scenario else ())),
         max_schedule_lag_s=request.max_schedule_lag_s,
     )
 
@@ -90,6 +90,14 @@ def mock_arguments(request: BenchRequest, scenario: Scenario | None) -> list[str
     if request.fault:
         wanted["fault"] = request.fault
     return [word for name, values in wanted.items() for value in values for word in (f"--{name}", value)]
+
+
+def _injected_share(faults: Sequence[str]) -> float:
+    """The probability that a call meets one of the faults, ``KIND=P`` each."""
+    try:
+        return math.fsum(parse_fraction(text.partition("=")[2]) for text in faults)
+    except InvalidValue as error:
+        raise InvalidOption("--fault", error.problem, "give KIND=PROBABILITY such as 429=0.02") from None
 
 
 def _stages(request: BenchRequest, scenario: Scenario | None) -> tuple[Stage, ...]:

@@ -7,9 +7,10 @@ of figures. An interrupt stops the sending and nothing else: what happened so fa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jobctl.apps.bench.session import read_records
 from jobctl.apps.bench.spec import LoadSpec
@@ -24,6 +25,9 @@ from jobctl.ports import LoadRun
 
 __all__ = ["BenchConfig", "BenchResult", "Prediction", "run"]
 
+#: Different errors that a report lists.
+_MOST_ERRORS: Final = 5
+
 
 @dataclass(frozen=True, slots=True)
 class BenchConfig:
@@ -35,7 +39,7 @@ class BenchConfig:
         replicas: Workers; None when they are somebody else's and were not told.
         concurrency: Slots of each worker; None likewise.
         scenario: Its name; None without one.
-        faults_injected: Whether failures are expected.
+        injected_share: Probability of an injected fault, over all kinds; so many failures are expected.
         max_schedule_lag_s: The generator's lateness (p99) beyond which the run is inconclusive.
     """
 
@@ -44,13 +48,23 @@ class BenchConfig:
     replicas: int | None
     concurrency: int | None
     scenario: str | None
-    faults_injected: bool
+    injected_share: float
     max_schedule_lag_s: float
 
     @property
     def slots(self) -> int | None:
         """Slots over all workers."""
         return self.replicas * self.concurrency if self.replicas and self.concurrency else None
+
+    @property
+    def peak_per_s(self) -> float:
+        """The highest rate of the schedule."""
+        return max(max(stage.start_per_s, stage.end_per_s) for stage in self.spec.stages)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the rate never changes."""
+        return all(stage.start_per_s == stage.end_per_s == self.peak_per_s for stage in self.spec.stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +85,10 @@ class BenchResult:
         summary: The figures.
         dropped: Arrivals that were due and never sent.
         judgement: The verdict and why.
-        predicted: Theory's figures; None where slots or service times are not known.
+        predicted: Theory's figures; None where slots or service times are not known, or the rate changes.
         tool_statistics: Rows the load tool counted itself.
         interrupted: Whether the run was cut short.
+        errors: What failed jobs said, the commonest first, with how many said it.
     """
 
     config: BenchConfig
@@ -84,6 +99,7 @@ class BenchResult:
     predicted: Prediction | None
     tool_statistics: tuple[Mapping[str, Any], ...]
     interrupted: bool
+    errors: tuple[tuple[str, int], ...] = ()
 
 
 def run(
@@ -147,7 +163,7 @@ def _result(
         summary,
         dropped=end["dropped"],
         max_schedule_lag_s=config.max_schedule_lag_s,
-        faults_injected=config.faults_injected,
+        injected_share=config.injected_share,
         interrupted=interrupted,
     )
     if ended_workers:  # the fleet that was asked for is not the one that was measured
@@ -162,12 +178,14 @@ def _result(
         predicted=_predict(config, summary),
         tool_statistics=tuple(end["tool_statistics"]),
         interrupted=interrupted,
+        errors=tuple(Counter(record.error for record in records if record.error).most_common(_MOST_ERRORS)),
     )
 
 
 def _predict(config: BenchConfig, summary: Summary) -> Prediction | None:
+    """Theory's figures; the formulas know one rate only, so none for a rate that changes."""
     mean_s, slots = summary.service.mean, config.slots
-    if slots is None or not mean_s or not summary.offered_jobs:
+    if slots is None or not mean_s or not summary.offered_jobs or not config.is_steady:
         return None
     scv = summary.service.scv
     wait = predict_wait(

@@ -40,6 +40,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
         "verdict": result.judgement.verdict.value,
         "reasons": list(result.judgement.reasons),
         "interrupted": result.interrupted,
+        "errors": [{"error": error, "jobs": jobs} for error, jobs in result.errors],
         "started_at": datetime.fromtimestamp(result.started_at_s, UTC).isoformat(timespec="milliseconds"),
         "config": {
             "per_day": config.rate_per_s * SECONDS_PER_DAY,
@@ -86,29 +87,37 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
 
 
 def sentence(result: BenchResult) -> str:
-    """The run in one plain sentence, with the replicas that its own figures call for."""
+    """The run in one plain sentence, with the replicas that its own figures call for.
+
+    A rate that changes is sized for its peak. Where jobs are unfinished or most of them failed, the service times are
+    those of a few and size nothing.
+    """
     summary, config = result.summary, result.config
     if config.replicas is None or config.concurrency is None or summary.utilisation is None:
         return f"At {summary.offered_per_s:.3g} jobs/s {summary.achieved_per_s:.3g} jobs/s came out."
     noun = "replica" if config.replicas == 1 else "replicas"
     verb = "was" if config.replicas == 1 else "were"
+    peak = "" if config.is_steady else f" (peak {config.peak_per_s:.3g})"
     busy = (
-        f"At {summary.offered_per_s:.3g} jobs/s {_word(config.replicas)} {noun} of {config.concurrency} slots "
+        f"At {summary.offered_per_s:.3g} jobs/s{peak} {_word(config.replicas)} {noun} of {config.concurrency} slots "
         f"{verb} {summary.utilisation:.0%} busy"
     )
-    if not summary.service.mean or not summary.offered_jobs:
+    if not summary.offered_jobs:
         return busy + "."
+    if summary.counts.in_flight or not summary.service.mean or summary.achieved_jobs < summary.offered_jobs / 2:
+        return busy + "; too few jobs finished to say what would carry it."
     needed = replicas_needed(
-        arrival_rate_per_s=summary.offered_per_s,
+        arrival_rate_per_s=summary.offered_per_s if config.is_steady else config.peak_per_s,
         mean_service_s=summary.service.mean,
         service_scv=1.0 if summary.service.scv is None else summary.service.scv,
         concurrency=config.concurrency,
         objective=DEFAULT_OBJECTIVE,
         spare=0,
     )
+    what = "it" if config.is_steady else "its peak"
     if needed is None:
-        return busy + "; no number of replicas would carry it."
-    return f"{busy}; {_word(needed)} would carry it, {_word(needed + 1)} with one spare."
+        return f"{busy}; no number of replicas would carry {what}."
+    return f"{busy}; {_word(needed)} would carry {what}, {_word(needed + 1)} with one spare."
 
 
 def is_promise_kept(result: BenchResult) -> bool:

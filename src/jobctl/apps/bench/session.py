@@ -185,7 +185,5 @@ class LoadSession:
 
 def read_records(lines: Iterable[list[Any]]) -> Iterator[JobRecord]:
     """Rebuild the records of a ``records`` message."""
-    for job_id, job_type, intended_s, enqueued_s, started_s, finished_s, outcome, retries, successes in lines:
-        yield JobRecord(
-            job_id, job_type, intended_s, enqueued_s, started_s, finished_s, Outcome(outcome), retries, successes
-        )
+    for job_id, job_type, intended_s, enqueued_s, started_s, finished_s, outcome, *rest in lines:
+        yield JobRecord(job_id, job_type, intended_s, enqueued_s, started_s, finished_s, Outcome(outcome), *rest)
