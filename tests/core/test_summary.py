@@ -113,8 +113,8 @@ def test_the_load_is_the_offered_rate_times_the_mean_service_of_finished_jobs() 
 
 
 def test_a_load_is_less_certain_the_fewer_and_the_more_uneven_its_jobs() -> None:
-    assert Load(1.0, 2, 200, 2.0).at_most_erlangs == pytest.approx(math.exp(2.326 * 0.1), rel=1e-3)
-    assert Load(1.0, 2, 50, 2.0).at_most_erlangs == pytest.approx(math.exp(2.326 * 0.2), rel=1e-3)
+    assert Load(1.0, 2, 200, 2.0).at_most_erlangs == pytest.approx(math.exp(1.645 * 0.1), rel=1e-3)
+    assert Load(1.0, 2, 50, 2.0).at_most_erlangs == pytest.approx(math.exp(1.645 * 0.2), rel=1e-3)
 
 
 def test_a_queue_remembers_the_longer_the_fuller_its_slots() -> None:

@@ -124,12 +124,11 @@ def test_the_printed_intervals_of_waiting_times_hold_the_truth_as_often_as_they_
 @pytest.mark.parametrize(
     ("utilisation", "slots", "mean_service_s", "duration_s"), [(0.8, 1, 0.1, 30), (0.9, 4, 1.0, 45), (0.9, 25, 1.0, 60)]
 )
-def test_a_run_too_short_for_its_queue_prints_no_tail_of_the_wait(
+def test_a_run_too_short_for_its_queue_claims_no_interval_for_the_tail_of_the_wait(
     utilisation: float, slots: int, mean_service_s: float, duration_s: float
 ) -> None:
     for summary in summaries(utilisation, slots, mean_service_s, duration_s, seeds=30):
         assert summary.wait.interval(0.95) is None
-        assert summary.wait.quantile(0.95) is None
         assert summary.service.quantile(0.5) is not None
 
 

@@ -32,8 +32,8 @@ __all__ = ["Backlog", "Counts", "Load", "Summary", "Window", "conserved", "summa
 
 #: Points at which the backlog is read for its trend and its picture.
 _BACKLOG_POINTS: Final = 240
-#: Standard deviations by which a measured load may fall short of the true one: the 0.99 quantile of the normal.
-_Z: Final = 2.3263478740408408
+#: Standard deviations by which a measured load may fall short of the true one: the 0.95 quantile of the normal.
+_Z: Final = 1.6448536269514722
 #: Where fewer jobs than this share would wait, there is no queue through which jobs make each other wait.
 _NO_QUEUE: Final = 0.01
 
