@@ -7,14 +7,14 @@ Intervals are distribution-free: the q-quantile lies between the order statistic
 count (David & Nagaraja, "Order Statistics", 7.1), each bound one-sided at 95 %. An upper bound for q therefore needs
 q^n <= 0.05: 5 values for the median, 59 for p95, 299 for p99. With fewer the quantile is None: too few samples.
 
-Waits of neighbouring jobs resemble each other, so n jobs tell less than n independent values would: n over the variance
-inflation of the exceedance indicator. The ranks are widened by that inflation, and where it leaves fewer than an upper
-bound needs, the interval is None: the quantile is that of these jobs, and no more is claimed. The inflation is the larger
-of two: the variance over ten consecutive batches, with Student's t for so few (batch means, Law & Kelton, "Simulation
-Modeling and Analysis", 9.5.3); and, since a short run that met no busy spell looks independent, what a queue under the
-measured load does in theory, where that load is known (``relaxation``). In seeded simulations of M/M/c at utilisations of
-0.5 to 0.9 more than 95 % of the intervals held the truth. Without a known load the batches alone decide, and of the few
-tail intervals that a short run at 0.8 or 0.9 then has most are too low.
+Waits of neighbouring jobs resemble each other, so n jobs tell less than n independent values would: n over the
+variance inflation of the exceedance indicator. The ranks are widened by that inflation, and where it leaves fewer
+than an upper bound needs, the interval is None: the quantile is that of these jobs, and no more is claimed. The
+inflation is the larger of two: the variance over ten consecutive batches, with Student's t for so few (batch means,
+Law & Kelton, "Simulation Modeling and Analysis", 9.5.3); and, since a short run that met no busy spell looks
+independent, what a queue under the measured load does in theory, where that load is known (``relaxation``). In seeded
+simulations of M/M/c at utilisations of 0.5 to 0.9 more than 95 % of the intervals held the truth. Without a known
+load the batches alone decide, and of the few tail intervals that a short run at 0.8 or 0.9 then has most are too low.
 """
 
 from __future__ import annotations
