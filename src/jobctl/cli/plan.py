@@ -10,9 +10,9 @@ import typer
 
 from jobctl import settings
 from jobctl.cli.exit_status import ExitStatus
-from jobctl.cli.options import Concurrency, Json, PerDay, Rate, ServiceTime, check_writable, parser
+from jobctl.cli.options import Concurrency, Json, PerDay, Rate, ServiceTime, arrival_rate_per_s, check_writable, parser
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, parse_objective
-from jobctl.core.units import SECONDS_PER_DAY, parse_not_negative, parse_whole
+from jobctl.core.units import parse_not_negative, parse_whole
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["plan"]
@@ -74,14 +74,18 @@ def plan(
     from jobctl.core.planning import Binding, Demand
     from jobctl.core.planning import plan as make_plan
 
-    arrival_rate_per_s = _arrival_rate_per_s(per_day, rate)
+    volume_per_s = arrival_rate_per_s(per_day, rate)
+    if volume_per_s is None:
+        raise InvalidOption(
+            "--per-day", "is missing, and --rate too", "say how many jobs arrive, such as --per-day 450000"
+        )
     if service_time is None:
         raise InvalidOption("--service-time", "is missing", "say how long a job holds a slot on average, such as 8s")
     merged = settings.load({"concurrency": concurrency})
     check_writable(json_target)
     try:
         demand = Demand(
-            arrival_rate_per_s=arrival_rate_per_s,
+            arrival_rate_per_s=volume_per_s,
             mean_service_s=service_time,
             service_scv=service_scv,
             concurrency=merged.concurrency,
@@ -108,15 +112,3 @@ def plan(
 
             write_json(json_target, document)
     raise typer.Exit(ExitStatus.PASS if answer.feasible else ExitStatus.BROKEN)
-
-
-def _arrival_rate_per_s(per_day: float | None, rate: float | None) -> float:
-    if per_day is not None and rate is not None:
-        raise InvalidOption("--rate", "cannot be combined with --per-day", "give one of them")
-    if rate is not None:
-        return rate
-    if per_day is None:
-        raise InvalidOption(
-            "--per-day", "is missing, and --rate too", "say how many jobs arrive, such as --per-day 450000"
-        )
-    return per_day / SECONDS_PER_DAY

@@ -16,7 +16,7 @@ from jobctl.apps.bench.driver import BenchResult, Prediction
 from jobctl.core.arrivals import digest
 from jobctl.core.planning import replicas_needed
 from jobctl.core.quantiles import QUANTILES, Sample
-from jobctl.core.slo import DEFAULT_OBJECTIVE, Verdict
+from jobctl.core.slo import DEFAULT_OBJECTIVE
 from jobctl.core.units import SECONDS_PER_DAY
 
 __all__ = ["SCHEMA", "sentence", "to_document"]
@@ -118,11 +118,6 @@ def sentence(result: BenchResult) -> str:
     if needed is None:
         return f"{busy}; no number of replicas would carry {what}."
     return f"{busy}; {_word(needed)} would carry {what}, {_word(needed + 1)} with one spare."
-
-
-def is_promise_kept(result: BenchResult) -> bool:
-    """Whether the verdict is kept."""
-    return result.judgement.verdict is Verdict.KEPT
 
 
 def _signal(sample: Sample) -> dict[str, Any]:
