@@ -6,6 +6,8 @@
     ├── InvalidValue          the caller's fault: a value that means nothing (exit 2)
     │   └── InvalidOption     the same, and it names the option, variable or file it came from
     ├── RunFailed             a run began and could not be measured to its end (exit 97)
+    ├── JobRefused            a job that must not or cannot be run: it goes to the dead set, with the reason
+    ├── Postponed             not an error of the job: it is to run later, and no attempt is spent
     ├── ServiceUnavailable    an outside system the run cannot do without did not answer (exit 2)
     └── UpstreamError         OpenRouter answered with an error, or not at all
         ├── UpstreamTimeout        the total deadline passed
@@ -20,7 +22,9 @@ from __future__ import annotations
 __all__ = [
     "InvalidOption",
     "InvalidValue",
+    "JobRefused",
     "JobctlError",
+    "Postponed",
     "RunFailed",
     "ServiceUnavailable",
     "UpstreamDisconnected",
@@ -67,6 +71,26 @@ class InvalidOption(InvalidValue):
 
 class RunFailed(JobctlError):
     """A run began and could not be measured to its end; that is neither a pass nor a failure."""
+
+
+class JobRefused(JobctlError):
+    """A job that must not or cannot be run, whatever the attempt: the reason is its message."""
+
+
+class Postponed(JobctlError):
+    """Raised in a job to have it run later without spending an attempt: a limit, an open breaker, a Retry-After.
+
+    Args:
+        delay_s: Seconds from now until it may run again.
+        reason: A short word for why, such as ``limit``, ``paused``, ``breaker`` or ``retry_budget``.
+        permits: Kept with the job and given back to it when it runs again, such as a reserved place with the limiter.
+    """
+
+    def __init__(self, delay_s: float, reason: str, *, permits: str = "") -> None:
+        self.delay_s = max(0.0, delay_s)
+        self.reason = reason
+        self.permits = permits
+        super().__init__(f"postponed for {self.delay_s:.3f} s: {reason}")
 
 
 class ServiceUnavailable(JobctlError):

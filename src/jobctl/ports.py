@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Clock", "Completion", "Completions", "JobQueue", "JobRequest", "LoadRun"]
+from jobctl.core.events import JobEnded, JobsRecovered, JobStarted, SlotsChanged
+
+__all__ = ["Clock", "Completion", "Completions", "JobQueue", "JobRequest", "LoadRun", "WorkerObserver"]
 
 
 class Clock(Protocol):
@@ -99,3 +102,22 @@ class LoadRun(Protocol):
 
     def failure(self) -> Exception:
         """Why it ended without a result."""
+
+
+class WorkerObserver(Protocol):
+    """Is told what happens in a worker. Called on any thread; must be quick and must not raise."""
+
+    def running(self, started: JobStarted) -> AbstractContextManager[object]:
+        """Entered on the slot's thread around the job's body."""
+
+    def ended(self, ended: JobEnded) -> None:
+        """A slot is done with a job."""
+
+    def recovered(self, recovered: JobsRecovered) -> None:
+        """Jobs of a dead worker were put back to work."""
+
+    def slots(self, changed: SlotsChanged) -> None:
+        """The use of the slots changed; told at most a few times a second."""
+
+    def close(self, timeout_s: float) -> None:
+        """The worker has drained: send what is still held, within that many seconds."""
