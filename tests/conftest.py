@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,9 @@ from jobctl.adapters import embedded_redis
 from jobctl.adapters.embedded_redis import EmbeddedRedis
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.adapters.redis_connection import connect
+
+if TYPE_CHECKING:
+    from support.databases import Pooler, Postgres
 
 # The same examples in every run, and no clock on each of them: a busy machine is no bug.
 settings.register_profile("jobctl", deadline=None, derandomize=True)
@@ -37,3 +41,29 @@ def redis(redis_url: str) -> Iterator[Redis]:
     with connect(redis_url) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture(scope="session")
+def _databases() -> Iterator[tuple[Postgres, Pooler]]:
+    """One Postgres and its PgBouncer for this test process."""
+    from support.databases import serving_postgres  # psycopg only where a test wants it
+
+    with serving_postgres() as servers:
+        yield servers
+
+
+@pytest.fixture
+def postgres(_databases: tuple[Postgres, Pooler]) -> Postgres:
+    """A Postgres whose tables are up to date and empty."""
+    from jobctl.adapters.postgres import migrate
+
+    server = _databases[0]
+    migrate(server.dsn, timeout_s=10)
+    server.rows("TRUNCATE jobctl_results")
+    return server
+
+
+@pytest.fixture
+def pooler(_databases: tuple[Postgres, Pooler], postgres: Postgres) -> Pooler:
+    """PgBouncer in transaction mode before the same."""
+    return _databases[1]

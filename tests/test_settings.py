@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobctl.core.retrying import RetryPolicies, RetryPolicy
 from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption
 from jobctl.settings import FIELDS, Settings, load
@@ -18,6 +19,9 @@ VALUES = {
     "openrouter_url": ("https://file/v1/", "https://env/v1", "https://flag/v1", ("https://file/v1", "https://env/v1")),
     "openrouter_api_key": ("sk-or-file", "sk-or-env", "sk-or-flag", ("sk-or-file", "sk-or-env")),
     "call_timeout_s": ("11s", "2m", 13.0, (11.0, 120.0)),
+    "attempts": ("7", "8", 9, (7, 8)),
+    "retry_base_s": ("1s", "250ms", 4.0, (1.0, 0.25)),
+    "retry_cap_s": ("1m", "2m", 4.0, (60.0, 120.0)),
 }
 NAMES = [field.name for field in FIELDS]
 ENV = {field.name: field.env for field in FIELDS}
@@ -46,6 +50,8 @@ def test_the_defaults_are_those_of_the_manual(tmp_path: Path) -> None:
     assert settings.openrouter_url == "https://openrouter.ai/api/v1"
     assert settings.openrouter_api_key is None
     assert settings.call_timeout_s == 120.0
+    assert settings.queues.weights is None
+    assert settings.retries == RetryPolicies(RetryPolicy(attempts=5, base_s=2.0, cap_s=300.0))
     assert {origin(settings, name) for name in NAMES} == {"default"}
 
 
@@ -110,6 +116,16 @@ def test_a_file_may_use_toml_types(tmp_path: Path) -> None:
         ("JOB_CONCURRENCY", "nan", "'nan' is not a whole number"),
         ("JOB_QUEUES", "a,,b", "'a,,b' names an empty queue"),
         ("JOB_QUEUES", "a,b,a", "'a,b,a' names a queue twice"),
+        ("JOB_QUEUES", "a:0,b:1", "the weight of 'a': 0 is out of range; give a whole number of at least 1"),
+        ("JOB_QUEUES", "a:-1,b:1", "the weight of 'a': -1 is out of range"),
+        ("JOB_QUEUES", "a:6,b:many", "the weight of 'b': 'many' is not a whole number"),
+        ("JOB_QUEUES", "a:6,b:", "the weight of 'b': '' is not a whole number"),
+        ("JOB_QUEUES", "a:6,b", "'a:6,b' gives 'b' no weight; give all queues a weight or none"),
+        ("JOB_QUEUES", "a:6,a:1", "'a:6,a:1' names a queue twice"),
+        ("JOB_QUEUES", ":6,a:1", "':6,a:1' names an empty queue"),
+        ("JOB_ATTEMPTS", "0", "0 is out of range; give a whole number of at least 1 and at most 1000"),
+        ("JOB_ATTEMPTS", "-1", "-1 is out of range"),
+        ("JOB_RETRY_BASE", "-1s", "'-1s' is not a duration"),
         ("JOB_CALL_TIMEOUT", "0", "must be longer than 0, got '0'"),
         ("JOB_CALL_TIMEOUT", "10parsecs", "'10parsecs' is not a duration"),
         ("JOB_CALL_TIMEOUT", "inf", "'inf' is not a duration"),
@@ -147,6 +163,20 @@ def test_a_bad_value_that_a_higher_level_hides_does_no_harm(tmp_path: Path) -> N
         ("concurrency = [1, 2]", "jobctl.toml: concurrency: '1,2' is not a whole number"),
         ("queues = []", "jobctl.toml: queues: '' names an empty queue"),
         ('openrouter_api_key = ""', "jobctl.toml: openrouter_api_key: is empty"),
+        ("retry = 5", "jobctl.toml: retry: 5 is no table; write [retry.default]"),
+        ("[retry]\nattempts = 5", "jobctl.toml: retry.attempts: 5 is no table; write it below [retry.default]"),
+        ("[retry.default]\nattempts = -1", "jobctl.toml: attempts: -1 is out of range"),
+        ('[retry."a.b"]\nattempts = 0', "jobctl.toml: retry.a.b: attempts: 0 is out of range"),
+        ('[retry."a.b"]\nbase = "soon"', "jobctl.toml: retry.a.b: base: 'soon' is not a duration"),
+        ('[retry."a.b"]\nretry_on = [1]', "jobctl.toml: retry.a.b: retry_on: [1] is no list of names"),
+        ('[retry."a.b"]\natempts = 5', "jobctl.toml: retry.a.b: unknown key 'atempts'; did you mean 'attempts'?"),
+        ('[retry."a.b"]\nx = 5', "jobctl.toml: retry.a.b: unknown key 'x'; known keys: attempts, base, cap"),
+        ("[retry.a.b]\nattempts = 5", "jobctl.toml: retry.a: holds further tables; put the dotted path in quotes"),
+        (
+            "attempts = 3\n[retry.default]\nattempts = 5",
+            "jobctl.toml: retry.default.attempts: is given as attempts too",
+        ),
+        ("[retries.default]\nattempts = 5", "jobctl.toml: unknown key 'retries'; did you mean 'retry'?"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused_in_one_line(text: str, problem: str, tmp_path: Path) -> None:
@@ -155,6 +185,28 @@ def test_a_file_that_makes_no_sense_is_refused_in_one_line(text: str, problem: s
 
     assert str(caught.value).startswith(problem)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_queues_may_have_weights_in_text_and_in_a_list(tmp_path: Path) -> None:
+    text = from_file('queues = "high:6, default:3,low:1"', tmp_path).queues
+    listed = from_file('queues = ["high:6", "default:3", "low:1"]', tmp_path)
+
+    assert (text, text.weights) == (("high", "default", "low"), (6, 3, 1))
+    assert listed.queues.weights == (6, 3, 1)
+    assert listed.shown(next(field for field in FIELDS if field.name == "queues")) == "high:6,default:3,low:1"
+
+
+def test_a_job_types_policy_starts_from_the_default_one_whatever_level_that_came_from(tmp_path: Path) -> None:
+    (tmp_path / "jobctl.toml").write_text(
+        '[retry.default]\nbase = "1s"\ncap = "1m"\nnever_retry = ["KeyError"]\n'
+        '[retry."myapp.send"]\nattempts = 9\nretry_on = "OSError"\n[retry."myapp.*"]\ncap = 5\n'
+    )
+    retries = load({"retry_base_s": 0.5}, env={"JOB_ATTEMPTS": "4"}, directory=tmp_path).retries
+
+    assert retries.default == RetryPolicy(4, 0.5, 60.0, never_retry=("KeyError",))
+    assert retries.of("myapp.send") == RetryPolicy(9, 0.5, 60.0, ("OSError",), ("KeyError",))
+    assert retries.of("myapp.other") == RetryPolicy(4, 0.5, 5.0, never_retry=("KeyError",))
+    assert retries.of("other.task") == retries.default
 
 
 @pytest.mark.parametrize("content", [b"concurrency = ", b"\xff\xfe", None])

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from jobctl.core.units import parse_positive_duration, parse_whole
-from jobctl.core.urls import without_password
+from jobctl.core.allowing import EVERYTHING, Allowlist, parse_allow
+from jobctl.core.retrying import MOST_ATTEMPTS, RetryPolicies, RetryPolicy, parse_policy
+from jobctl.core.turns import parse_weighted
+from jobctl.core.units import parse_duration, parse_fraction, parse_positive_duration, parse_whole
+from jobctl.core.urls import password_of, without_password
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "QueueNames", "Settings", "load"]
 
 #: The file looked for in the working directory.
 CONFIG_FILE: Final = "jobctl.toml"
+#: A write of a result ends before this: a slot must not wait for a database as it does for an upstream.
+_LONGEST_DATABASE_WAIT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,22 @@ def _redis_url(text: str) -> str:
     return text
 
 
+def _database_url(text: str) -> str:
+    """A connection string of libpq, looked at from outside; it is not shown, as nobody knows what in it is a secret."""
+    text = text.strip()
+    url = text.startswith(("postgresql://", "postgres://"))
+    if not text.isprintable() or not (url or ("=" in text and "://" not in text)):
+        raise InvalidValue("is not a Postgres connection string", "give postgresql://user:password@host:6543/postgres")
+    return text
+
+
+def _database_timeout(text: str) -> float:
+    seconds = parse_positive_duration(text)
+    if seconds >= _LONGEST_DATABASE_WAIT_S:
+        raise InvalidValue(f"{text!r} is too long", f"give less than {_LONGEST_DATABASE_WAIT_S:g}s")
+    return seconds
+
+
 def _http_url(text: str) -> str:
     text = text.strip().rstrip("/")
     if not text.startswith(("http://", "https://")):
@@ -78,23 +99,48 @@ def _http_url(text: str) -> str:
 
 
 class QueueNames(tuple[str, ...]):
-    """Names of queues, most urgent first. A class of its own, because a bare tuple is several words to typer."""
+    """Names of queues, most urgent first. A class of its own, because a bare tuple is several words to typer.
 
-    __slots__ = ()
+    Attributes:
+        weights: Of each queue, its share of the turns; None when each queue goes before all that follow it.
+    """
+
+    weights: tuple[int, ...] | None
+
+    def __new__(cls, names: Iterable[str], weights: tuple[int, ...] | None = None) -> Self:
+        """Names with their weights."""
+        queues = super().__new__(cls, names)
+        queues.weights = weights
+        return queues
+
+    def __str__(self) -> str:
+        if self.weights is None:
+            return ",".join(self)
+        return ",".join(f"{name}:{weight}" for name, weight in zip(self, self.weights, strict=True))
 
 
 def _queue_names(text: str) -> QueueNames:
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise InvalidValue(f"{text!r} names an empty queue", "give names with commas between, such as high,default,low")
-    if len(set(names)) != len(names):
-        raise InvalidValue(f"{text!r} names a queue twice", "name each queue once, most urgent first")
-    return QueueNames(names)
+    return QueueNames(*parse_weighted(text))
 
 
 def _text(text: str) -> str:
     if not text.strip():
         raise InvalidValue("is empty", "give a value or leave it out")
+    return text.strip()
+
+
+def _sentry_dsn(text: str) -> str:
+    from sentry_sdk.utils import BadDsn, Dsn  # costly, and only for those who use it
+
+    try:
+        return str(Dsn(text.strip()))
+    except (BadDsn, ValueError):
+        raise InvalidValue("is not a Sentry DSN", "give https://KEY@HOST/PROJECT, as Sentry shows it") from None
+
+
+def _sentry_errors(text: str) -> str:
+    if text.strip() not in {"dead", "every"}:
+        raise InvalidValue(f"{text!r} is no such choice", "give dead or every")
     return text.strip()
 
 
@@ -106,7 +152,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         "JOB_QUEUES",
         _queue_names,
         QueueNames(("high", "default", "low")),
-        "queues a worker listens to, most urgent first",
+        "queues a worker listens to, most urgent first, or name:weight each",
     ),
     Field(
         "concurrency",
@@ -135,6 +181,82 @@ FIELDS: Final[tuple[Field, ...]] = (
         120.0,
         "total deadline of one OpenRouter call, seconds",
     ),
+    Field(
+        "attempts",
+        "--attempts",
+        "JOB_ATTEMPTS",
+        partial(parse_whole, minimum=1, maximum=MOST_ATTEMPTS),
+        5,
+        "tries of a job in all; types may differ, by [retry] tables in jobctl.toml",
+    ),
+    Field(
+        "retry_base_s",
+        "--retry-base",
+        "JOB_RETRY_BASE",
+        parse_duration,
+        2.0,
+        "longest wait before a job's second try, doubled for each further one, seconds",
+    ),
+    Field("retry_cap_s", "--retry-cap", "JOB_RETRY_CAP", parse_duration, 300.0, "longest wait before any try, seconds"),
+    Field("allow", "--allow", "JOB_ALLOW", parse_allow, EVERYTHING, "what jobs may import and webhooks may call"),
+    Field("database_url", "--database-url", "DATABASE_URL", _database_url, None, "Postgres that keeps results, if any"),
+    Field(
+        "db_pool_size",
+        "--db-pool-size",
+        "JOB_DB_POOL_SIZE",
+        partial(parse_whole, maximum=10_000),
+        None,
+        "database connections of one worker; by its slots when unset",
+    ),
+    Field(
+        "db_timeout_s",
+        "--db-timeout",
+        "JOB_DB_TIMEOUT",
+        _database_timeout,
+        10.0,
+        "total deadline of writing one result, seconds",
+    ),
+    Field("sentry_dsn", "--sentry-dsn", "SENTRY_DSN", _sentry_dsn, None, "where errors and traces go", True),
+    Field(
+        "sentry_traces_sample_rate",
+        "--sentry-traces-sample-rate",
+        "SENTRY_TRACES_SAMPLE_RATE",
+        parse_fraction,
+        0.0,
+        "share of the traces begun by jobctl that are sent; an enqueuer's own decision is followed",
+    ),
+    Field(
+        "sentry_errors",
+        "--sentry-errors",
+        "JOB_SENTRY_ERRORS",
+        _sentry_errors,
+        "dead",
+        "which errors go to Sentry: dead (of jobs that failed for good) or every",
+    ),
+    Field(
+        "metrics_port",
+        "--metrics-port",
+        "JOB_METRICS_PORT",
+        partial(parse_whole, minimum=0, maximum=65535),
+        None,
+        "port of a worker's /metrics, /healthz and /readyz; 0 picks a free one",
+    ),
+    Field(
+        "metrics_host",
+        "--metrics-host",
+        "JOB_METRICS_HOST",
+        _text,
+        "0.0.0.0",
+        "address of that port; every interface, because Prometheus is outside the container",
+    ),
+    Field(
+        "planned_replicas",
+        "--planned-replicas",
+        "JOB_PLANNED_REPLICAS",
+        parse_whole,
+        None,
+        "workers that the plan asks for, shown beside those that are there",
+    ),
 )
 _BY_NAME: Final = {field.name: field for field in FIELDS}
 
@@ -150,6 +272,20 @@ class Settings:
         openrouter_url: Base URL of the OpenRouter API.
         openrouter_api_key: The key; None when not given.
         call_timeout_s: Total deadline of one OpenRouter call, seconds.
+        attempts: Tries of a job in all, the first included, of types that are not named in the file.
+        retry_base_s: Upper bound of the wait before their second try, seconds.
+        retry_cap_s: Upper bound of the wait before any try of theirs, seconds.
+        allow: What jobs may import and webhooks may call; all of it when nothing is listed.
+        database_url: Postgres that keeps the results of jobs; None means that only Redis does.
+        db_pool_size: The most connections that one worker opens to it; None means as its slots need.
+        db_timeout_s: Total deadline of writing one result, below 60 seconds.
+        retries: The policy of every job type; the default one is made of the above.
+        sentry_dsn: Where errors and traces go; None for nowhere.
+        sentry_traces_sample_rate: Share of the traces begun by jobctl that are sent, 0 to 1.
+        sentry_errors: ``dead`` for errors of jobs that failed for good, ``every`` for those of each attempt.
+        metrics_port: Port of a worker's metrics; None for none, 0 for a free one.
+        metrics_host: Address of that port.
+        planned_replicas: Workers that the plan asks for; None when not given.
         origins: For each of the above, where its value came from.
     """
 
@@ -159,6 +295,20 @@ class Settings:
     openrouter_url: str
     openrouter_api_key: str | None
     call_timeout_s: float
+    attempts: int
+    retry_base_s: float
+    retry_cap_s: float
+    allow: Allowlist
+    database_url: str | None
+    db_pool_size: int | None
+    db_timeout_s: float
+    retries: RetryPolicies
+    sentry_dsn: str | None
+    sentry_traces_sample_rate: float
+    sentry_errors: str
+    metrics_port: int | None
+    metrics_host: str
+    planned_replicas: int | None
     origins: Mapping[str, Origin]
 
     @property
@@ -166,13 +316,17 @@ class Settings:
         """The Redis URL as it may be printed."""
         return self.shown(_BY_NAME["redis_url"])
 
+    def secrets(self) -> list[str]:
+        """The secrets among the values, and the passwords inside URLs: what must not leave the process."""
+        texts = {field: str(getattr(self, field.name)) for field in FIELDS if getattr(self, field.name) is not None}
+        whole = [text for field, text in texts.items() if field.secret]
+        return whole + [password for text in texts.values() if (password := password_of(text)) is not None]
+
     def shown(self, field: Field) -> str:
         """The value as it may be printed: secrets and passwords inside URLs masked."""
         value = getattr(self, field.name)
         if value is None:
             return "(unset)"
-        if isinstance(value, tuple):
-            return ",".join(value)
         if field.secret:
             return "***"
         return f"{value:g}" if isinstance(value, float) else without_password(str(value))
@@ -192,6 +346,7 @@ def load(flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, dire
     env = os.environ if env is None else env
     path = (directory or Path()) / CONFIG_FILE
     file_values = _read_file(path)
+    retry_tables = _retry_tables(file_values, path.name)
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for field in FIELDS:
@@ -206,7 +361,8 @@ def load(flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, dire
             origins[field.name] = Origin("file", path.name)
         else:
             values[field.name], origins[field.name] = field.default, Origin("default", "")
-    return Settings(**values, origins=origins)
+    retries = _retry_policies(values, retry_tables, path.name)
+    return Settings(**values, retries=retries, origins=origins)
 
 
 def _parsed(field: Field, text: str, place: str) -> Any:
@@ -220,6 +376,48 @@ def _file_text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+#: The tables of retry policies: ``[retry.default]``, and ``[retry."myapp.tasks.send"]`` for each job type.
+_RETRY_TABLE: Final = "retry"
+_DEFAULT_POLICY: Final = "default"
+#: What ``[retry.default]`` says, and the setting it fills.
+_RETRY_SETTINGS: Final = {"attempts": "attempts", "base": "retry_base_s", "cap": "retry_cap_s"}
+
+
+def _retry_tables(file_values: dict[str, Any], file_name: str) -> dict[str, dict[str, Any]]:
+    """Take the retry tables out of a file's values; what the default one says of a setting becomes that setting's."""
+    tables = file_values.pop(_RETRY_TABLE, {})
+    place = f"{file_name}: {_RETRY_TABLE}"
+    if not isinstance(tables, dict):
+        raise InvalidOption(place, f"{tables!r} is no table", "write [retry.default] and below it attempts = 5")
+    for job_type, table in tables.items():
+        if not isinstance(table, dict):
+            raise InvalidOption(f"{place}.{job_type}", f"{table!r} is no table", "write it below [retry.default]")
+        if any(isinstance(value, dict) for value in table.values()):
+            raise InvalidOption(
+                f"{place}.{job_type}", "holds further tables", 'put the dotted path in quotes: [retry."myapp.tasks.f"]'
+            )
+    default = tables.get(_DEFAULT_POLICY, {})
+    for key, name in _RETRY_SETTINGS.items():
+        if key in default:
+            if name in file_values:
+                raise InvalidOption(f"{place}.{_DEFAULT_POLICY}.{key}", f"is given as {name} too", "give one of them")
+            file_values[name] = default[key]
+    return tables
+
+
+def _retry_policies(values: Mapping[str, Any], tables: Mapping[str, dict[str, Any]], file_name: str) -> RetryPolicies:
+    def read(job_type: str, default: RetryPolicy) -> RetryPolicy:
+        try:
+            return parse_policy(tables.get(job_type, {}), default)
+        except InvalidValue as error:
+            place = f"{file_name}: {_RETRY_TABLE}.{job_type}"
+            raise InvalidOption(place, error.problem, error.remedy) from None
+
+    settled = {"attempts": values["attempts"], "base_s": values["retry_base_s"], "cap_s": values["retry_cap_s"]}
+    default = replace(read(_DEFAULT_POLICY, RetryPolicy()), **settled)
+    return RetryPolicies(default, {name: read(name, default) for name in tables if name != _DEFAULT_POLICY})
+
+
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -227,9 +425,10 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidOption(str(path), f"cannot be read ({error})", "mend the file or remove it") from None
+    known = [*_BY_NAME, _RETRY_TABLE]
     for key in content:
-        if key not in _BY_NAME:
-            near = get_close_matches(key, _BY_NAME, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(_BY_NAME)}"
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
             raise InvalidOption(path.name, f"unknown key {key!r}", remedy)
     return content

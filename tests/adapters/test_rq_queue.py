@@ -3,6 +3,7 @@ from __future__ import annotations
 from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
 
 from jobctl.adapters.rq_queue import RqCompletions, RqQueue
 from jobctl.ports import JobRequest
@@ -13,9 +14,9 @@ def test_a_job_keeps_its_arguments_timeout_and_lifetimes(redis: Redis) -> None:
         [JobRequest("one", "builtins.max", (1, 2), {"key": None}, timeout_s=9)]
     )
 
-    job = Queue("q", connection=redis).fetch_job("one")
+    job = Queue("q", connection=redis, serializer=JSONSerializer).fetch_job("one")
     assert job is not None
-    assert (job.func_name, job.args, job.kwargs) == ("builtins.max", (1, 2), {"key": None})
+    assert (job.func_name, job.args, job.kwargs) == ("builtins.max", [1, 2], {"key": None})
     assert (job.timeout, job.result_ttl, job.failure_ttl) == (9, 77, 88)
 
 
@@ -51,7 +52,7 @@ def test_looking_never_triggers_rqs_cleaning(redis: Redis) -> None:
 
 def test_jobs_are_told_again_only_within_the_margin_of_whole_seconds(redis: Redis) -> None:
     queue, completions = RqQueue(redis, "q", result_ttl_s=600, failure_ttl_s=600), RqCompletions(redis, ["q"])
-    worker = SimpleWorker(["q"], connection=redis)
+    worker = SimpleWorker(["q"], connection=redis, serializer=JSONSerializer)
     queue.enqueue_many([JobRequest("first", "builtins.len", ("",))])
     worker.work(burst=True, logging_level="CRITICAL")
     redis.zincrby("rq:finished:q", -100, "first")
@@ -69,7 +70,7 @@ def test_deleting_a_run_leaves_nothing_of_it_and_everything_else(redis: Redis) -
     other = RqQueue(redis, "other", result_ttl_s=600, failure_ttl_s=600)
     mine.enqueue_many([JobRequest("mine-done", "builtins.len", ("",)), JobRequest("mine-failed", "builtins.len")])
     other.enqueue_many([JobRequest("theirs", "builtins.len", ("",))])
-    SimpleWorker(["bench", "other"], connection=redis).work(burst=True, logging_level="CRITICAL")
+    SimpleWorker(["bench", "other"], connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="CRITICAL")
     mine.enqueue_many([JobRequest("mine-waiting", "builtins.len", ("",))])
     redis.rpush(Queue("bench", connection=redis).intermediate_queue_key, "mine-taken")
 
@@ -86,7 +87,7 @@ def test_deleting_a_run_leaves_nothing_of_it_and_everything_else(redis: Redis) -
 def test_jobs_are_taken_out_of_somebodys_queue_and_the_queue_stays(redis: Redis) -> None:
     queue = RqQueue(redis, "default", result_ttl_s=600, failure_ttl_s=600)
     queue.enqueue_many([JobRequest("mine-1", "builtins.len", ("",)), JobRequest("theirs-1", "builtins.len", ("",))])
-    SimpleWorker(["default"], connection=redis).work(burst=True, logging_level="CRITICAL")
+    SimpleWorker(["default"], connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="CRITICAL")
     queue.enqueue_many([JobRequest("mine-2", "builtins.len", ("",)), JobRequest("theirs-2", "builtins.len", ("",))])
     redis.zadd(
         StartedJobRegistry("default", connection=redis).key, {"mine-3:execution": 2e9, "theirs-3:execution": 2e9}

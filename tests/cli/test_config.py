@@ -43,6 +43,15 @@ def test_it_prints_every_setting_with_its_value_and_origin(
         "openrouter_url": ("https://proxy/v1", "flag --openrouter-url"),
         "openrouter_api_key": ("***", "env OPENROUTER_API_KEY"),
         "call_timeout_s": ("120", "default"),
+        "attempts": ("5", "default"),
+        "retry_base_s": ("2", "default"),
+        "retry_cap_s": ("300", "default"),
+        "sentry_dsn": ("(unset)", "default"),
+        "sentry_traces_sample_rate": ("0", "default"),
+        "sentry_errors": ("dead", "default"),
+        "metrics_port": ("(unset)", "default"),
+        "metrics_host": ("0.0.0.0", "default"),
+        "planned_replicas": ("(unset)", "default"),
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from rq import Queue
+from rq.serializers import JSONSerializer
 
 from jobctl.cli.main import run
 from jobctl.settings import FIELDS
@@ -34,7 +35,10 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def jobs(redis: Redis, queue: str = "default") -> list[tuple[str, object, object]]:
-    return [(job.func_name, job.args, job.kwargs) for job in Queue(queue, connection=redis).jobs]
+    return [
+        (job.func_name, tuple(job.args), job.kwargs)
+        for job in Queue(queue, connection=redis, serializer=JSONSerializer).jobs
+    ]
 
 
 def test_a_count_goes_in_at_once_and_is_reported(ask: Ask, redis: Redis, redis_url: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 from redis import Redis
 from rq import SimpleWorker
+from rq.serializers import JSONSerializer
 
 from jobctl.adapters.memory import MemoryFleet, VirtualClock
 from jobctl.adapters.rq_queue import RqCompletions, RqQueue
@@ -48,7 +49,7 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
         )
         return
     redis: Redis = request.getfixturevalue("redis")
-    worker = SimpleWorker(["q"], connection=redis)
+    worker = SimpleWorker(["q"], connection=redis, serializer=JSONSerializer)
     fleet = Fleet(
         RqQueue(redis, "q", result_ttl_s=600, failure_ttl_s=600),
         RqCompletions(redis, ["q"]),

@@ -14,7 +14,7 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobctl.adapters.http_server import listen
+from jobctl.adapters.listening import listen
 from jobctl.apps.mock.behaviour import Behaviour, Fault
 from jobctl.apps.mock.server import create_app
 from jobctl.core.service import Constant

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -12,46 +10,21 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from jobctl.adapters.processes import keep_time
-from jobctl.errors import InvalidOption
 
 if TYPE_CHECKING:
+    import socket
     from types import FrameType
 
     from starlette.types import ASGIApp
 
-__all__ = ["listen", "serve"]
+__all__ = ["serve"]
 
-_BACKLOG: Final = 2048
 #: How long answers in flight may take once the server was told to stop, whole seconds.
 _GRACE_S: Final = 1
 #: How long an idle connection is kept, whole seconds: longer than clients keep theirs, so that none sends on a
 #: connection that is being closed.
 _KEEP_ALIVE_S: Final = 400
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen.
-
-    Args:
-        host: A name or an address, IPv4 or IPv6, of this machine.
-        port: The port; 0 picks a free one.
-
-    Raises:
-        InvalidOption: The address cannot be had.
-    """
-    if not host:
-        raise InvalidOption("--host", "is empty", "give 127.0.0.1, or 0.0.0.0 for every interface")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except (OSError, OverflowError, UnicodeError) as error:
-        listener.close()
-        raise _refusal(host, port, error) from None
-    return listener
 
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
@@ -93,15 +66,3 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _refusal(host: str, port: int, error: Exception) -> InvalidOption:
-    """Which option is to blame: the port when it is taken or forbidden, the host when this machine has no such one."""
-    reason = (getattr(error, "strerror", None) or str(error)).lower()
-    if isinstance(error, OverflowError) or getattr(error, "errno", None) in {errno.EADDRINUSE, errno.EACCES}:
-        return InvalidOption(
-            "--port", f"{host}:{port} cannot be had ({reason})", "give another one; --port 0 picks a free port"
-        )
-    return InvalidOption(
-        "--host", f"{host!r} is no address of this machine ({reason})", "give 127.0.0.1, or 0.0.0.0 for every interface"
-    )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jobctl.errors import ServiceUnavailable
-from jobctl.ports import Completion, JobRequest
+from jobctl.ports import Completion, JobRequest, PoolUse
 
-__all__ = ["MemoryFleet", "VirtualClock"]
+__all__ = ["MemoryFleet", "MemoryResults", "VirtualClock"]
 
 
 class VirtualClock:
@@ -126,3 +127,84 @@ class MemoryFleet:
             return Completion(job_id, "started", job.start_s, None, 0, 0)
         status = "failed" if job.fails else "finished"
         return Completion(job_id, status, job.start_s, job.finish_s, 0, int(not job.fails))
+
+
+class MemoryResults:
+    """A store of results.
+
+    Attributes:
+        refusing: Set it to make the store fail, as a database that is gone does.
+        kept: What was saved, by job id.
+    """
+
+    def __init__(self) -> None:
+        self.refusing = False
+        self.kept: dict[str, dict[str, Any]] = {}
+
+    def save(
+        self, *, job_id: str, queue: str, job_type: str, attempt: int, started_s: float, finished_s: float, result: Any
+    ) -> None:
+        """Keep a result; the first of a job stands.
+
+        Raises:
+            ServiceUnavailable: It refuses.
+        """
+        if self.refusing:
+            raise ServiceUnavailable("memory", "refuses results", "set refusing to False")
+        row = {"queue": queue, "job_type": job_type, "attempt": attempt}
+        self.kept.setdefault(job_id, {**row, "started_s": started_s, "finished_s": finished_s, "result": result})
+
+    def pool_use(self) -> PoolUse:
+        """Memory has no connections."""
+        return PoolUse(in_use=0, size=0)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+class MemoryDeadSet:
+    """A dead set, with the queues that its jobs go back to.
+
+    Args:
+        jobs: The dead jobs.
+        queues: Names of the queues.
+
+    Attributes:
+        queued: Ids of the jobs that were put back, by queue and in order.
+    """
+
+    def __init__(self, jobs: Sequence[DeadJobDetails], queues: Sequence[str]) -> None:
+        self._dead = {details.job.job_id: details for details in jobs}
+        self.queued: dict[str, list[str]] = {queue: [] for queue in queues}
+
+    def queues(self) -> list[str]:
+        """The names of all queues, in order."""
+        return sorted(self.queued)
+
+    def count(self, queue: str) -> int:
+        """How many jobs of a queue are dead."""
+        return sum(1 for _ in self.jobs(queue))
+
+    def jobs(self, queue: str) -> Iterator[DeadJob]:
+        """The dead jobs of a queue, the latest first."""
+        jobs = [details.job for details in self._dead.values() if details.job.queue == queue]
+        yield from sorted(jobs, key=lambda job: -(job.died_s or 0.0))
+
+    def find(self, job_ids: Sequence[str]) -> list[DeadJob | None]:
+        """These jobs, in the same order; None for each that is not dead."""
+        return [self._dead[job_id].job if job_id in self._dead else None for job_id in job_ids]
+
+    def details(self, job: DeadJob) -> DeadJobDetails | None:
+        """All about one; None when it is not dead any more."""
+        return self._dead.get(job.job_id)
+
+    def retry(self, jobs: Sequence[DeadJob]) -> int:
+        """Put jobs at the end of their queues; how many were still dead."""
+        still_dead = [job for job in jobs if self._dead.pop(job.job_id, None)]
+        for job in still_dead:
+            self.queued[job.queue].append(job.job_id)
+        return len(still_dead)
+
+    def purge(self, jobs: Sequence[DeadJob]) -> int:
+        """Remove jobs; how many were still dead."""
+        return sum(self._dead.pop(job.job_id, None) is not None for job in jobs)

@@ -28,6 +28,7 @@ from rq.registry import (
     StartedJobRegistry,
 )
 from rq.results import Result
+from rq.serializers import JSONSerializer
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from jobctl.errors import ServiceUnavailable
@@ -52,7 +53,7 @@ _SUCCESSFUL: Final = str(Result.Type.SUCCESSFUL.value).encode()
 
 
 class RqQueue:
-    """A queue of RQ.
+    """A queue of RQ. Its jobs are JSON; RQ's own workers run them with ``--serializer json``.
 
     Args:
         connection: Redis.
@@ -64,7 +65,7 @@ class RqQueue:
     def __init__(
         self, connection: Redis, name: str, *, result_ttl_s: int | None = None, failure_ttl_s: int | None = None
     ) -> None:
-        self._queue = Queue(name, connection=connection)
+        self._queue = Queue(name, connection=connection, serializer=JSONSerializer)
         self._result_ttl_s = result_ttl_s
         self._failure_ttl_s = failure_ttl_s
 
@@ -73,6 +74,7 @@ class RqQueue:
 
         Raises:
             ServiceUnavailable: Redis did not take them.
+            TypeError: JSON cannot express an argument.
         """
         prepared = [
             Queue.prepare_data(

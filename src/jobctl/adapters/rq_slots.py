@@ -12,98 +12,67 @@ background tasks may be among them. ``threading.local`` values stay on their thr
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 __all__ = ["CoroutineLoop", "Slots"]
 
-logger = logging.getLogger("jobctl.worker")
+Job = TypeVar("Job")
 
 
-class Slots:
-    """A fixed number of slots.
+class Slots(Generic[Job]):
+    """Threads that run one job each.
 
     Args:
         count: How many jobs may run at once.
+        run: Runs a job on a slot; must not raise.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, run: Callable[[Job], None]) -> None:
         self.count = count
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._changed = threading.Condition()
+        self._run = run
+        self._work: SimpleQueue[Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
         self._threads = 0
-        self._busy = 0
         self._stuck = 0
-
-    @property
-    def busy(self) -> int:
-        """Slots in use, the stuck ones included."""
-        return self._busy
-
-    @property
-    def free(self) -> int:
-        """Slots that could take a job now."""
-        return self.count - self._busy
 
     @property
     def stuck(self) -> int:
         """Slots whose job was given up and whose thread has not come back."""
         return self._stuck
 
-    def submit(self, run: Callable[[], None]) -> None:
-        """Run on a slot; only call it while one is free."""
-        with self._changed:
-            self._busy += 1
-            if self._busy > self._threads:
-                self._threads += 1
-                threading.Thread(target=self._serve, name=f"slot-{self._threads}", daemon=True).start()
-        self._work.put(run)
+    def submit(self, job: Job, busy: int) -> None:
+        """Run a job on a slot; called from one thread only.
+
+        Args:
+            job: Passed to ``run``.
+            busy: How many slots are in use with this one.
+        """
+        self._work.put(job)
+        if busy > self._threads:
+            self._threads += 1
+            threading.Thread(target=self._serve, args=(self._work,), name=f"slot-{self._threads}", daemon=True).start()
 
     def mark_stuck(self, change: int) -> None:
         """Count a slot as stuck (+1), or as come back (-1)."""
-        with self._changed:
+        with self._lock:
             self._stuck += change
-            self._changed.notify_all()
-
-    def wait_free(self, timeout_s: float) -> None:
-        """Wait until a slot is free or one became stuck, at most that long."""
-        with self._changed:
-            if not self.free:
-                self._changed.wait(timeout_s)
-
-    def wait_fewer(self, busy: int, timeout_s: float) -> None:
-        """Wait until fewer than that many slots are busy, at most that long."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._busy < busy, timeout_s)
-
-    def drained(self) -> bool:
-        """Whether nothing runs that could still end."""
-        with self._changed:
-            return self._busy == self._stuck
 
     def close(self) -> None:
         """Let idle threads end, and those that come back later; slots may be used again, on new threads."""
-        with self._changed:
-            for _ in range(self._threads):
-                self._work.put(None)
-            self._work, self._threads = SimpleQueue(), 0
+        for _ in range(self._threads):
+            self._work.put(None)
+        self._work, self._threads = SimpleQueue(), 0
 
-    def _serve(self) -> None:
-        work = self._work
-        while (run := work.get()) is not None:
-            try:
-                Context().run(run)
-            except BaseException:
-                logger.exception("a slot could not finish its job")
-            with self._changed:
-                self._busy -= 1
-                self._changed.notify_all()
+    def _serve(self, work: SimpleQueue[Job | None]) -> None:
+        run = self._run
+        while (job := work.get()) is not None:
+            Context().run(run, job)
 
 
 class CoroutineLoop:

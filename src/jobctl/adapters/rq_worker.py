@@ -1,25 +1,30 @@
 """An RQ worker with many jobs in flight in one process.
 
-Theory of operation. ``BaseWorker.work()`` loops over "dequeue a job, execute it". Here *dequeue* returns only while a
-slot is free, and *execute* hands the job to a slot and returns at once, so RQ's own loop (signals, suspension,
-maintenance, burst, limits) drives N slots. Each job goes through RQ's own steps: prepare, perform, finalise; so
-callbacks, retries, dependencies, results and `rq info` are RQ's. Kinds of threads:
+Theory of operation. Kinds of threads:
 
-* the main thread fetches, up to the number of free slots in one round trip, and books each start in one more;
-* slot threads run jobs and book their outcomes; coroutine jobs share one event loop (see ``rq_slots``). While no slot
-  is free, the round trip that books a plain success brings the slot's next job along, so that none waits for the main
-  thread, which keeps watch over signals, suspension and maintenance meanwhile;
-* one pulse thread sends all heartbeats; one, if wanted, is the scheduler; RQ's own hears commands.
+* the main thread sits at the *desk* (see ``rq_desk``): in one round trip it books the jobs that ended since the last
+  one and begins as many as there are free slots. Between two turns it waits for a slot to end its job or for the
+  *listener* to hear that a queue is no longer empty;
+* slot threads run jobs; coroutine jobs share one event loop (see ``rq_slots``). A plain success is left to the desk, so
+  that a slot talks to Redis only when something is out of the ordinary;
+* the pulse thread shows the worker and its executions alive, and puts the jobs of workers that fell silent back to
+  work; one thread, if wanted, is the scheduler; RQ's own hears commands.
 
-Starts and plain successes are booked in one round trip each (see ``rq_books``); failures, retries, repeats, dependents
-and results that are not kept go RQ's own way.
+A job that uses more of RQ than a function and its result (callbacks, dependents, repeats, groups, webhooks, rate
+limits) runs and ends by RQ's own code, on its slot. So does every failure, for failures are rare and have many fates:
+RQ's own retries, the policy of the job's type, or the dead set, which is RQ's registry of failed jobs.
 
-Each execution is finalised by exactly one side: its slot, or, when a job cannot be interrupted at its timeout, a helper
-that gives it up. Whoever claims it first does; a late result is discarded and the slot counts as *stuck* until its
-thread comes back. With half the slots stuck the worker drains and exits with 1, to be restarted.
+Who owns an execution: its slot, until it is over or given up at its timeout, whoever claims it first; and towards other
+workers whoever takes it off the books. A late result is discarded, and while a thread does not come back its slot
+counts as *stuck*. With half the slots stuck the worker drains and exits with 1, to be restarted.
 
-A signal only sets a flag: an exception in the middle of a Redis transaction could lose a job (rq issue 2175). The first
-one drains. The second one does not wait: jobs that still run go back to the front of their queues.
+Redis away: the main thread keeps what ended and tries again, slots wait with what they have to write, and once Redis is
+back, executions that the books have and this worker does not know of (they were begun, and the answer was lost) go back
+to the front of their queues.
+
+A signal only sets a flag and wakes the main thread: an exception in the middle of a transaction could lose a job (rq
+issue 2175). The first one drains for so long as it is told to, and what still runs then goes back to the front of its
+queue; the second one does not wait.
 """
 
 # mypy: allow-untyped-calls
@@ -28,103 +33,103 @@ one drains. The second one does not wait: jobs that still run go back to the fro
 from __future__ import annotations
 
 import asyncio
+import base64
+import logging
 import math
+import random
+import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from contextvars import Context
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from datetime import datetime
+from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import redis.exceptions
-from redis.client import Pipeline
-from rq import Queue
-from rq.callbacks import execute_stopped_callback
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.client import Pipeline, PubSub
+from redis.retry import Retry as RedisRetry
+from rq import Queue, worker_registration
+from rq.callbacks import execute_failure_callback, execute_stopped_callback
 from rq.command import handle_command, parse_payload
-from rq.defaults import DEFAULT_FAILURE_TTL, DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
+from rq.defaults import (
+    DEFAULT_LOGGING_DATE_FORMAT,
+    DEFAULT_LOGGING_FORMAT,
+    UNSERIALIZABLE_RETURN_VALUE_PAYLOAD,
+)
 from rq.executions import Execution
-from rq.job import Job, JobStatus
-from rq.job_lifecycle import format_exc_info
-from rq.rate_limit import release_slot
-from rq.registry import StartedJobRegistry
+from rq.job import Job, JobStatus, Retry, _current_job
+from rq.job_lifecycle import call_exception_handlers, format_exc_info
 from rq.results import Result
-from rq.utils import current_timestamp, now
+from rq.suspension import is_suspended
+from rq.timeouts import JobTimeoutException
+from rq.utils import current_timestamp
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
+from rq.worker.base import StopRequested
 
-from jobctl.adapters.rq_books import Books
+from jobctl.adapters.outage import AWAY, Outage, Pauses
+from jobctl.adapters.permits import permitted
+from jobctl.adapters.rq_codec import Call, check_callbacks, decode_call, inflate, resolve_call, serializer_for
 from jobctl.adapters.rq_deadlines import Region, current, enter
-from jobctl.adapters.rq_fetch import Fetcher, Taken
+from jobctl.adapters.rq_desk import DEAD_TTL_S, UNLIMITED, Begun, Booking, Desk, Ended, Place, Recovered, Turn
+from jobctl.adapters.rq_jobs import is_untouched, lazy_job, restored_job, run_coroutine
+from jobctl.adapters.rq_listener import Listener
+from jobctl.adapters.rq_running import Running
 from jobctl.adapters.rq_scheduler import ThreadScheduler
 from jobctl.adapters.rq_slots import CoroutineLoop, Slots
+from jobctl.core.allowing import EVERYTHING, Allowlist
+from jobctl.core.events import JobEnded, JobOutcome, JobsRecovered, JobStarted, SlotsChanged
+from jobctl.core.retrying import Dead, RetryPolicies, decide, examine
+from jobctl.core.retrying import Retry as Again
+from jobctl.core.turns import Turns
+from jobctl.errors import Postponed
+from jobctl.ports import ResultStore, WorkerObserver
 
-__all__ = ["JobStopped", "Worker"]
+__all__ = ["Gate", "JobStopped", "Worker"]
 
-#: Longest wait for a job of a single queue before the loop looks around, seconds: bounds how late a stop is seen.
-_WAIT_S: Final = 0.5
-#: The same with several queues: Redis can wait on one list only, so the others are looked at this often.
-_WAIT_SEVERAL_S: Final = 0.05
-#: Seconds between heartbeats; RQ's own entries live for at least sixty.
-_PULSE_S: Final = 15.0
+#: Longest wait of the main thread before it looks around, seconds.
+_LOOK_S: Final = 0.5
 #: Seconds between two looks at whether workers are suspended.
 _SUSPENSION_S: Final = 1.0
-#: First and longest pause before Redis is tried again, seconds.
-_FIRST_RETRY_S: Final = 0.1
-_LONGEST_RETRY_S: Final = 10.0
+#: Whole seconds between heartbeats in RQ's own places; what is there lives for sixty seconds more.
+_BEAT_S: Final = 15
+#: Pulses in the time after which jobs of a dead worker are at work again, and the silence after which it counts as
+#: dead, as a part of it. The rest is for noticing and for letting others come back first: 0.6 + 4/15 < 1.
+_PULSES: Final = 15
+_SILENCE: Final = 0.6
+#: Pulses in a row before a worker looks for silent ones: when Redis or the machine stood still, all were silent.
+_STEADY_PULSES: Final = 3
+#: Seconds a worker that drains waits for Redis to take what ended.
+_LAST_WORDS_S: Final = 5.0
+#: Longest wait for an answer of Redis, seconds: a network that swallows packets must be noticed.
+_ANSWER_S: Final = 8.0
+#: Seconds without a slot's use being told again to observers.
+_TELL_S: Final = 0.5
+#: How long a job may run that does not say, seconds.
+_DEFAULT_TIMEOUT_S: Final = Queue.DEFAULT_TIMEOUT
 
 ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 
 
 class JobStopped(Exception):
-    """Raised inside a job that somebody stopped."""
+    """Raised inside a job that somebody stopped, or that a drain could not wait for."""
 
 
-class _Running:
-    """A job on a slot."""
+class Gate(Protocol):
+    """What must let jobs of a queue through before they are taken from it."""
 
-    def __init__(self, worker: Worker, job: Job, queue: Queue, execution: Execution) -> None:
-        self.worker = worker
-        self.job = job
-        self.queue = queue
-        self.execution = execution
-        self.region: Region | None = None
-        self.cancel_coroutine: Callable[[], None] | None = None
-        self.wanted: BaseException | None = None
-        self.stopping = False
-        self.next: Taken | None = None
-        self._lock = threading.Lock()
-        self._finaliser: int | None = None
-        self._stuck = False
-        self._left = False
+    def admit(self, wanted: int) -> int:
+        """How many may be taken now; those that are not taken are handed back."""
 
-    def claim(self) -> bool:
-        """Become the thread that finalises, which may do so twice: RQ does when a success cannot be written."""
-        with self._lock:
-            if self._finaliser is None:
-                self._finaliser = threading.get_ident()
-            return self._finaliser == threading.get_ident()
+    def hand_back(self, count: int) -> None:
+        """So many were not taken after all."""
 
     @property
-    def stuck(self) -> bool:
-        """Whether it was given up while its thread had not come back."""
-        return self._stuck
-
-    def become_stuck(self) -> bool:
-        """Note that the slot is stuck; False when its thread is back already."""
-        with self._lock:
-            self._stuck = not self._left
-            return self._stuck
-
-    def leave(self) -> bool:
-        """Note that the thread is done with the job; whether the slot counted as stuck."""
-        with self._lock:
-            self._left = True
-            return self._stuck
-
-    def abandoned(self, exception: BaseException) -> None:
-        """The thread did not come back: give the job up, on a thread of its own because that talks to Redis."""
-        threading.Thread(target=self.worker.give_up, args=(self, exception), name="give-up", daemon=True).start()
+    def permits(self) -> str:
+        """What a job that was let through carries, see ``permits``."""
 
 
 class Worker(BaseWorker):
@@ -134,6 +139,15 @@ class Worker(BaseWorker):
         *args: As for RQ's BaseWorker.
         concurrency: Slots; the class's default when None.
         on_ready: Called once it listens.
+        weights: For each queue how often its turn comes; None for strictly one queue after the other.
+        policies: How jobs are retried that were enqueued without a ``Retry`` of their own; None for not at all.
+        drain_timeout_s: How long a drain waits for running jobs, seconds; None for as long as they take.
+        recover_after_s: Within this time jobs of a worker that was killed run again.
+        abandon_limit: A job whose worker died this often is dead.
+        allow: What may be imported and unpickled.
+        results: Where results are stored besides RQ's own place.
+        observers: Are told what happens.
+        gates: By the name of a queue, what must let its jobs through.
         **kwargs: As for RQ's BaseWorker.
 
     Raises:
@@ -145,7 +159,20 @@ class Worker(BaseWorker):
     death_penalty_class = Region
 
     def __init__(
-        self, *args: Any, concurrency: int | None = None, on_ready: Callable[[], None] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        concurrency: int | None = None,
+        on_ready: Callable[[], None] | None = None,
+        weights: Sequence[int] | None = None,
+        policies: RetryPolicies | None = None,
+        drain_timeout_s: float | None = None,
+        recover_after_s: float = 30.0,
+        abandon_limit: int = 3,
+        allow: Allowlist = EVERYTHING,
+        results: ResultStore | None = None,
+        observers: Sequence[WorkerObserver] = (),
+        gates: Mapping[str, Gate] | None = None,
+        **kwargs: Any,
     ) -> None:
         self._stopped_here = threading.local()
         super().__init__(*args, **kwargs)
@@ -153,18 +180,42 @@ class Worker(BaseWorker):
         if self.concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, got {self.concurrency}")
         self._on_ready = on_ready
-        self._slots = Slots(self.concurrency)
+        self._turns = None if weights is None else Turns(weights)
+        self._policies = policies
+        self._drain_timeout_s = math.inf if drain_timeout_s is None else drain_timeout_s
+        self._pulse_s = recover_after_s / _PULSES
+        self._silence_s = recover_after_s * _SILENCE
+        self._abandon_limit = abandon_limit
+        self._allow = allow
+        self._results = results
+        self._observers = tuple(observers)
+        self._gates = dict(gates or {})
+        self._gate_lengths = dict.fromkeys(self._gates, 1)
+
+        self._outage = Outage(self.log, self.name)
+        self._desk = Desk(_unrepeating(self.connection), self.name, self.queue_names(), beat_s=_BEAT_S)
+        self._rng = random.Random()
+        self._queue_of = {queue.name: queue for queue in self.queues}
+        self._slots: Slots[Running] = Slots(self.concurrency, self._run)
         self._coroutines = CoroutineLoop()
-        self._fetcher = Fetcher(self.connection, self.job_class.key_for(""))
-        self._books = Books(self.connection, self._fetcher.job_prefix)
-        self._feeding = False
-        self._unread: deque[Taken] = deque()
-        self._ready: deque[tuple[Job, Queue]] = deque()
-        self._running: dict[str, _Running] = {}
+        self._inbox: SimpleQueue[tuple[Running, Ended | None] | None] = SimpleQueue()
+        self._running: dict[str, Running] = {}
+        self._unbooked: list[tuple[Running, Ended]] = []
+        self._reconciled = 0
         self._pulse_stop = threading.Event()
-        self._beat_at_s = self._suspension_at_s = -math.inf
+        self._beat_at_s = self._suspension_at_s = self._told_at_s = -math.inf
+        self._suspended = self._worked = False
         self._working = self._exhausted = self._forced = self._stopped_busy = False
         self._jobs_left: int | None = None
+
+    def _set_connection(self, connection: Redis) -> Redis:
+        """The connection with a bound on every answer. RQ's bound is minutes, for commands that block; none does here."""
+        settings = connection.connection_pool.connection_kwargs
+        answer_s = settings.get("socket_timeout")
+        if answer_s is None or answer_s > _ANSWER_S:
+            settings["socket_timeout"] = _ANSWER_S
+            connection.connection_pool.disconnect(inuse_connections=False)
+        return connection
 
     # ------------------------------------------------------------------------------------------------------ lifecycle
 
@@ -185,14 +236,14 @@ class Worker(BaseWorker):
             Whether any job was taken.
 
         Raises:
-            SystemExit: With status 1, after a drain, when half the slots are stuck; without one when a second signal
-                cut the drain short.
+            SystemExit: With status 1, after a drain, when half the slots are stuck.
         """
         self._jobs_left = max_jobs
-        self._exhausted = self._forced = self._stopped_busy = False
+        self._exhausted = self._forced = self._stopped_busy = self._worked = False
+        self._lean = self._may_be_lean()
         self._working = True
         try:
-            worked = super().work(
+            super().work(
                 burst, logging_level, date_format, log_format, max_jobs, max_idle_time, with_scheduler, dequeue_strategy
             )
         finally:
@@ -200,9 +251,13 @@ class Worker(BaseWorker):
         if self._exhausted:
             self.log.error("Worker %s: half of %d slots stuck, exiting to be restarted", self.name, self.concurrency)
             raise SystemExit(1)
-        if self._forced:
-            raise SystemExit
-        return worked
+        return self._worked
+
+    def _may_be_lean(self) -> bool:
+        """Whether nobody replaced a step of RQ's that the short way leaves out: a subclass, or who patches RQ."""
+        replaced = (getattr(type(self), name) is not getattr(Worker, name) for name in _STEPS)
+        patched = (getattr(BaseWorker, name).__module__ != BaseWorker.__module__ for name in _STEPS)
+        return self.job_class is Job and not any(replaced) and not any(patched)
 
     def bootstrap(
         self,
@@ -213,43 +268,72 @@ class Worker(BaseWorker):
         """Register, start the pulse, and say so; a signal that comes right after that is heard already."""
         super().bootstrap(logging_level, date_format, log_format)
         self._install_signal_handlers()
+        self._listener = Listener(
+            self.connection, [queue.key for queue in self.queues], lambda: self._inbox.put(None), self._outage
+        )
+        self._desk.pulse((), worker_ttl_s=self.worker_ttl)
         self._pulse_stop = threading.Event()
         threading.Thread(target=self._pulse, args=(self._pulse_stop,), name="pulse", daemon=True).start()
         if self._on_ready is not None:
             self._on_ready()
 
+    def register_birth(self) -> None:
+        """Register; a name whose last bearer fell silent may be taken over, once its jobs are back at work."""
+        successor = Desk(self._desk.connection, f"{self.name}:successor", (), beat_s=_BEAT_S)
+        for recovered in iter(
+            lambda: successor.recover(silence_s=self._silence_s, abandon_limit=self._abandon_limit), None
+        ):
+            self._tell_recovered(recovered)
+            if recovered.worker == self.name:
+                self.connection.delete(self.key)
+        super().register_birth()
+
     def teardown(self) -> None:
         """Stop, in an order that loses nothing.
 
-        Jobs fetched and not begun go back first, so that other workers can have them while this one drains. Then the
-        running ones end, still under heartbeats; after a second signal they go back too. Only then is the worker's
-        death registered.
+        No job is taken any more. Running ones end, still under pulses, and are booked; what is left after the drain
+        timeout, or a second signal, goes back to the front of its queue. Only then is the worker's death registered:
+        from then on nobody would look for its jobs.
         """
-        self._feeding = False
-        try:
-            self._give_back_ready()
-            if self._stopped_busy:
-                self.set_shutdown_requested_date()
-        except redis.exceptions.RedisError as error:
-            self.log.warning("Worker %s: cannot tell Redis that it stops (%s)", self.name, error)
-        while not self._forced and not self._slots.drained():
-            self._slots.wait_fewer(self._slots.busy, timeout_s=_WAIT_S)
-        if self._forced:
-            self._give_back_running()
-        if self._unread:  # a slot took them and could not begin them
-            self._give_back_ready()
+        if self._stopped_busy:
+            self._carefully(self.set_shutdown_requested_date)
+        deadline_s = time.monotonic() + self._drain_timeout_s
+        while not self._forced and time.monotonic() < deadline_s and len(self._running) > self._slots.stuck:
+            self._collect(min(_LOOK_S, max(0.0, deadline_s - time.monotonic())))
+            self._carefully(lambda: self._turn(0))
+        last_s = time.monotonic() + _LAST_WORDS_S
+        self._carefully(self._put_back_running, until_s=last_s)
+        self._carefully(lambda: self._turn(0), until_s=last_s)
         if not self._stopped_busy:
             self._stop_requested = False  # as RQ has it: a worker that was stopped while idle may work again
         self._pulse_stop.set()
+        self._listener.close()
         self._slots.close()
         self._coroutines.close()
-        super().teardown()
+        self._carefully(self._desk.leave, until_s=last_s)
+        self._carefully(super().teardown, until_s=last_s)
+        for observer in self._observers:
+            observer.close(2.0)
+
+    def _carefully(self, command: Callable[[], object], *, until_s: float = -math.inf) -> None:
+        """Carry out a command of the last hour; Redis may be away, and then the worker ends all the same."""
+        try:
+            self._outage.outlast(command, give_up=lambda: time.monotonic() >= until_s)
+        except redis.exceptions.RedisError as error:
+            self.log.warning("Worker %s: stops without a word to Redis (%s)", self.name, error)
 
     def unsubscribe(self) -> None:
         """Leave the command channel; the flag goes first, so that the farewell itself ends the listening thread."""
         if self.pubsub_thread:
             self.pubsub_thread.stop()
         super().unsubscribe()
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: PubSub, pubsub_thread: Any) -> None:
+        """Redis is away from the command channel too: nothing to say that was not said."""
+        if not isinstance(exc, AWAY):
+            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
+        self._outage.began(exc)
+        self._pulse_stop.wait(1.0)
 
     def _install_signal_handlers(self) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -258,7 +342,8 @@ class Worker(BaseWorker):
     def _shutdown(self) -> None:
         """Called by the signal handler: only set flags."""
         self._stop_requested = True
-        self._stopped_busy = self._slots.busy > 0
+        self._stopped_busy = bool(self._running)
+        self._inbox.put(None)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """A second signal: do not wait for running jobs. RQ takes one within a second for the first one, sent twice."""
@@ -268,6 +353,7 @@ class Worker(BaseWorker):
             if not self._working:
                 raise
             self._forced = True
+            self._inbox.put(None)
 
     def _start_scheduler(
         self,
@@ -284,11 +370,13 @@ class Worker(BaseWorker):
             date_format=date_format,
             log_format=log_format,
             serializer=self.serializer,
+            on_outage=self._outage.began,
+            on_recovery=lambda: None,  # the main thread notices
         )
-        if not self.scheduler.acquire_locks():
-            return
         if not burst:
             self.scheduler.start()
+            return
+        if not self.scheduler.acquire_locks():
             return
         try:
             self.scheduler.register_birth()
@@ -301,54 +389,43 @@ class Worker(BaseWorker):
         """End the scheduler and wait for it."""
         if isinstance(self.scheduler, ThreadScheduler):
             self.scheduler.request_stop()
-            self.scheduler.join()
+            self.scheduler.join(_LAST_WORDS_S)
 
-    # --------------------------------------------------------------------------------------------------------- fetching
+    # --------------------------------------------------------------------------------------------------------- the desk
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """The next job, once a slot is free for it.
+        """Serve the queues until the worker should end; then None. Outside ``work`` it is RQ's own.
 
         Args:
             timeout: None in burst mode: return when the queues are empty and nothing runs that might add to them.
             max_idle_time: Return after this many idle seconds.
-
-        Returns:
-            A job and its queue; None when the worker should end.
         """
-        idle_since_s = time.monotonic()
-        retry_s = _FIRST_RETRY_S
-        while not self._stop_requested and not self._is_exhausted():
-            if self._ready and self._slots.free:
-                return self._hand_out()
+        if not self._working:
+            return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+        burst, idle_since_s, pauses = timeout is None, time.monotonic(), Pauses()
+        while not self._stop_requested and not self._is_exhausted() and self._jobs_left != 0:
             try:
-                self.heartbeat()
-                if self.should_run_maintenance_tasks:
-                    self.run_maintenance_tasks()
-                self.check_for_suspension(burst=timeout is None)
-                if not self._slots.free:
-                    self._slots.wait_free(_WAIT_S)
-                    continue
-                idle = self._slots.drained()  # looked at first: a job may put another one into a queue as it ends
-                self._fetch(may_wait=timeout is not None)
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-                self.log.error(
-                    "Worker %s: Redis cannot be reached (%s), trying again in %.1f s", self.name, error, retry_s
-                )
-                time.sleep(retry_s)
-                retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
+                self._look_around(burst=burst)
+                wanted = self._wanted()
+                begun = self._turn(wanted)
+                if not self._running and not begun:
+                    self.set_state(WorkerStatus.IDLE)
+            except AWAY as error:
+                self._outage.began(error)
+                self._collect(pauses.next_s())
                 continue
-            if self._ready:
-                continue
-            if not idle:
+            if self._outage.lasts:
+                self._outage.ended()
+                pauses = Pauses()
+            if self._running or begun:
                 idle_since_s = time.monotonic()
-                if timeout is None and not self._slots.drained():
-                    self._slots.wait_fewer(self._slots.busy, timeout_s=_WAIT_S)
-            elif timeout is None or (max_idle_time is not None and time.monotonic() - idle_since_s >= max_idle_time):
+            elif burst or (max_idle_time is not None and time.monotonic() - idle_since_s >= max_idle_time):
                 return None
-            else:
-                self.set_state(WorkerStatus.IDLE)
+            if begun < wanted and not burst:
+                self._listener.arm()
+            self._collect(_LOOK_S)
         return None
 
     def _is_exhausted(self) -> bool:
@@ -356,107 +433,257 @@ class Worker(BaseWorker):
         self._exhausted = self._exhausted or 2 * self._slots.stuck >= self.concurrency
         return self._exhausted
 
-    def _hand_out(self) -> tuple[Job, Queue]:
-        job, queue = self._ready.popleft()
-        self._announce(job, queue)
-        return job, queue
+    def _wanted(self) -> int:
+        free = 0 if self._suspended else self.concurrency - len(self._running)
+        return free if self._jobs_left is None else min(free, self._jobs_left)
 
-    def _announce(self, job: Job, queue: Queue) -> None:
-        if self.log_job_description:
-            self.log.info("Worker %s: %s: %s (%s)", self.name, queue.name, job.description, job.id)
-        else:
-            self.log.info("Worker %s: %s: %s", self.name, queue.name, job.id)
-
-    def _fetch(self, *, may_wait: bool) -> None:
-        """Take up to as many jobs as slots are free; wait a little when there are none."""
-        if not self._unread:
-            limit = self._slots.free if self._jobs_left is None else min(self._slots.free, self._jobs_left)
-            if self._dequeue_strategy == DequeueStrategy.RANDOM:
-                limit = min(limit, 1)  # the order is drawn anew for each job
-            in_turn = self._dequeue_strategy == DequeueStrategy.ROUND_ROBIN
-            taken = self._fetcher.take(self._ordered_queues, limit, in_turn=in_turn)
-            if not taken and may_wait:
-                several = len(self._ordered_queues) > 1
-                taken = self._fetcher.wait(self._ordered_queues[0], _WAIT_SEVERAL_S if several else _WAIT_S)
-            self._unread.extend(taken)
-        while self._unread:
-            queue = self._unread[0].queue
-            job = self._load(self._fetcher.read(self._unread[0]))
-            self._unread.popleft()
-            if job is not None:
-                self._ready.append((job, queue))
-                if self._jobs_left is not None:
-                    self._jobs_left -= 1
-            if not self._unread:
-                self.reorder_queues(reference_queue=queue)
-
-    def _load(self, taken: Taken) -> Job | None:
-        """The job that was taken; what cannot be read is failed with the reason, what is gone is forgotten."""
-        queue, job_id, fields = taken
-        if not fields:
-            self._fetcher.forget(queue, job_id, self.connection)
-            return None
-        job = _slot_job_class(self.job_class)(job_id, connection=self.connection, serializer=self.serializer)
+    def _collect(self, timeout_s: float) -> None:
+        """Wait for something to happen, and take all that did: jobs that ended, slots that are free."""
         try:
-            job.restore(fields)
-        except Exception as error:
-            self.log.exception("Worker %s: job %s cannot be read", self.name, job_id)
-            self._fail_unreadable(queue, job_id, error)
+            message = self._inbox.get(timeout=timeout_s)
+            while True:
+                if message is not None:
+                    running, ended = message
+                    self._running.pop(running.begun.place.execution_id, None)
+                    if ended is not None:
+                        self._unbooked.append((running, ended))
+                message = self._inbox.get_nowait()
+        except Empty:
+            pass
+
+    def _turn(self, wanted: int) -> int:
+        """Book what ended and begin up to so many jobs; how many were begun."""
+        if not wanted and not self._unbooked:
+            return 0
+        if self._reconciled != self._outage.count:
+            self._reconcile()
+        limits = self._admitted(wanted)
+        turns = () if not wanted else self._next_turns(wanted)
+        state = "" if self.get_state() == WorkerStatus.BUSY else WorkerStatus.BUSY.value
+        turn = self._desk.turn([ended for _, ended in self._unbooked], wanted, limits=limits, turns=turns, state=state)
+        unbooked, self._unbooked = self._unbooked, []
+        if turn.begun:
+            self._state = WorkerStatus.BUSY
+            self._worked = True
+            if self._jobs_left is not None:
+                self._jobs_left -= len(turn.begun)
+        for begun in turn.begun:
+            self._hand_out(begun)
+        self._settle(turn, limits)
+        for (running, ended), booking in zip(unbooked, turn.bookings, strict=True):
+            self._booked(running, ended, booking)
+        self._tell_slots()
+        return len(turn.begun)
+
+    def _next_turns(self, wanted: int) -> Sequence[int]:
+        """Indices of the queues whose turn it is."""
+        if self._turns is not None:
+            return self._turns.next(wanted)
+        if self._dequeue_strategy in {None, DequeueStrategy.DEFAULT} or len(self.queues) == 1:
+            return ()
+        turns = []
+        for _ in range(wanted):
+            turns += [self.queues.index(queue) for queue in self._ordered_queues]
+            self.reorder_queues(self._ordered_queues[0])
+        return turns
+
+    def _admitted(self, wanted: int) -> list[int] | None:
+        """For each queue how many jobs its gate lets through now; a gate is asked only while jobs wait there."""
+        if not self._gates or not wanted:
             return None
-        job.redis_server_version = self.get_redis_server_version()
-        return job
+        limits = [UNLIMITED] * len(self.queues)
+        for i, queue in enumerate(self.queues):
+            gate = self._gates.get(queue.name)
+            if gate is not None:
+                limits[i] = gate.admit(wanted) if self._gate_lengths[queue.name] else 0
+        return limits
 
-    def _fail_unreadable(self, queue: Queue, job_id: str, error: Exception) -> None:
-        """Fail a job with the reason; its fields stay as they are, for they cannot be written back unread."""
-        job = self.job_class(job_id, connection=self.connection, serializer=self.serializer)
-        reason = format_exc_info((type(error), error, error.__traceback__))
-        with self.connection.pipeline() as pipeline:
-            job.set_status(JobStatus.FAILED, pipeline)
-            pipeline.zadd(queue.failed_job_registry.key, {job_id: current_timestamp() + DEFAULT_FAILURE_TTL})
-            pipeline.expire(job.key, DEFAULT_FAILURE_TTL)
-            Result.create_failure(job, DEFAULT_FAILURE_TTL, exc_string=reason, pipeline=pipeline)
-            self._fetcher.forget(queue, job_id, pipeline)
-            pipeline.execute()
+    def _settle(self, turn: Turn, limits: list[int] | None) -> None:
+        """Hand back what gates let through and was not taken, and remember whether jobs wait behind them."""
+        if limits is None:
+            return
+        for i, queue in enumerate(self.queues):
+            gate = self._gates.get(queue.name)
+            if gate is None:
+                continue
+            left = limits[i] - sum(begun.place.queue == queue.name for begun in turn.begun)
+            self._gate_lengths[queue.name] = 0 if left else turn.lengths[i]
+            if left:
+                gate.hand_back(left)
 
-    def _give_back_ready(self) -> None:
-        back = [Taken(queue, job.id, None) for job, queue in self._ready] + list(self._unread)
-        if back:
-            self._fetcher.give_back(back)
-            self._ready.clear()
-            self._unread.clear()
+    def _hand_out(self, begun: Begun) -> None:
+        running = Running(begun, self._queue_of[begun.place.queue], self.name, self._give_up)
+        self._running[begun.place.execution_id] = running
+        self.log.debug("Worker %s: %s: %s", self.name, begun.place.queue, begun.place.job_id)
+        self._slots.submit(running, len(self._running))
+
+    def _booked(self, running: Running, ended: Ended, booking: int) -> None:
+        if booking == Booking.HAS_DEPENDENTS:
+            self._running[ended.place.execution_id] = running
+            self._slots.submit(running, len(self._running))
+            return
+        late = booking == Booking.LATE and self._outage.count == self._reconciled == 0
+        if late:
+            self.log.warning("Worker %s: job %s was taken over, its result is discarded", self.name, ended.place.job_id)
+        self._tell_ended(running, JobOutcome.LATE if late else JobOutcome.SUCCEEDED, ended_s=ended.ended_s)
+        if self.log.isEnabledFor(logging.INFO):
+            self.log.info("Worker %s: %s: job OK (%s)", self.name, ended.place.queue, ended.place.job_id)
+
+    def _reconcile(self) -> None:
+        """Give back what the books have and this worker does not know of: the answer that began them was lost."""
+        count = self._outage.count
+        known = self._running.keys() | {ended.place.execution_id for _, ended in self._unbooked}
+        unknown = [place for place in self._desk.owned() if place.execution_id not in known]
+        if unknown:
+            self._desk.put_back(unknown)
+        self._reconciled = count
+
+    def _look_around(self, *, burst: bool) -> None:
+        """What RQ does before each job, once a second: suspension and maintenance."""
+        if time.monotonic() - self._suspension_at_s < _SUSPENSION_S:
+            return
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()
+        suspended = bool(is_suspended(self.connection, self))
+        if suspended and burst:
+            self.log.info("Worker %s: suspended in burst mode, exiting", self.name)
+            raise StopRequested
+        if suspended != self._suspended:
+            self.log.info(
+                "Worker %s: %s", self.name, "suspended, run `rq resume` to resume" if suspended else "resumed"
+            )
+            self.set_state(WorkerStatus.SUSPENDED if suspended else WorkerStatus.IDLE)
+        self._suspended, self._suspension_at_s = suspended, time.monotonic()
+
+    def clean_registries(self) -> None:
+        """RQ's cleaning, which fails jobs of dead workers: those that can run again are put back to work before it."""
+        while self._working and self._sweep(silence_s=_BEAT_S + 60):
+            pass
+        super().clean_registries()
 
     # -------------------------------------------------------------------------------------------------------- executing
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Book a job's start and hand it to a slot; returns at once."""
-        self.set_state(WorkerStatus.BUSY)
-        running = self._begin(job, queue)
-        self._slots.submit(lambda: self._run_on_slot(running))
-
-    def _begin(self, job: Job, queue: Queue) -> _Running:
-        """What RQ does in ``prepare_execution`` and ``prepare_job_execution``, in one round trip."""
-        with self.connection.pipeline() as pipeline:
-            execution = Execution.create(job, self.get_heartbeat_ttl(job), pipeline, worker_name=self.name)
-            job.prepare_for_execution(self.name, pipeline)
-            pipeline.persist(job.key)
-            self._fetcher.forget(queue, job.id, pipeline)
-            self._books.write(pipeline)
-        self.executions[execution.id] = execution
-        self._running[execution.id] = running = _Running(self, job, queue, execution)
-        return running
+        """Run a job here and now, as RQ's SimpleWorker does; within ``work`` jobs run on slots."""
+        execution = self.prepare_execution(job)
+        self.perform_job(job, queue, execution)
+        self.set_state(WorkerStatus.IDLE)
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
-        """Book the start, unless that was done when the job was handed to its slot."""
-        if not isinstance(current(), _Running):
+        """Book the start, unless the desk has done so."""
+        if not isinstance(current(), Running):
             super().prepare_job_execution(job, remove_from_intermediate_queue)
 
     def procline(self, message: str) -> None:
         """Jobs run side by side, so a process title cannot name one."""
 
-    def run_coroutine(self, coroutine: Any) -> Any:
+    def _run(self, running: Running) -> None:
+        """Run a job on its slot, or book its end by RQ's code when the desk would not."""
+        enter(running)
+        ended = None
+        try:
+            ended = self._finish_by_rq(running) if running.claimed else self._perform(running)
+        except BaseException:
+            self.log.exception("Worker %s: job %s could not be finished", self.name, running.begun.place.job_id)
+        finally:
+            enter(None)
+            if running.leave():
+                self._slots.mark_stuck(-1)
+            self._inbox.put((running, ended))
+
+    def _perform(self, running: Running) -> Ended | None:
+        """Run a job; its end, or None when that is on the books already."""
+        begun = running.begun
+        try:
+            job = running.job = self._job(running)
+            call = running.call = self._call(begun)
+            function = resolve_call(call, self._allow)
+        except BaseException:
+            self._failed(running, sys.exc_info())
+            return None
+        running.loaded = True
+        if not self._lean:
+            self._perform_by_rq(running, job)
+            return None
+        try:
+            with self._observed(running), Region(_timeout_s(begun), JobTimeoutException, job_id=job.id):
+                running.value = value = self._execute(job, function, call)
+            if self._results is not None:
+                self._store(running, self._results)
+        except BaseException:
+            self._failed(running, sys.exc_info())
+            return None
+        if begun.fields is None and is_untouched(job) and not isinstance(value, Retry):
+            ended = self._ended(running, value)
+            if ended is not None:
+                return ended if running.claim() else None
+        self._finish_by_rq(running)
+        return None
+
+    def _perform_by_rq(self, running: Running, job: Job) -> None:
+        """Run a job by RQ's own steps, because somebody replaced one of them."""
+        run_coroutine.set(self._run_coroutine)
+        self.executions[running.execution.id] = running.execution
+        with self._observed(running):
+            self.perform_job(job, running.queue, running.execution)
+
+    def _job(self, running: Running) -> Job:
+        """RQ's object for a job; what it may call back is checked."""
+        begun = running.begun
+        if begun.fields is None and self._lean:
+            place = begun.place
+            return lazy_job(
+                self.job_class, place.job_id, self.connection, self._serializer(begun), lambda: self._read(place)
+            )
+        fields = begun.fields or {}
+        callbacks = (fields.get(f"{kind}_callback_name".encode()) for kind in ("success", "failure", "stopped"))
+        check_callbacks((name.decode() for name in callbacks if name), fields.get(b"webhooks"), self._allow)
+        return self._restored(running, begun.fields)
+
+    def _restored(self, running: Running, fields: Mapping[bytes, bytes] | None = None) -> Job:
+        """RQ's object for a job, read, and as it is since it was begun.
+
+        Raises:
+            Exception: Its hash is gone or means nothing.
+        """
+        begun, place = running.begun, running.begun.place
+        job = restored_job(
+            self.job_class, place.job_id, self.connection, self._serializer(begun), fields or self._read(place)
+        )
+        job._status = JobStatus.STARTED
+        job.started_at = running.execution.created_at
+        job.worker_name = self.name
+        job.redis_server_version = self.get_redis_server_version()
+        return job
+
+    def _read(self, place: Place) -> Mapping[bytes, bytes]:
+        """A job's hash."""
+        return self._outage.outlast(lambda: self.connection.hgetall(self.job_class.key_for(place.job_id)))
+
+    def _serializer(self, begun: Begun) -> Any:
+        """What unpacks a job's parts: the worker's own serializer, if it was given one, else by the job's encoding."""
+        return self.serializer if self._serializer_arg is not None else serializer_for(begun.data, self._allow)
+
+    def _call(self, begun: Begun) -> Call:
+        """What a job calls.
+
+        Raises:
+            JobRefused: It cannot be read, or may not be called.
+        """
+        if self._serializer_arg is None:
+            return decode_call(begun.data, self._allow)
+        return Call(*self.serializer.loads(inflate(begun.data)))
+
+    def _execute(self, job: Job, function: Callable[..., Any], call: Call) -> Any:
+        """Call a job's function as RQ does, a coroutine's on the shared loop."""
+        _current_job.set(job)  # in the slot's context, which ends with the job
+        value = function(*call.args, **call.kwargs)
+        return self._run_coroutine(value) if asyncio.iscoroutine(value) else value
+
+    def _run_coroutine(self, coroutine: Any) -> Any:
         """Run a coroutine job's body on the shared loop, from its slot's thread."""
         running = current()
-        assert isinstance(running, _Running)
+        assert isinstance(running, Running)
 
         def on_start(cancel: Callable[[], None]) -> None:
             running.cancel_coroutine = cancel
@@ -466,138 +693,243 @@ class Worker(BaseWorker):
         finally:
             running.cancel_coroutine = None
 
-    def _run_on_slot(self, running: _Running | None) -> None:
-        """Run a job, and those that come along, each in a context of its own."""
-        while running is not None:
-            Context().run(self._run, running)
-            running = None if running.next is None else self._begin_next(running.next)
+    def _store(self, running: Running, results: ResultStore) -> None:
+        """Keep a result where the team wants it, before its success is on the books."""
+        place = running.begun.place
+        results.save(
+            job_id=place.job_id,
+            queue=place.queue,
+            job_type=running.job_type,
+            attempt=running.begun.attempt,
+            started_s=running.started_s,
+            finished_s=time.time(),
+            result=running.value,
+        )
 
-    def _run(self, running: _Running) -> None:
-        enter(running)
-        try:
-            self.perform_job(running.job, running.queue, running.execution)
-        finally:
-            enter(None)
-            self._running.pop(running.execution.id, None)
-            if running.leave():
-                self._slots.mark_stuck(-1)
-
-    def _begin_next(self, taken: Taken) -> _Running | None:
-        """Begin a job that came along; where Redis does not answer, the main thread tries again."""
-        try:
-            job = self._load(taken)
-            if job is None:
-                return None
-            self._announce(job, taken.queue)
-            return self._begin(job, taken.queue)
-        except redis.exceptions.RedisError as error:
-            self.log.error("Worker %s: job %s could not be begun (%s)", self.name, taken.job_id, error)
-            self._unread.append(taken)
+    def _ended(self, running: Running, value: Any) -> Ended | None:
+        """A plain success as the desk books it; None when RQ's own way is meant: its result is not kept."""
+        begun = running.begun
+        result_ttl_s = int(begun.result_ttl or self.default_result_ttl)
+        if result_ttl_s == 0:
             return None
+        packed = ""
+        if value is not None:
+            serializer = self._serializer(begun)
+            try:
+                words = serializer.dumps(value)
+            except Exception:
+                words = serializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD)
+            packed = base64.b64encode(words).decode()
+        return Ended(begun.place, packed, result_ttl_s, running.started_s, time.time())
 
-    def _feeding_queues(self, job: Job) -> list[Queue]:
-        """Where a slot's next job may come from when this one's success is booked; nowhere: the main thread decides."""
-        mine = self._feeding and not self._slots.free and not self._stop_requested and not self._exhausted
-        return [] if not mine or job.webhooks or job.has_rate_limit else self._ordered_queues
+    # ------------------------------------------------------------------------------------------- the end, by RQ's code
 
-    def give_up(self, running: _Running, exception: BaseException) -> None:
-        """Fail a job whose thread did not come back, and count its slot as stuck.
+    def _finish_by_rq(self, running: Running) -> None:
+        """Book a success by RQ's code: more hangs on it than a result."""
+        running.take_over()
+        try:
+            if running.job is None or is_untouched(running.job):
+                running.job = self._restored(running)
+            running.job.started_at = running.execution.created_at
+            self._finalize_success(running.job, running.queue, running.execution, running.value)
+        except BaseException:
+            self._failed(running, sys.exc_info())
 
-        Args:
-            running: The job.
-            exception: What it was interrupted with.
-        """
+    def _finalize_success(self, job: Job, queue: Queue, execution: Execution, return_value: Any) -> None:
+        running = self._running_here(execution)
+        if running is None:
+            super()._finalize_success(job, queue, execution, return_value)
+        elif running.claim():
+            self._book(running, lambda: super(Worker, self)._finalize_success(job, queue, execution, return_value))
+            retried = isinstance(return_value, Retry) and job.get_status(refresh=False) != JobStatus.FAILED
+            self._tell_ended(running, JobOutcome.RETRIED if retried else JobOutcome.SUCCEEDED)
+
+    def _book(self, running: Running, write: Callable[[], None]) -> None:
+        """Write an outcome by RQ's code, which knows neither of Redis being away nor of having been taken for dead."""
+        while self._owns(running):
+            try:
+                write()
+            except AWAY:
+                if self._answers():
+                    raise  # it was somebody else's Redis
+            if not self._outage.lasts:
+                break
+
+    def _owns(self, running: Running) -> bool:
+        """Whether an execution is still on the books."""
+        place = running.begun.place
+        member = f"{place.job_id}:{place.execution_id}"
+        return self._outage.outlast(
+            lambda: self.connection.zscore(running.queue.started_job_registry.key, member) is not None
+        )
+
+    def _answers(self) -> bool:
+        """Whether Redis answers now; if not, that is noted."""
+        try:
+            self.connection.ping()
+        except AWAY as error:
+            self._outage.began(error)
+            return False
+        return True
+
+    def _running_here(self, execution: Execution) -> Running | None:
+        """What this thread finalises, when it was begun at the desk."""
+        running = self._running.get(execution.id)
+        here = current()
+        return running or (here if isinstance(here, Running) and here.execution is execution else None)
+
+    # ---------------------------------------------------------------------------------------------------------- failing
+
+    def _failed(self, running: Running, exc_info: ExcInfo) -> None:
+        """An attempt failed: decide what becomes of the job, and book it."""
+        error = exc_info[1]
+        assert error is not None
+        if running.claimed and not running.claim():
+            return
+        if isinstance(error, Postponed):
+            if running.claim():
+                self._put_off(running, error)
+            return
+        try:
+            if running.job is None or is_untouched(running.job):
+                running.job = self._restored(running)
+        except Exception as unreadable:
+            self._fail_unreadable(running, unreadable if running.loaded else error)
+            return
+        self._finalize_failure(running.job, running.queue, running.execution, exc_info)
+
+    def _put_off(self, running: Running, postponed: Postponed) -> None:
+        """Have a job run later, without spending an attempt."""
+        self._outage.outlast(
+            lambda: self._desk.put_back(
+                [running.begun.place],
+                delay_s=postponed.delay_s,
+                reason=postponed.reason,
+                permits=postponed.permits,
+            )
+        )
+        self._tell_ended(running, JobOutcome.POSTPONED, reason=postponed.reason)
+
+    def _finalize_failure(self, job: Job, queue: Queue, execution: Execution, exc_info: ExcInfo) -> None:
+        running = self._running_here(execution)
+        if running is None:
+            super()._finalize_failure(job, queue, execution, exc_info)
+            return
+        if not running.claim():
+            return
+        error = exc_info[1]
+        assert error is not None
+        if running.stopping:
+            self._book(running, lambda: self._handle_stopped_job(job, queue, execution))
+            self._tell_ended(running, JobOutcome.STOPPED, error=error)
+            return
+        fate = self._fate(running, job, error)
+        if isinstance(fate, Again):
+            self._retry(running, job, exc_info, fate)
+            return
+        if self._policies is not None:
+            self._mark_dead(job, fate.reason)
+        self._book(running, lambda: super(Worker, self)._finalize_failure(job, queue, execution, exc_info))
+        retried = job.get_status(refresh=False) != JobStatus.FAILED
+        self._tell_ended(running, JobOutcome.RETRIED if retried else JobOutcome.DEAD, reason=fate.reason, error=error)
+
+    def _fate(self, running: Running, job: Job, error: BaseException) -> Again | Dead:
+        """Whether a failed job runs again, by its own ``Retry`` or by the policy of its type."""
+        failure = examine(error, now_s=time.time(), loading=not running.loaded)
+        if job.retries_left is not None:
+            # RQ itself retries at once where no interval is given, and schedules by whole seconds where one is.
+            delay_s = job.get_retry_interval() if job.retries_left > 0 else 0
+            return Again(delay_s, failure.reason) if delay_s and not job.has_rate_limit else Dead(failure.reason, True)
+        if self._policies is None:
+            return Dead(failure.reason, spent=True)
+        policy = self._policies.of(running.job_type)
+        return decide(policy, attempt=running.begun.attempt, failure=failure, rng=self._rng)
+
+    def _retry(self, running: Running, job: Job, exc_info: ExcInfo, again: Again) -> None:
+        """Have a job run again after a back-off; callbacks and handlers hear of the failure, as RQ has it."""
+        try:
+            execute_failure_callback(job, self.death_penalty_class, *exc_info)
+        except Exception:
+            self.log.exception("Worker %s: failure callback of job %s raised", self.name, job.id)
+        call_exception_handlers(self._exc_handlers, job, *exc_info)
+        if job.retries_left:
+            job.retries_left -= 1
+            self._outage.outlast(lambda: self.connection.hset(job.key, "retries_left", str(job.retries_left)))
+        self.log.info(
+            "Worker %s: job %s failed (%r), attempt %d; again in %.1f s",
+            self.name,
+            job.id,
+            exc_info[1],
+            running.begun.attempt,
+            again.delay_s,
+        )
+        place = running.begun.place
+        self._outage.outlast(
+            lambda: self._desk.put_back([place], delay_s=again.delay_s, spent=True, reason=again.reason)
+        )
+        self._tell_ended(running, JobOutcome.RETRIED, reason=again.reason, error=exc_info[1])
+
+    def _mark_dead(self, job: Job, reason: str) -> None:
+        """Note why a job is dead, and that it is not kept for ever."""
+        if job.failure_ttl is None:
+            job.failure_ttl = DEAD_TTL_S
+        self._outage.outlast(lambda: self.connection.hset(job.key, "jobctl_reason", reason))
+
+    def _fail_unreadable(self, running: Running, error: BaseException) -> None:
+        """Fail a job with the reason; its fields stay as they are, for they cannot be written back unread."""
+        if not running.claim():
+            return
+        place, queue = running.begun.place, running.queue
+        job = self.job_class(place.job_id, connection=self.connection, serializer=self.serializer)
+        reason = format_exc_info((type(error), error, error.__traceback__))
+        label = examine(error, now_s=time.time(), loading=True).reason
+
+        def write() -> None:
+            with self.connection.pipeline() as pipeline:
+                self.cleanup_execution(job, pipeline, running.execution)
+                if self.connection.exists(job.key):
+                    job.set_status(JobStatus.FAILED, pipeline)
+                    pipeline.hset(job.key, "jobctl_reason", label)
+                    pipeline.zadd(queue.failed_job_registry.key, {place.job_id: current_timestamp() + DEAD_TTL_S})
+                    pipeline.expire(job.key, DEAD_TTL_S)
+                    Result.create_failure(job, DEAD_TTL_S, exc_string=reason, pipeline=pipeline)
+                    self.increment_failed_job_count(pipeline)
+                pipeline.execute()
+
+        job.origin = queue.name
+        self.log.error("Worker %s: job %s cannot be read (%s)", self.name, place.job_id, error)
+        self._book(running, write)
+        self._tell_ended(running, JobOutcome.DEAD, reason=label, error=error)
+
+    def _give_up(self, running: Running, exception: BaseException) -> None:
+        """Fail a job whose thread did not come back, and count its slot as stuck; on a thread of its own."""
         if not running.claim():
             return
         if running.become_stuck():
             self._slots.mark_stuck(+1)
-        self.log.error("Worker %s: job %s did not stop when told to; its slot is stuck", self.name, running.job.id)
-        self._finalize_failure(running.job, running.queue, running.execution, (type(exception), exception, None))
+            self._inbox.put(None)
+        place = running.begun.place
+        self.log.error("Worker %s: job %s did not stop when told to; its slot is stuck", self.name, place.job_id)
+        self._failed(running, (type(exception), exception, None))
 
-    def _give_back_running(self) -> None:
+    def _put_back_running(self) -> None:
         """Put what still runs back to the front of its queue, as if it had never begun."""
-        for running in list(self._running.values()):
-            if not running.claim():
-                continue
-            job = running.job
-            self.log.warning("Worker %s: job %s goes back to its queue unfinished", self.name, job.id)
-            try:
-                with self.connection.pipeline() as pipeline:
-                    self.cleanup_execution(job, pipeline=pipeline, execution=running.execution)
-                    job.set_status(JobStatus.QUEUED, pipeline=pipeline)
-                    pipeline.hdel(job.key, "started_at", "worker_name")
-                    pipeline.lpush(running.queue.key, job.id)
-                    pipeline.execute()
-            except redis.exceptions.RedisError as error:
-                self.log.error("Worker %s: job %s cannot be given back (%s)", self.name, job.id, error)
-
-    # ------------------------------------------------------------------------------------------------------- finalising
-
-    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
-        """Note the end; the heartbeat travels with the outcome, unless a callback runs before that."""
-        if job._success_callback_name or job._failure_callback_name or job._stopped_callback_name:
-            super().handle_execution_ended(job, queue, heartbeat_ttl)
-        else:
-            job.ended_at = job.last_heartbeat = now()
-
-    def handle_job_success(
-        self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
-    ) -> None:
-        """Book a success in one round trip, or RQ's way where more hangs on it."""
-        result_ttl = job.get_result_ttl(self.default_result_ttl)
-        if result_ttl == 0 or job.repeats_left or not self._book_success(job, execution, result_ttl):
-            super().handle_job_success(job, queue, started_job_registry, execution)
+        left = [running for running in self._running.values() if running.claim()]
+        if not left:
             return
-        job._status = JobStatus.FINISHED
-        release_slot(job)
-        assert job.started_at is not None
-        assert job.ended_at is not None
-        shown = job.description if self.log_job_description else job.id
-        self.log.info(
-            "Successfully completed %s job in %ss on worker %s", shown, job.ended_at - job.started_at, self.name
-        )
-
-    def _book_success(self, job: Job, execution: Execution, result_ttl: int) -> bool:
-        """Write what RQ writes for a success; False, and nothing written, when other jobs depend on this one."""
-        assert job.started_at is not None
-        assert job.ended_at is not None
-        with self.connection.pipeline() as pipeline:
-            self.increment_successful_job_count(pipeline)
-            self.increment_total_working_time(job.ended_at - job.started_at, pipeline)
-            job._handle_success(
-                result_ttl,
-                pipeline=pipeline,
-                worker_name=self.name,
-                execution_id=execution.id,
-                execution_started_at=execution.created_at,
-                execution_ended_at=job.ended_at,
-            )
-            job.cleanup(result_ttl, pipeline=pipeline, remove_from_queue=False)
-            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
-            queues = self._feeding_queues(job)
-            taken = self._books.write(pipeline, unless_exists=job.dependents_key, then_take=queues)
-        running = self._running.get(execution.id)
-        if taken and running is not None:
-            (running.next,) = taken
-        return taken is not None
-
-    def _finalize_success(self, job: Job, queue: Queue, execution: Execution, return_value: Any) -> None:
-        if self._claimed(execution):
-            super()._finalize_success(job, queue, execution, return_value)
-
-    def _finalize_failure(self, job: Job, queue: Queue, execution: Execution, exc_info: ExcInfo) -> None:
-        if not self._claimed(execution):
-            return
-        running = self._running.get(execution.id)
-        if running is not None and running.stopping:
-            self.handle_execution_ended(job, queue, job.stopped_callback_timeout)
-            self._stopped_job_id = job.id
-            self._handle_stopped_job(job, queue, execution)
-        else:
-            super()._finalize_failure(job, queue, execution, exc_info)
+        for running in left:
+            if running.region is not None:
+                running.region.interrupt(JobStopped("The worker could not wait for it; it goes back to its queue."))
+        self._desk.put_back([running.begun.place for running in left])
+        self.log.warning("Worker %s: %d unfinished jobs went back to their queues", self.name, len(left))
+        for running in left:
+            self._running.pop(running.begun.place.execution_id, None)
+            self._tell_ended(running, JobOutcome.RETURNED)
 
     def _handle_stopped_job(self, job: Job, queue: Queue, execution: Execution) -> None:
         """Book a job that somebody stopped, as RQ's forking worker does."""
+        self.handle_execution_ended(job, queue, job.stopped_callback_timeout)
+        self._stopped_job_id = job.id
         self.log.warning("Worker %s: job %s stopped by user", self.name, job.id)
         try:
             execute_stopped_callback(job, self.death_penalty_class)
@@ -605,10 +937,71 @@ class Worker(BaseWorker):
             self.log.exception("Worker %s: stopped callback for job %s raised", self.name, job.id)
         self.handle_job_failure(job, queue=queue, exc_string="Job stopped by user.", execution=execution)
 
-    def _claimed(self, execution: Execution) -> bool:
-        """Whether this thread may finalise an execution; those that were not begun on a slot are its caller's."""
-        running = self._running.get(execution.id)
-        return running is None or running.claim()
+    # -------------------------------------------------------------------------------------------------------- observers
+
+    def _observed(self, running: Running) -> AbstractContextManager[object]:
+        """What observers and limiters put around a job's body."""
+        gate = self._gates.get(running.begun.place.queue)
+        permits = gate.permits if gate is not None else running.begun.permits
+        if permits:
+            permitted.set(permits)  # in the slot's context, which ends with the job
+        if not self._observers:
+            return nullcontext()
+        started = running.started = self._started(running)
+        stack = ExitStack()
+        for observer in self._observers:
+            stack.enter_context(observer.running(started))
+        return stack
+
+    def _started(self, running: Running) -> JobStarted:
+        begun = running.begun
+        try:
+            meta = self._serializer(begun).loads(begun.meta) if begun.meta else {}
+        except Exception:
+            meta = {}
+        return JobStarted(
+            job_id=begun.place.job_id,
+            queue=begun.place.queue,
+            job_type=running.job_type,
+            attempt=begun.attempt,
+            enqueued_s=_epoch_s(begun.enqueued_at),
+            started_s=running.started_s,
+            meta=meta if isinstance(meta, Mapping) else {},
+        )
+
+    def _tell_ended(
+        self,
+        running: Running,
+        outcome: JobOutcome,
+        *,
+        reason: str = "",
+        error: BaseException | None = None,
+        ended_s: float | None = None,
+    ) -> None:
+        if not self._observers:
+            return
+        started = running.started or self._started(running)
+        event = JobEnded(started, time.time() if ended_s is None else ended_s, outcome, reason, error)
+        for observer in self._observers:
+            observer.ended(event)
+
+    def _tell_slots(self) -> None:
+        if self._observers and time.monotonic() - self._told_at_s >= _TELL_S:
+            self._told_at_s = time.monotonic()
+            for observer in self._observers:
+                observer.slots(SlotsChanged(self.concurrency, len(self._running), self._slots.stuck))
+
+    def _tell_recovered(self, recovered: Recovered) -> None:
+        requeued, dead = len(recovered.requeued), len(recovered.dead)
+        self.log.warning(
+            "Worker %s: worker %s died; %d of its jobs run again, %d are dead",
+            self.name,
+            recovered.worker,
+            requeued,
+            dead,
+        )
+        for observer in self._observers:
+            observer.recovered(JobsRecovered(recovered.worker, requeued, dead))
 
     # --------------------------------------------------------------------------------------------------------- commands
 
@@ -626,7 +1019,7 @@ class Worker(BaseWorker):
         payload = parse_payload(message)
         match payload.get("command"):
             case "stop-job":
-                self._stop(lambda running: running.job.id == payload.get("job_id"), payload.get("job_id"))
+                self._stop(lambda place: place.job_id == payload.get("job_id"), payload.get("job_id"))
             case "stop-execution":
                 self.request_stop_execution(str(payload.get("execution_id")))
             case _:
@@ -634,10 +1027,10 @@ class Worker(BaseWorker):
 
     def request_stop_execution(self, execution_id: str) -> None:
         """Stop one running execution."""
-        self._stop(lambda running: running.execution.id == execution_id, execution_id)
+        self._stop(lambda place: place.execution_id == execution_id, execution_id)
 
-    def _stop(self, wanted: Callable[[_Running], bool], name: str | None) -> None:
-        chosen = [running for running in list(self._running.values()) if wanted(running)]
+    def _stop(self, wanted: Callable[[Place], bool], name: str | None) -> None:
+        chosen = [running for running in list(self._running.values()) if wanted(running.begun.place)]
         if not chosen:
             self.log.warning("Worker %s: not running %s, command ignored", self.name, name)
         for running in chosen:
@@ -649,8 +1042,8 @@ class Worker(BaseWorker):
     # ------------------------------------------------------------------------------------------------------- heartbeats
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Show the worker alive. RQ calls this many times a job; without a timeout of its own that is throttled."""
-        if timeout is not None or time.monotonic() - self._beat_at_s >= _PULSE_S / 3:
+        """Show the worker alive in RQ's place. RQ asks for it all the time; without a timeout that is throttled."""
+        if timeout is not None or time.monotonic() - self._beat_at_s >= _BEAT_S / 3:
             self._beat_at_s = time.monotonic()
             super().heartbeat(timeout, pipeline)
 
@@ -659,37 +1052,86 @@ class Worker(BaseWorker):
         if state != self.get_state():
             super().set_state(state, pipeline)
 
-    def check_for_suspension(self, burst: bool) -> None:
-        """Look for `rq suspend` once a second rather than before each job; jobs in hand run first."""
-        if not self._ready and time.monotonic() - self._suspension_at_s >= _SUSPENSION_S:
-            self._feeding = False
-            super().check_for_suspension(burst)
-            self._suspension_at_s = time.monotonic()
-            in_order = self._dequeue_strategy in {None, DequeueStrategy.DEFAULT}
-            self._feeding = self._working and in_order and self._jobs_left is None and self.concurrency > 1
-
     def _pulse(self, stop: threading.Event) -> None:
-        """Keep the worker and every running execution alive in Redis' eyes."""
-        while not stop.wait(_PULSE_S):
+        """Keep the worker and its executions alive in everybody's eyes, and look for workers that are not."""
+        steady, beat_at_s, last_s = 0, time.monotonic(), time.monotonic()
+        while not stop.wait(self._pulse_s):
+            now_s = time.monotonic()
+            steady = steady + 1 if now_s - last_s < 2 * self._pulse_s + 1.0 else 0
+            last_s = now_s
             try:
-                self.heartbeat()
-                for running in list(self._running.values()):
-                    if not running.stuck:
-                        self.maintain_heartbeats(running.job, running.execution)
-            except redis.exceptions.RedisError as error:
-                self.log.warning("Worker %s: no heartbeat (%s)", self.name, error)
+                self._desk.pulse(self._due(now_s), worker_ttl_s=self.worker_ttl)
+                if now_s - beat_at_s >= _BEAT_S:
+                    self._beat()
+                    beat_at_s = now_s
+                if steady >= _STEADY_PULSES:
+                    self._sweep(silence_s=self._silence_s)
+            except AWAY as error:
+                self._outage.began(error)
+                steady = 0
+            except Exception:
+                self.log.exception("Worker %s: no pulse", self.name)
+
+    def _due(self, now_s: float) -> list[Place]:
+        """Executions whose last heartbeat is long ago."""
+        due = [
+            running
+            for running in list(self._running.values())
+            if now_s - running.beat_s >= _BEAT_S and not running.stuck
+        ]
+        for running in due:
+            running.beat_s = now_s
+        return [running.begun.place for running in due]
+
+    def _beat(self) -> None:
+        """RQ's heartbeat; a worker that Redis has forgotten registers again."""
+        with self.connection.pipeline(transaction=False) as pipeline:
+            self.heartbeat(self.worker_ttl + 60, pipeline)
+            forgotten = pipeline.execute()[0] == 1
+            if forgotten:
+                pipeline.hset(self.key, mapping=self.serialize())
+                worker_registration.register(self, pipeline)
+                pipeline.execute()
+
+    def _sweep(self, *, silence_s: float) -> bool:
+        """Put the jobs of one silent worker back to work; whether there was one."""
+        recovered = self._desk.recover(silence_s=silence_s, abandon_limit=self._abandon_limit)
+        if recovered is None:
+            return False
+        self._tell_recovered(recovered)
+        for job_id in recovered.with_dependents:
+            job = self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
+            self._queue_of.get(job.origin, Queue(job.origin, connection=self.connection)).enqueue_dependents(job)
+        return True
 
 
-@cache
-def _slot_job_class(job_class: type[Job]) -> type[Job]:
-    """The job class with one thing changed: a coroutine runs on the worker's shared loop instead of one of its own."""
+#: Steps of RQ's that the short way leaves out.
+_STEPS: Final = (
+    "execute_job",
+    "perform_job",
+    "prepare_execution",
+    "prepare_job_execution",
+    "handle_job_success",
+    "_finalize_success",
+    "handle_execution_ended",
+)
 
-    def _execute(self: Job) -> Any:
-        running = current()
-        if not isinstance(running, _Running) or self.func is None:
-            return job_class._execute(self)
-        result = self.func(*self.args, **self.kwargs)
-        return running.worker.run_coroutine(result) if asyncio.iscoroutine(result) else result
 
-    names = {"__module__": job_class.__module__, "__qualname__": job_class.__qualname__, "_execute": _execute}
-    return type(job_class.__name__, (job_class,), names)
+def _unrepeating(connection: Redis) -> Redis:
+    """A client of the same server that repeats no command by itself: one whose answer was lost may have been done."""
+    pool = connection.connection_pool
+    settings = {**pool.connection_kwargs, "retry": RedisRetry(NoBackoff(), 0)}
+    return Redis(connection_pool=type(pool)(connection_class=pool.connection_class, **settings))
+
+
+def _timeout_s(begun: Begun) -> int:
+    """How long a job may run, seconds; negative for as long as it takes."""
+    return int(begun.timeout or 0) or _DEFAULT_TIMEOUT_S
+
+
+def _epoch_s(text: bytes) -> float | None:
+    """RQ's UTC timestamps as seconds since the epoch; None when it is none."""
+    try:
+        return datetime.fromisoformat(text.decode()).timestamp()
+    except ValueError:
+        return None

@@ -33,6 +33,8 @@ VERBS: Final = {
     "work": "Run jobs from RQ queues, up to N at once in one process.",
     "enqueue": "Put synthetic jobs on a queue, at once or at a rate.",
     "mock": "Serve OpenRouter's API on this machine.",
+    "exporter": "Serve the whole fleet's metrics to Prometheus.",
+    "migrate": "Create or update the tables for results in Postgres.",
     "config": "Show each setting with its value and its origin.",
 }
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
+from jobctl.core.allowing import Allowlist
 from jobctl.core.arrivals import Arrivals, parse_arrivals
 from jobctl.core.units import SECONDS_PER_DAY, parse_count, parse_duration, parse_positive_duration, parse_whole
 from jobctl.core.workload import parse_service_law
@@ -18,19 +19,33 @@ from jobctl.settings import FIELDS, QueueNames
 
 __all__ = [
     "LOAD",
+    "OBSERVING",
+    "Allow",
     "ArgsFrom",
     "ArrivalProcess",
+    "Attempts",
     "Concurrency",
+    "DatabasePool",
+    "DatabaseTimeout",
+    "DatabaseUrl",
     "Job",
     "JobTimeout",
     "Json",
     "LawOfService",
+    "MetricsHost",
+    "MetricsPort",
     "OpenRouterUrl",
     "PerDay",
+    "PlannedReplicas",
     "Queues",
     "Rate",
     "RedisUrl",
+    "RetryBase",
+    "RetryCap",
     "Seed",
+    "SentryDsn",
+    "SentryErrors",
+    "SentryTracesSampleRate",
     "ServiceTime",
     "arrival_rate_per_s",
     "check_writable",
@@ -57,7 +72,7 @@ def parser(parse: Callable[[str], T]) -> Callable[[str], T]:
     return parse_option
 
 
-def setting(name: str, metavar: str, text: str, *, default: str | None = None) -> Any:
+def setting(name: str, metavar: str, text: str, *, default: str | None = None, panel: str | None = None) -> Any:
     """An option that fills a setting: the same parser and flag, unset by default so that lower levels show through.
 
     Args:
@@ -65,6 +80,7 @@ def setting(name: str, metavar: str, text: str, *, default: str | None = None) -
         metavar: What stands for its value in the help.
         text: What it means, for this command.
         default: What this command does without the flag, where that is not to look at the lower levels.
+        panel: The panel of the help it stands in.
     """
     field = next(field for field in FIELDS if field.name == name)
     if default is None:
@@ -72,7 +88,9 @@ def setting(name: str, metavar: str, text: str, *, default: str | None = None) -
         text += f"{shown} [env: {field.env}]"
     else:
         text += f" [default: {default}]"
-    return typer.Option(field.flag, parser=parser(field.parse), metavar=metavar, help=text, show_default=False)
+    return typer.Option(
+        field.flag, parser=parser(field.parse), metavar=metavar, help=text, rich_help_panel=panel, show_default=False
+    )
 
 
 def duration_option(flag: str, text: str, panel: str | None = None, *, positive: bool = True) -> Any:
@@ -120,8 +138,58 @@ def _shown(value: object) -> str:
 RedisUrl = Annotated[
     str | None, setting("redis_url", "URL", "Redis to use; without one an embedded server is started.")
 ]
-Queues = Annotated[QueueNames | None, setting("queues", "NAMES", "Queues, most urgent first, commas between.")]
+Queues = Annotated[
+    QueueNames | None, setting("queues", "NAMES", "Queues, most urgent first, or NAME:WEIGHT each; commas between.")
+]
 Concurrency = Annotated[int | None, setting("concurrency", "N", "Jobs in flight in one worker.")]
+Allow = Annotated[
+    Allowlist | None,
+    setting("allow", "LIST", "Modules and functions that jobs may import and origins of webhooks, commas between."),
+]
+#: The panel of options that say how jobs are tried again.
+RETRIES: Final = "Retries"
+Attempts = Annotated[int | None, setting("attempts", "N", "Tries of a job in all, the first included.", panel=RETRIES)]
+RetryBase = Annotated[
+    float | None,
+    setting("retry_base_s", "DURATION", "Longest wait before the second try; doubled for each more.", panel=RETRIES),
+]
+RetryCap = Annotated[float | None, setting("retry_cap_s", "DURATION", "Longest wait before any try.", panel=RETRIES)]
+#: The panel of options about the database of results.
+DATABASE: Final = "Results in Postgres"
+DatabaseUrl = Annotated[
+    str | None, setting("database_url", "URL", "Postgres that keeps results; none without it.", panel=DATABASE)
+]
+DatabasePool = Annotated[
+    int | None,
+    setting("db_pool_size", "N", "Most connections of this worker [default: by its slots].", panel=DATABASE),
+]
+DatabaseTimeout = Annotated[
+    float | None, setting("db_timeout_s", "DURATION", "Total deadline of writing one result.", panel=DATABASE)
+]
+#: The panel of options that say who is told what happens.
+OBSERVING: Final = "Observing"
+SentryDsn = Annotated[
+    str | None, setting("sentry_dsn", "DSN", "Sentry project that errors and traces go to.", panel=OBSERVING)
+]
+SentryTracesSampleRate = Annotated[
+    float | None,
+    setting(
+        "sentry_traces_sample_rate", "SHARE", "Share of the traces begun here that are sent, 0 to 1.", panel=OBSERVING
+    ),
+]
+SentryErrors = Annotated[
+    str | None,
+    setting("sentry_errors", "dead|every", "Errors of jobs that failed for good, or of each attempt.", panel=OBSERVING),
+]
+MetricsPort = Annotated[
+    int | None,
+    setting("metrics_port", "PORT", "Port of /metrics, /healthz and /readyz; 0 picks a free one.", panel=OBSERVING),
+]
+MetricsHost = Annotated[str | None, setting("metrics_host", "ADDRESS", "Address of that port.", panel=OBSERVING)]
+PlannedReplicas = Annotated[
+    int | None,
+    setting("planned_replicas", "N", "Workers that the plan asks for, shown as a metric.", panel=OBSERVING),
+]
 OpenRouterUrl = Annotated[str | None, setting("openrouter_url", "URL", "OpenRouter API that the jobs call.")]
 PerDay = Annotated[
     float | None,

@@ -7,7 +7,24 @@ from typing import Annotated
 import typer
 
 from jobctl import settings
-from jobctl.cli.options import Concurrency, OpenRouterUrl, Queues, RedisUrl
+from jobctl.cli.options import (
+    Allow,
+    Attempts,
+    Concurrency,
+    DatabasePool,
+    DatabaseTimeout,
+    DatabaseUrl,
+    MetricsHost,
+    MetricsPort,
+    OpenRouterUrl,
+    Queues,
+    RedisUrl,
+    RetryBase,
+    RetryCap,
+    SentryDsn,
+    SentryErrors,
+    SentryTracesSampleRate,
+)
 
 __all__ = ["work"]
 
@@ -22,6 +39,18 @@ def work(
     ] = None,
     redis_url: RedisUrl = None,
     openrouter_url: OpenRouterUrl = None,
+    allow: Allow = None,
+    attempts: Attempts = None,
+    retry_base: RetryBase = None,
+    retry_cap: RetryCap = None,
+    database_url: DatabaseUrl = None,
+    db_pool_size: DatabasePool = None,
+    db_timeout: DatabaseTimeout = None,
+    sentry_dsn: SentryDsn = None,
+    sentry_traces_sample_rate: SentryTracesSampleRate = None,
+    sentry_errors: SentryErrors = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each job.")] = False,
 ) -> None:
     """Run jobs from RQ queues: plain functions on threads, coroutines on one event loop, up to N at once.
@@ -32,6 +61,23 @@ def work(
     from jobctl import wiring
 
     merged = settings.load(
-        {"queues": queues, "concurrency": concurrency, "redis_url": redis_url, "openrouter_url": openrouter_url}
+        {
+            "queues": queues,
+            "concurrency": concurrency,
+            "redis_url": redis_url,
+            "openrouter_url": openrouter_url,
+            "allow": allow,
+            "attempts": attempts,
+            "retry_base_s": retry_base,
+            "retry_cap_s": retry_cap,
+            "database_url": database_url,
+            "db_pool_size": db_pool_size,
+            "db_timeout_s": db_timeout,
+            "sentry_dsn": sentry_dsn,
+            "sentry_traces_sample_rate": sentry_traces_sample_rate,
+            "sentry_errors": sentry_errors,
+            "metrics_port": metrics_port,
+            "metrics_host": metrics_host,
+        }
     )
     raise typer.Exit(wiring.run_worker(merged, burst=burst, name=name, verbose=verbose, say=typer.echo))

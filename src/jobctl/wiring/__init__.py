@@ -520,7 +520,8 @@ def serve_mock(
     Raises:
         InvalidOption: A value means nothing, or the address cannot be had.
     """
-    from jobctl.adapters.http_server import listen, serve
+    from jobctl.adapters.http_server import serve
+    from jobctl.adapters.listening import listen
     from jobctl.apps.mock.server import create_app
 
     behaviour = _behaviour(latency, faults, seed)

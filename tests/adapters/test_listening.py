@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from jobctl.adapters.http_server import listen
+from jobctl.adapters.listening import listen
 from jobctl.errors import InvalidOption
 
 
@@ -40,3 +40,12 @@ def test_an_address_that_is_not_this_machines_is_the_hosts_fault(host: str) -> N
     with pytest.raises(InvalidOption) as caught:
         listen(host, 0)
     assert caught.value.option == "--host"
+
+
+def test_the_options_to_blame_can_be_others() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(InvalidOption, match="--metrics-port 0 picks") as caught:
+        listen(*taken.getsockname(), host_option="--metrics-host", port_option="--metrics-port")
+    assert caught.value.option == "--metrics-port"
+    with pytest.raises(InvalidOption) as caught:
+        listen("", 0, host_option="--metrics-host")
+    assert caught.value.option == "--metrics-host"

@@ -1,0 +1,23 @@
+-- Let scheduled jobs whose time has come, by the server's clock, into their queues.
+--
+-- ARGV: 2 now as RQ writes it; 3 most jobs of a queue; then the queues.
+-- Answers: how many entered or were gone; whether a queue had more than that, 0 or 1; seconds until the next one is
+--   due, or '' when none is scheduled; then limits, see entry.lua.
+local now, most = server_time(), tonumber(ARGV[3])
+local moved, more, next_due = 0, 0, nil
+for place = 4, #ARGV do
+  local queue = ARGV[place]
+  local scheduled = prefix .. ':scheduled:' .. queue
+  local due = call('ZRANGEBYSCORE', scheduled, '-inf', format('%.6f', now), 'LIMIT', 0, most)
+  for _, id in ipairs(due) do
+    local had = call('HMGET', prefix .. ':job:' .. id, 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
+    local has_run = had[3] and had[3] ~= ''
+    call('ZREM', scheduled, id)
+    enter(queue, id, ARGV[2], had[1] == '1' or (had[2] == '1' and has_run))
+  end
+  moved = moved + #due
+  if #due == most then more = 1 end
+  local first = call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+  if first and (not next_due or tonumber(first) < next_due) then next_due = tonumber(first) end
+end
+return { moved, more, next_due and format('%.6f', next_due - now) or '', unpack(limits) }

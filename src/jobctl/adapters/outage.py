@@ -1,0 +1,123 @@
+"""Redis away: one line when it goes and one when it is back, however many threads notice."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+__all__ = ["AWAY", "Outage", "Pauses"]
+
+#: What a Redis says that will be able to do it later, or a network that does not reach it.
+AWAY: Final[tuple[type[RedisError], ...]] = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
+
+#: First and longest pause before Redis is tried again, seconds. The longest bounds how long a worker stays silent once
+#: Redis is back, and so how soon others may take it for dead.
+_FIRST_S: Final = 0.1
+_LONGEST_S: Final = 2.0
+
+Answer = TypeVar("Answer")
+
+
+class Pauses:
+    """Seconds before Redis is tried again: longer each time, and not all workers at the same moment."""
+
+    def __init__(self) -> None:
+        self._pause_s = _FIRST_S
+
+    def next_s(self) -> float:
+        """The next pause."""
+        pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, _LONGEST_S)
+        return pause_s * random.uniform(0.5, 1.0)
+
+
+class Outage:
+    """Whether Redis is away, and since when.
+
+    Args:
+        log: Takes the two lines.
+        name: The worker's name, to begin them with.
+    """
+
+    def __init__(self, log: logging.Logger, name: str) -> None:
+        self._log = log
+        self._name = name
+        self._lock = threading.Lock()
+        self._since_s: float | None = None
+        #: How many outages there were: who compares knows whether one lay between.
+        self.count = 0
+
+    @property
+    def lasts(self) -> bool:
+        """Whether Redis is away as far as is known."""
+        return self._since_s is not None
+
+    def began(self, error: BaseException) -> None:
+        """A command failed."""
+        with self._lock:
+            if self._since_s is not None:
+                return
+            self._since_s = time.monotonic()
+            self.count += 1
+        words = " ".join(str(error).split()).split(". ")[0]
+        self._log.error("Worker %s: Redis is away (%s); trying again until it is back", self._name, words)
+
+    def ended(self) -> None:
+        """A command was answered."""
+        if self._since_s is None:
+            return
+        with self._lock:
+            if self._since_s is None:
+                return
+            lasted_s, self._since_s = time.monotonic() - self._since_s, None
+        self._log.warning("Worker %s: Redis is back after %.1f s", self._name, lasted_s)
+
+    def outlast(self, command: Callable[[], Answer], *, give_up: Callable[[], bool] = lambda: False) -> Answer:
+        """Carry out a command, again and again while Redis is away.
+
+        Args:
+            command: May be carried out more than once.
+            give_up: Asked after each failure whether to raise instead.
+
+        Returns:
+            Its answer.
+
+        Raises:
+            RedisError: It failed and is given up, or it failed for another reason than Redis being away.
+        """
+        pauses = Pauses()
+        while True:
+            try:
+                answer = command()
+            except AWAY as error:
+                self.began(error)
+                if give_up():
+                    raise
+            else:
+                self.ended()
+                return answer
+            time.sleep(pauses.next_s())

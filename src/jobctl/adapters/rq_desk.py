@@ -1,0 +1,309 @@
+"""The desk: where jobs are taken from their queues and given back, in RQ's data model, by scripts on the server.
+
+One *turn* books all jobs that ended since the last one and begins as many as there are free slots, in one round trip.
+A job passes from its queue onto the books (execution, registries, worker) in one atomic step, so that at no moment it
+is in nobody's hands. What is written is what RQ 3 writes, command for command; what RQ writes for features that a job
+does not use is left out.
+
+The books are also the fence: whoever takes an execution off them owns the outcome. A worker that was thought dead and
+comes back finds its executions gone, and its late results change nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import Any, Final, NamedTuple
+from uuid import uuid4
+
+from redis import Redis
+from redis.commands.core import Script
+from rq.defaults import RQ_KEY_PREFIX
+
+__all__ = [
+    "DEAD_TTL_S",
+    "PULSES_KEY",
+    "UNLIMITED",
+    "Begun",
+    "Booking",
+    "Desk",
+    "Ended",
+    "Place",
+    "Recovered",
+    "Turn",
+    "packed_error",
+    "rq_time",
+]
+
+#: When each worker last showed itself alive: a sorted set of names by the server's clock.
+PULSES_KEY: Final = f"{RQ_KEY_PREFIX}:jobctl:pulses"
+#: As many jobs as there are.
+UNLIMITED: Final = 1_000_000_000
+#: How long a dead job is kept that does not say, seconds.
+DEAD_TTL_S: Final = 180 * 86_400
+
+
+class Place(NamedTuple):
+    """Where an execution is on the books."""
+
+    queue: str
+    job_id: str
+    execution_id: str
+
+
+class Begun(NamedTuple):
+    """A job that was begun.
+
+    Attributes:
+        place: Where it is on the books.
+        data: The call, as its enqueuer packed it.
+        timeout: How long it may run, as RQ wrote it; empty for RQ's default.
+        result_ttl: How long its result is kept, as RQ wrote it; empty for the worker's default.
+        enqueued_at: When it entered its queue, as RQ wrote it.
+        attempt: Which attempt this is, from 1.
+        meta: What its enqueuer attached, packed.
+        permits: What a limiter reserved for it.
+        fields: Its whole hash, where the job has more to it than a function to call.
+    """
+
+    place: Place
+    data: bytes
+    timeout: bytes
+    result_ttl: bytes
+    enqueued_at: bytes
+    attempt: int
+    meta: bytes
+    permits: str
+    fields: dict[bytes, bytes] | None
+
+
+class Ended(NamedTuple):
+    """A job that ran to success and is to be booked.
+
+    Attributes:
+        place: Where it is on the books.
+        result: Its result as RQ packs it; empty for None.
+        result_ttl_s: How long that is kept, seconds; negative for ever.
+        started_s: When its slot began it, seconds since the epoch.
+        ended_s: When its slot had its outcome.
+    """
+
+    place: Place
+    result: str
+    result_ttl_s: int
+    started_s: float
+    ended_s: float
+
+
+class Booking:
+    """What became of an ended job's booking."""
+
+    LATE: Final = 0
+    BOOKED: Final = 1
+    #: Nothing was written: other jobs depend on this one.
+    HAS_DEPENDENTS: Final = 2
+
+
+class Turn(NamedTuple):
+    """What a turn brought.
+
+    Attributes:
+        bookings: For each ended job what became of it.
+        lengths: How many jobs wait in each queue of which no more were wanted; 0 for the others.
+        begun: The jobs begun.
+    """
+
+    bookings: Sequence[int]
+    lengths: Sequence[int]
+    begun: Sequence[Begun]
+
+
+class Recovered(NamedTuple):
+    """What was done with the jobs of a dead worker.
+
+    Attributes:
+        worker: Its name.
+        requeued: Ids of the jobs that went back to the front of their queues.
+        dead: Ids of those that were abandoned too often.
+        with_dependents: Those of the dead that others depend on.
+    """
+
+    worker: str
+    requeued: list[str]
+    dead: list[str]
+    with_dependents: list[str]
+
+
+class Desk:
+    """The desk of one worker.
+
+    Args:
+        connection: Redis; it must repeat no command by itself.
+        worker_name: The worker's name in Redis.
+        queues: Names of its queues, most urgent first.
+        beat_s: Whole seconds between RQ's heartbeats.
+
+    All methods raise redis-py's errors.
+    """
+
+    def __init__(self, connection: Redis, worker_name: str, queues: Sequence[str], *, beat_s: int) -> None:
+        self._queues = list(queues)
+        self._beat_s = beat_s
+        self._head = [RQ_KEY_PREFIX, worker_name]
+        self._started_key = f"{RQ_KEY_PREFIX}:worker:{worker_name}:executions"
+        self.connection = connection
+        self._turn = _script(connection, "turn")
+        self._put_back = _script(connection, "put_back")
+        self._pulse = _script(connection, "pulse")
+        self._recover = _script(connection, "recover")
+
+    def turn(
+        self,
+        ended: Sequence[Ended],
+        wanted: int,
+        *,
+        limits: Sequence[int] | None = None,
+        turns: Sequence[int] = (),
+        state: str = "",
+    ) -> Turn:
+        """Book what ended and begin what is wanted.
+
+        Args:
+            ended: Jobs that ran to success.
+            wanted: How many jobs to begin at most.
+            limits: For each queue how many at most; no limit when None.
+            turns: Indices of queues to take one job from each, before the others are emptied in order.
+            state: The worker's state to note when a job is begun; empty when it is noted already.
+        """
+        now_s = time.time()
+        words: list[Any] = [*self._head, repr(now_s), rq_time(now_s), uuid4().hex[:24], wanted, self._beat_s, state]
+        words.append(len(self._queues))
+        for i, name in enumerate(self._queues):
+            words += (name, UNLIMITED if limits is None else limits[i])
+        words.append(len(turns))
+        words += turns
+        words.append(len(ended))
+        for job in ended:
+            words += job.place
+            words += (job.result, job.result_ttl_s, job.started_s, job.ended_s, rq_time(job.ended_s))
+        bookings, lengths, begun = self._turn(args=words)  # type: ignore[misc]
+        return Turn(bookings, lengths, [self._begun(fields) for fields in begun])
+
+    def put_back(
+        self,
+        places: Sequence[Place],
+        *,
+        delay_s: float | None = None,
+        spent: bool = False,
+        reason: str = "",
+        permits: str = "",
+    ) -> list[bool]:
+        """Take executions off the books and let their jobs run again.
+
+        Args:
+            places: The executions; with no delay the first one becomes the first in its queue.
+            delay_s: Seconds until then; None for at once, at the front of the queue.
+            spent: Whether each has spent an attempt.
+            reason: Kept with the job.
+            permits: Kept with the job.
+
+        Returns:
+            For each whether it was still this worker's.
+        """
+        delay = "" if delay_s is None else repr(delay_s)
+        words = [*self._head, delay, int(spent), reason, permits]
+        for place in reversed(places):
+            words += place
+        answer: list[int] = self._put_back(args=words)  # type: ignore[assignment]
+        return [taken == 1 for taken in reversed(answer)]
+
+    def pulse(self, places: Iterable[Place], *, worker_ttl_s: int) -> None:
+        """Show the worker alive, and these executions in RQ's own places."""
+        now_s = time.time()
+        words = [*self._head, repr(now_s), rq_time(now_s), self._beat_s + 60, worker_ttl_s]
+        for place in places:
+            words += place
+        self._pulse(args=words)
+
+    def recover(self, *, silence_s: float, abandon_limit: int) -> Recovered | None:
+        """Put the jobs of one silent worker back to work.
+
+        Args:
+            silence_s: Seconds without a pulse after which a worker counts as dead.
+            abandon_limit: A job abandoned so often is dead.
+
+        Returns:
+            What was done; None when no worker is silent.
+        """
+        error = packed_error(
+            f"jobctl: abandoned {abandon_limit} times: each time the worker that ran it died without a word "
+            "(killed, out of memory, or its machine gone). It is not tried again."
+        )
+        words = [*self._head, silence_s, abandon_limit, DEAD_TTL_S, error, rq_time(time.time())]
+        answer: Any = self._recover(args=words)
+        if not answer:
+            return None
+        name, *lists = answer
+        return Recovered(name.decode(), *([member.decode() for member in members] for members in lists))
+
+    def owned(self) -> list[Place]:
+        """Executions that the books have under this worker's name, whatever the worker itself knows of."""
+        members: Any = self.connection.smembers(self._started_key)
+        split = [member.decode().rpartition(":") for member in members]
+        with self.connection.pipeline(transaction=False) as pipeline:
+            for job_id, _, _ in split:
+                pipeline.hget(f"{RQ_KEY_PREFIX}:job:{job_id}", "origin")
+            origins = pipeline.execute()
+        return [
+            Place((origin or b"").decode(), job_id, execution_id)
+            for (job_id, _, execution_id), origin in zip(split, origins, strict=True)
+        ]
+
+    def leave(self) -> None:
+        """The worker ends in good order: nobody needs to look for it."""
+        self.connection.zrem(PULSES_KEY, self._head[1])
+
+    def _begun(self, words: list[Any]) -> Begun:
+        place = Place(self._queues[words[0]], words[1].decode(), words[2].decode())
+        fields = None
+        if len(words) > 10:
+            flat = iter(words[10])
+            fields = dict(zip(flat, flat, strict=True))
+        return Begun(place, *words[3:7], words[7], words[8], words[9].decode(), fields)
+
+
+def rq_time(instant_s: float) -> str:
+    """An instant as RQ writes it, such as ``2026-01-31T12:00:00.000000Z``."""
+    return _second(int(instant_s)) + f".{int(instant_s % 1 * 1e6):06d}Z"
+
+
+def packed_error(text: str) -> str:
+    """An error's text as RQ packs it into a result."""
+    return base64.b64encode(zlib.compress(text.encode())).decode()
+
+
+@cache
+def _source(name: str) -> str:
+    folder = resources.files("jobctl.adapters") / "lua"
+    return "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name))
+
+
+def _script(connection: Redis, name: str) -> Script:
+    return connection.register_script(_source(name))
+
+
+_seconds: dict[int, str] = {}
+
+
+def _second(second: int) -> str:
+    """The whole seconds of a timestamp; nearly always those of the last call."""
+    text = _seconds.get(second)
+    if text is None:
+        _seconds.clear()
+        text = _seconds[second] = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return text

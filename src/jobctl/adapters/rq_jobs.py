@@ -1,0 +1,99 @@
+"""Jobs as the worker runs them: RQ's own class, read from Redis only when somebody looks.
+
+Nearly all jobs call a function and never ask for ``get_current_job()``. Such a job needs no more than its call; the
+rest of its hash is read when its first attribute is, and a job that somebody looked at goes RQ's own way to its end,
+because he may have changed it.
+"""
+
+# mypy: allow-untyped-calls
+# RQ is typed in part only, and what a subclass inherits from it counts as its own.
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+from redis import Redis
+from rq.job import Job
+
+__all__ = ["is_untouched", "lazy_job", "restored_job", "run_coroutine"]
+
+#: Runs a coroutine to its end from the thread of a slot; unset where RQ's own way is meant.
+run_coroutine: ContextVar[Callable[[Any], Any] | None] = ContextVar("run_coroutine", default=None)
+
+#: What a job has before it is read.
+_OWN = frozenset({"_id", "connection", "serializer", "_read"})
+
+
+def lazy_job(
+    job_class: type[Job], job_id: str, connection: Redis, serializer: Any, read: Callable[[], Mapping[bytes, bytes]]
+) -> Job:
+    """A job that is read when it is looked at.
+
+    Args:
+        job_class: RQ's, or one derived from it.
+        job_id: Its id.
+        connection: Redis.
+        serializer: Unpacks its parts.
+        read: Fetches its hash.
+    """
+    job = object.__new__(_lazy(job_class))
+    job.__dict__.update(_id=job_id, connection=connection, serializer=serializer, _read=read)
+    return job
+
+
+def is_untouched(job: Job) -> bool:
+    """Whether nobody has looked at a lazy job."""
+    return len(job.__dict__) == len(_OWN)
+
+
+def restored_job(
+    job_class: type[Job], job_id: str, connection: Redis, serializer: Any, fields: Mapping[bytes, bytes]
+) -> Job:
+    """A job with its hash; its coroutine runs on the worker's shared loop.
+
+    Raises:
+        Exception: The hash means nothing; what RQ raises depends on what is in it.
+    """
+    job = _on_shared_loop(job_class)(job_id, connection=connection, serializer=serializer)
+    job.restore(fields)
+    return job
+
+
+@cache
+def _on_shared_loop(job_class: type[Job]) -> type[Job]:
+    """The class with one thing changed: a coroutine runs on the worker's loop instead of one of its own."""
+
+    def _execute(self: Job) -> Any:
+        run = run_coroutine.get()
+        if run is None or self.func is None:
+            return job_class._execute(self)
+        result = self.func(*self.args, **self.kwargs)
+        return run(result) if asyncio.iscoroutine(result) else result
+
+    return type(job_class.__name__, (job_class,), {**_names(job_class), "_execute": _execute})
+
+
+@cache
+def _lazy(job_class: type[Job]) -> type[Job]:
+    base = _on_shared_loop(job_class)
+
+    def __getattr__(self: Job, name: str) -> Any:  # noqa: N807 - it becomes a method
+        own = self.__dict__
+        read = own.pop("_read", None)
+        if read is None:
+            raise AttributeError(name)
+        given = dict(own)
+        base.__init__(self, given["_id"], connection=given["connection"], serializer=given["serializer"])
+        self.restore(read())
+        own.update(given)
+        return getattr(self, name)
+
+    return type(job_class.__name__, (base,), {**_names(job_class), "__getattr__": __getattr__})
+
+
+def _names(job_class: type[Job]) -> dict[str, str]:
+    return {"__module__": job_class.__module__, "__qualname__": job_class.__qualname__}

@@ -1,0 +1,109 @@
+"""Hearing that a queue is no longer empty, for any number of queues, without taking anything from them.
+
+Redis can block on several lists only by popping from them, and a job that was popped and not yet on the books is lost
+with its worker. So an idle worker reads the queues' lengths on a connection with *tracking*: the server remembers which
+keys were read and sends one message when one of them changes. Where it must not track (an ACL without CLIENT TRACKING,
+a proxy), the queues are looked at every so often instead.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from redis import Redis
+from redis.connection import AbstractConnection
+from redis.exceptions import ResponseError
+
+from jobctl.adapters.outage import AWAY, Outage
+
+__all__ = ["Listener"]
+
+#: Longest wait for a message before the lengths are read again, seconds: a message that was lost costs no more.
+_LISTEN_S: Final = 5.0
+#: Seconds between two looks where the server does not track.
+_LOOK_S: Final = 0.05
+#: Longest wait for the lengths, seconds.
+_ANSWER_S: Final = 5.0
+
+
+class Listener:
+    """A thread that calls when there may be something in a queue.
+
+    Args:
+        connection: Redis; a connection of its own is made to the same server.
+        keys: The queues' keys.
+        call: Called on the thread, once for each time it was armed.
+        outage: Is told when Redis does not answer.
+    """
+
+    def __init__(self, connection: Redis, keys: Sequence[str], call: Callable[[], None], outage: Outage) -> None:
+        self._pool = connection.connection_pool
+        self._keys = keys
+        self._call = call
+        self._outage = outage
+        self._armed = threading.Event()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._link: AbstractConnection | None = None
+        self._tracks = True
+
+    def arm(self) -> None:
+        """Call once when there is something, now or later."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="listener", daemon=True)
+            self._thread.start()
+        self._armed.set()
+
+    def close(self) -> None:
+        """End the thread soon; it is not waited for."""
+        self._closed.set()
+        self._armed.set()
+
+    def _serve(self) -> None:
+        while not self._closed.is_set():
+            self._armed.wait()
+            if self._closed.is_set():
+                break
+            try:
+                heard = self._listen()
+            except (*AWAY, OSError) as error:
+                self._outage.began(error)
+                self._drop()
+                self._closed.wait(_LOOK_S)
+                continue
+            if heard:
+                self._armed.clear()
+                self._call()
+        self._drop()
+
+    def _listen(self) -> bool:
+        """Whether there is something, after waiting for it a while."""
+        link = self._link = self._link or self._connected()
+        for key in self._keys:
+            link.send_command("LLEN", key)
+        lengths: list[Any] = [link.read_response() for _ in self._keys]
+        if any(lengths):
+            return True
+        if not self._tracks:
+            self._closed.wait(_LOOK_S)
+            return False
+        return bool(link.can_read(_LISTEN_S))
+
+    def _connected(self) -> AbstractConnection:
+        settings = {**self._pool.connection_kwargs, "protocol": 3, "socket_timeout": _ANSWER_S}
+        link: AbstractConnection = self._pool.connection_class(**settings)
+        link.connect()
+        self._tracks = True
+        link.send_command("CLIENT", "TRACKING", "ON")
+        try:
+            link.read_response()
+        except ResponseError:
+            self._tracks = False
+        return link
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.disconnect()
+            self._link = None

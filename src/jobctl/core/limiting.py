@@ -1,0 +1,745 @@
+"""How many calls an upstream is sent: a decision, with time as an argument.
+
+Theory of operation. The same rules stand in ``adapters/redis_limiter.lua`` (keep in sync); tests hold both against each
+other, step by step.
+
+*Rate.* One bucket counts calls, another tokens; a call takes from both or from neither (a GCRA, ITU-T I.371, written as
+its twin, the leaky bucket as a meter). With N calls allowed in a window of W seconds, a tolerance T and a jitter J, the
+bucket refills at R = N / (W + J + T) a second and holds 1 + burst + R T. The first and the last of N + burst + 1 grants
+then lie at least W + J apart. A call reaches the upstream at most J after its grant, so *no window of W seconds sees
+more than N + burst arrivals*. The price is the share W / (W + J + T) of the allowance: 97 % by default. A call of more
+tokens than the bucket holds passes when the bucket is full and leaves a debt; the token limit is exceeded by no more
+than the largest call.
+
+*Line.* Who is denied is given a place: a position on a virtual clock that runs at full rate, slower when the rate is
+lowered, and not at all in a pause. Positions are one call's cost apart and the first free one is the *tail*, so each
+denied call is told when its turn comes, however long the line, and comes back once. Whoever has a place that is due
+goes first. A place is kept through pauses and changes of the rate: who comes too early is told the rest. What the line
+leaves unclaimed (half the tolerance of it, because the owner is late or will never come) goes to newcomers, so nothing
+is lost and nobody has to clean up. Who is due and finds the bucket empty keeps the place and is sent back for a moment,
+again one cost apart. *Walk-ins* take no place: a worker that asks for permits before it fetches, and the second call of
+a job that already paid for its first. While there is a line they have half of the rate.
+
+*Pause.* An upstream that says "not before" is believed: nobody passes until then, and afterwards the bucket begins with
+one call. Without a hint the pause is ``pause_s``, doubled with each refusal in a row.
+
+*AIMD* (Chiu and Jain 1989). A refusal of a call that started after the last pause and within ``repeat_s`` of its end
+multiplies the rate by a half; it recovers by one full rate in ``recover_s``. Where no limit is configured nothing is
+limited until the first refusal; then the rate that was seen is the limit, until the recovery reaches twice that.
+
+*Retry budget* (as in Finagle). Each first call pays in a tenth, a retry costs one; a trickle keeps the last retries
+from waiting for first calls that never come.
+
+*Breaker.* It opens when, of at least ``breaker_calls`` recent outcomes, the failed share reaches ``breaker_share``;
+then nobody passes for ``open_s``, doubled each time it fails again. Afterwards ``probes`` calls pass; if all succeed it
+closes, if one fails it opens again.
+
+All of them deny in the same way: a delay, a reason, and a place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+__all__ = [
+    "Account",
+    "Ask",
+    "Decision",
+    "Denial",
+    "Grant",
+    "Limit",
+    "Limits",
+    "Outcome",
+    "Permits",
+    "Report",
+    "Scope",
+    "ScopeStatus",
+    "Tuning",
+]
+
+#: Rounding that is no reason to deny.
+_EPS: Final = 1e-6
+#: More calls than anybody asks for at once.
+_MANY: Final = 1e9
+#: Nobody is sent away for less, seconds.
+_SHORTEST_S: Final = 0.001
+
+
+class Denial(StrEnum):
+    """Why a call may not go now."""
+
+    LIMIT = "limit"
+    PAUSED = "paused"
+    BREAKER = "breaker"
+    RETRY_BUDGET = "retry_budget"
+    #: The limiter itself could not be asked, and the setting says to wait then.
+    UNAVAILABLE = "limiter_unavailable"
+
+
+class Outcome(StrEnum):
+    """How a call went, as far as the limiter cares."""
+
+    #: It was answered, be it with a refusal that no waiting heals.
+    OK = "ok"
+    #: The upstream is in trouble: a server error, a timeout, a broken connection.
+    FAILED = "failed"
+    #: The upstream asks this model's callers to wait.
+    THROTTLED = "throttled"
+    #: The upstream asks all callers with this key to wait.
+    ACCOUNT_THROTTLED = "account_throttled"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a model's callers may ask for, all together.
+
+    Attributes:
+        rpm: Calls in any window (a minute); None for no limit.
+        tpm: Tokens likewise.
+        burst: Calls by which a window may exceed ``rpm``.
+    """
+
+    rpm: float | None = None
+    tpm: float | None = None
+    burst: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of all models.
+
+    Attributes:
+        default: Of each model that is not named.
+        by_model: Of those that are.
+    """
+
+    default: Limit = field(default_factory=Limit)
+    by_model: Mapping[str, Limit] = field(default_factory=dict)
+
+    def of(self, model: str) -> Limit:
+        """The limit of a model."""
+        return self.by_model.get(model, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """The constants of the rules; the module's docstring says what each is for. Times are in seconds.
+
+    Attributes:
+        window_s: What the limits count in.
+        tolerance_s: How uneven grants may be: the depth of a bucket, in seconds of its refill.
+        jitter_s: The longest way from a grant to the upstream.
+        pause_s: A pause that the upstream gave no length for.
+        longest_pause_s: No pause is longer, whatever the upstream says.
+        longest_backoff_s: No pause without a hint is longer, and no opening of the breaker.
+        repeat_s: A refusal so soon after the last one lowers the rate.
+        decrease: What it is multiplied by.
+        floor: The lowest share of the full rate.
+        recover_s: How long the recovery of one full rate takes.
+        seen_s: Time constant of the observed rate.
+        lowest_rate_per_s: No observed rate counts for less.
+        retry_share: What each first call pays into the retry budget.
+        retry_trickle_per_s: What time pays into it.
+        retry_reserve: The most it holds.
+        breaker_window_s: Time constant of the counted outcomes.
+        breaker_calls: The fewest that are judged.
+        breaker_share: The failed share that opens the breaker.
+        open_s: How long it stays open at first.
+        probes: How many calls try whether it may close.
+        spacing: Distance of places in the line, in costs of a call: the excess is for those who come late.
+        ttl_s: How long an idle scope is remembered.
+    """
+
+    window_s: float = 60.0
+    tolerance_s: float = 1.2
+    jitter_s: float = 0.6
+    pause_s: float = 1.0
+    longest_pause_s: float = 86_400.0
+    longest_backoff_s: float = 60.0
+    repeat_s: float = 60.0
+    decrease: float = 0.5
+    floor: float = 0.05
+    recover_s: float = 300.0
+    seen_s: float = 10.0
+    lowest_rate_per_s: float = 1.0
+    retry_share: float = 0.1
+    retry_trickle_per_s: float = 0.2
+    retry_reserve: float = 10.0
+    breaker_window_s: float = 30.0
+    breaker_calls: float = 20.0
+    breaker_share: float = 0.5
+    open_s: float = 5.0
+    probes: int = 3
+    spacing: float = 1.02
+    ttl_s: float = 3600.0
+
+    @property
+    def spread_s(self) -> float:
+        """What the allowance of one window is spread over."""
+        return self.window_s + self.jitter_s + self.tolerance_s
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """What a job keeps about its next call, as one line of text that travels with it.
+
+    ``granted MODEL TOKENS``: the call is allowed and so many tokens were charged for it. ``place MODEL POSITION``: it
+    has a place in the model's line. ``budget MODEL 0``: it waited for the retry budget.
+
+    Attributes:
+        kind: ``granted``, ``place`` or ``budget``; empty for nothing.
+        model: The model it holds for; it is worth nothing for another.
+        value: Tokens or position.
+    """
+
+    kind: str = ""
+    model: str = ""
+    value: float = 0.0
+
+    def to_text(self) -> str:
+        """As it is kept with the job."""
+        return f"{self.kind} {self.model} {self.value:.6f}" if self.kind else ""
+
+    @classmethod
+    def parse(cls, text: str, model: str) -> Permits:
+        """Read what a job kept; what is for another model or makes no sense is nothing."""
+        kind, _, rest = text.partition(" ")
+        for_model, _, number = rest.rpartition(" ")
+        try:
+            value = float(number)
+        except ValueError:
+            return cls()
+        known = kind in {"granted", "place", "budget"} and for_model == model and math.isfinite(value)
+        return cls(kind, model, value) if known else cls()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A wish to call.
+
+    Attributes:
+        calls: How many calls; fewer may be granted.
+        tokens: Tokens of each, estimated; None for what calls of this model took so far.
+        retry: Whether they repeat calls that failed.
+        permits: What was kept from the last answer; None for a walk-in, who takes no place.
+    """
+
+    calls: int = 1
+    tokens: float | None = None
+    retry: bool = False
+    permits: Permits | None = field(default_factory=Permits)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The answer to a wish.
+
+    Attributes:
+        granted: How many calls may be sent now.
+        delay_s: Seconds until it is worth asking for the others; 0 when all are granted.
+        reason: Why not all are granted, a :class:`Denial`; empty when they are.
+        permits: To be kept with the job: for one that was denied its place, for one whose call is granted before it
+            runs the proof of that. See :class:`Permits`.
+        tokens: Tokens charged for each call that is granted.
+    """
+
+    granted: int
+    delay_s: float = 0.0
+    reason: str = ""
+    permits: str = ""
+    tokens: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A :class:`Grant` before its permits are written down: their kind and value, and the rest as there."""
+
+    granted: int = 0
+    delay_s: float = 0.0
+    reason: str = ""
+    kind: str = ""
+    value: float = 0.0
+    tokens: float = 0.0
+
+    def to_grant(self, model: str) -> Grant:
+        """For a caller of this model."""
+        permits = Permits("granted", model, self.tokens) if self.granted else Permits(self.kind, model, self.value)
+        return Grant(self.granted, self.delay_s, self.reason, permits.to_text(), self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a call went.
+
+    Attributes:
+        outcome: In the limiter's terms.
+        latency_s: How long the call took: tells calls sent before a pause from those sent after it.
+        wait_s: How long the upstream asked to wait; None when it did not say.
+        tokens: Tokens that it took beyond those charged; negative when it took fewer.
+        used: Tokens that it took; None when unknown.
+    """
+
+    outcome: Outcome
+    latency_s: float = 0.0
+    wait_s: float | None = None
+    tokens: float = 0.0
+    used: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeStatus:
+    """A model's state, to read.
+
+    Attributes:
+        model: Which.
+        rate_per_s: Calls a second that pass at most; None for no limit.
+        headroom: The free share of the allowance, 0..1, from the observed rate; 1 without a limit.
+        line_s: How long a newcomer would wait.
+        paused_s: How long the pause lasts, the account's included; 0 without one.
+        breaker_open: Whether the breaker is open or tries whether it may close.
+        factor: The share of the full rate that AIMD leaves.
+        retry_budget: Retries that may be sent now.
+    """
+
+    model: str
+    rate_per_s: float | None
+    headroom: float
+    line_s: float
+    paused_s: float
+    breaker_open: bool
+    factor: float
+    retry_budget: float
+
+
+@dataclass(slots=True)
+class Account:
+    """What all models of one key share: pauses and the retry budget.
+
+    Attributes:
+        at_s: When it was last brought up to date.
+        paused_until_s: Nobody passes before.
+        struck_s: End of the last pause.
+        strikes: Refusals in a row.
+        budget: Retries that may be sent.
+        budget_tail_s: When the next retry that is put off shall come.
+        seen: First calls, fading.
+    """
+
+    at_s: float
+    paused_until_s: float = 0.0
+    struck_s: float = -math.inf
+    strikes: int = 0
+    budget: float = 0.0
+    budget_tail_s: float = 0.0
+    seen: float = 0.0
+
+    @classmethod
+    def new(cls, tuning: Tuning, now_s: float) -> Account:
+        """A fresh one; its reserve is full."""
+        return cls(at_s=now_s, budget=tuning.retry_reserve)
+
+    def advance(self, tuning: Tuning, now_s: float) -> None:
+        """Bring it up to date."""
+        elapsed_s = max(0.0, now_s - self.at_s)
+        self.at_s = max(self.at_s, now_s)
+        self.budget = min(tuning.retry_reserve, self.budget + elapsed_s * tuning.retry_trickle_per_s)
+        self.seen *= math.exp(-elapsed_s / tuning.seen_s)
+
+    def budget_wait_s(self, tuning: Tuning, *, waited: bool) -> float:
+        """Seconds until a retry may be sent; 0 for now. Those who are put off are spread."""
+        someone_waits = self.budget_tail_s > self.at_s and not waited
+        if self.budget >= (tuning.retry_reserve / 2 if someone_waits else 1.0) - _EPS:
+            return 0.0
+        refill_per_s = tuning.retry_trickle_per_s + tuning.retry_share * self.seen / tuning.seen_s
+        self.budget_tail_s = max(self.at_s, self.budget_tail_s) + 1.0 / refill_per_s
+        return self.budget_tail_s - self.at_s
+
+    def count(self, tuning: Tuning, calls: int, *, retry: bool) -> None:
+        """Book granted calls; negative for calls given back."""
+        if retry:
+            self.budget -= calls
+        else:
+            self.seen = max(0.0, self.seen + calls)
+            self.budget = min(tuning.retry_reserve, self.budget + tuning.retry_share * calls)
+
+    def pause(self, tuning: Tuning, report: Report) -> None:
+        """Let nobody pass for a while."""
+        self.strikes, self.paused_until_s, _ = _struck(
+            tuning, report, self.at_s, self.strikes, self.struck_s, self.paused_until_s
+        )
+        self.struck_s = self.paused_until_s
+
+
+@dataclass(slots=True)
+class Scope:
+    """The state of one model under one key.
+
+    Attributes:
+        at_s: When it was last brought up to date.
+        calls: Calls that may be sent now.
+        tokens: Tokens likewise; below zero it is a debt.
+        served_s: How far the line's clock has come.
+        tail_s: Its first free position.
+        rear_s: The next position for those who are due and found no room.
+        door: Calls that walk-ins may take while there is a line.
+        pushed_s: How much they took of the line's time, fading.
+        base_per_s: The rate that was seen when the upstream first refused; 0 where that is no limit.
+        factor: The share of the full rate.
+        paused_until_s: Nobody passes before.
+        struck_s: End of the last pause.
+        strikes: Refusals in a row.
+        seen: Calls granted, fading.
+        since_s: Since when they are counted.
+        succeeded: Outcomes, fading.
+        failed: Likewise.
+        open_until_s: When the breaker tries whether it may close.
+        opened: How often it opened in a row; 0 when it is closed.
+        probing: Probes sent.
+        probed: Probes that succeeded.
+        mean_tokens: What a call takes.
+    """
+
+    at_s: float
+    calls: float = math.inf
+    tokens: float = math.inf
+    served_s: float = 0.0
+    tail_s: float = 0.0
+    rear_s: float = 0.0
+    door: float = math.inf
+    pushed_s: float = 0.0
+    base_per_s: float = 0.0
+    factor: float = 1.0
+    paused_until_s: float = 0.0
+    struck_s: float = -math.inf
+    strikes: int = 0
+    seen: float = 0.0
+    since_s: float = 0.0
+    succeeded: float = 0.0
+    failed: float = 0.0
+    open_until_s: float = 0.0
+    opened: int = 0
+    probing: int = 0
+    probed: int = 0
+    mean_tokens: float = 0.0
+
+    @classmethod
+    def new(cls, now_s: float) -> Scope:
+        """A fresh one; its buckets are full. The line's clock begins at now, so no older place lies behind its own."""
+        return cls(at_s=now_s, served_s=now_s, tail_s=now_s, rear_s=now_s, since_s=now_s)
+
+    # ------------------------------------------------------------------------------------------------------- requests
+
+    def acquire(self, limit: Limit, tuning: Tuning, account: Account, ask: Ask, now_s: float) -> Decision:
+        """Decide on a wish, and book it.
+
+        Args:
+            limit: What is allowed.
+            tuning: The constants.
+            account: What the models of this key share.
+            ask: The wish; the model in its permits has been checked.
+            now_s: The time, seconds since the epoch.
+        """
+        self.advance(limit, tuning, account, now_s)
+        now_s = self.at_s
+        tokens = self.mean_tokens if ask.tokens is None else ask.tokens
+        until_s, reason = self._blocked(account)
+        if until_s > now_s:
+            self._be_limited(limit, tuning)
+            return self._deny(limit, tuning, ask, tokens, reason, until_s - now_s)
+        probes_left = tuning.probes - self.probing if self.opened else ask.calls
+        if probes_left <= 0:
+            return self._deny(limit, tuning, ask, tokens, Denial.BREAKER, tuning.pause_s)
+        if ask.retry:
+            waited = ask.permits is not None and ask.permits.kind != ""
+            wait_s = account.budget_wait_s(tuning, waited=waited)
+            if wait_s > 0:
+                return Decision(0, wait_s, Denial.RETRY_BUDGET, "budget")
+        wanted = min(ask.calls, probes_left, max(1, int(account.budget + _EPS)) if ask.retry else ask.calls)
+        granted = min(wanted, self._room(limit, tuning, tokens))
+        if not self.opened:
+            granted = self._in_turn(limit, tuning, ask, tokens, granted)
+        if granted <= 0:
+            return self._deny(limit, tuning, ask, tokens, Denial.LIMIT, 0.0)
+        self.calls -= granted
+        self.tokens -= granted * tokens
+        self.seen += granted
+        self.probing += granted if self.opened else 0
+        account.count(tuning, granted, retry=ask.retry)
+        if granted == ask.calls:
+            return Decision(granted, tokens=tokens)
+        wait_s = max(_SHORTEST_S, self._deficit_s(limit, tuning, tokens) / self.factor)
+        return Decision(granted, wait_s, Denial.LIMIT, tokens=tokens)
+
+    def release(self, limit: Limit, tuning: Tuning, account: Account, calls: int, tokens: float, now_s: float) -> None:
+        """Take back calls that were granted and will not be sent, each with the tokens that were charged."""
+        self.advance(limit, tuning, account, now_s)
+        self.calls = min(self._depth(limit, tuning), self.calls + calls)
+        self.tokens = min(_token_depth(limit, tuning), self.tokens + calls * tokens)
+        self.seen = max(0.0, self.seen - calls)
+        self.probing = max(0, self.probing - calls) if self.opened else 0
+        account.count(tuning, -calls, retry=False)
+
+    def report(self, limit: Limit, tuning: Tuning, account: Account, report: Report, now_s: float) -> Decision:
+        """Learn how a call went.
+
+        Returns:
+            For a call that was told to wait: when to come again, with a place at the front. Otherwise nothing granted.
+        """
+        self.advance(limit, tuning, account, now_s)
+        self.tokens = min(_token_depth(limit, tuning), self.tokens - report.tokens)
+        if report.used is not None:
+            self.mean_tokens += (report.used - self.mean_tokens) * (0.1 if self.mean_tokens > 0 else 1.0)
+        match report.outcome:
+            case Outcome.OK:
+                self._succeed(tuning, report)
+            case Outcome.FAILED:
+                self._fail(limit, tuning, report)
+            case Outcome.THROTTLED | Outcome.ACCOUNT_THROTTLED:
+                return self._throttle(limit, tuning, account, report)
+        return Decision()
+
+    def status(self, model: str, limit: Limit, tuning: Tuning, account: Account, now_s: float) -> ScopeStatus:
+        """What there is to read."""
+        self.advance(limit, tuning, account, now_s)
+        rate_per_s = self._rate_per_s(limit, tuning)
+        allowed_per_s = rate_per_s * self.factor
+        used = 0.0 if math.isinf(rate_per_s) else self._seen_per_s(tuning) / allowed_per_s
+        until_s = max(account.paused_until_s, self.paused_until_s)
+        return ScopeStatus(
+            model=model,
+            rate_per_s=None if math.isinf(rate_per_s) else allowed_per_s,
+            headroom=min(1.0, max(0.0, 1.0 - used)),
+            line_s=(self.tail_s - self.served_s) / self._pace(tuning),
+            paused_s=max(0.0, until_s - self.at_s),
+            breaker_open=self.opened > 0,
+            factor=self.factor,
+            retry_budget=account.budget,
+        )
+
+    # ----------------------------------------------------------------------------------------------------------- time
+
+    def advance(self, limit: Limit, tuning: Tuning, account: Account, now_s: float) -> None:
+        """Bring the state up to date. Time that steps back stands still."""
+        account.advance(tuning, now_s)
+        elapsed_s = max(0.0, now_s - self.at_s)
+        live_s = max(0.0, now_s - max(self.at_s, self._blocked(account)[0]))
+        self.at_s = max(self.at_s, now_s)
+        rate_per_s = self._rate_per_s(limit, tuning) * self.factor
+        self.calls = _filled(self.calls, live_s * rate_per_s, self._depth(limit, tuning))
+        self.door = _filled(self.door, live_s * rate_per_s / 2, self._depth(limit, tuning))
+        tokens_per_s = _per_s(limit.tpm, tuning) * self.factor
+        self.tokens = _filled(self.tokens, live_s * tokens_per_s, _token_depth(limit, tuning))
+        if not self.opened:
+            self.served_s += live_s * self.factor
+        self.tail_s = max(self.tail_s, self.served_s)
+        self.factor += live_s / tuning.recover_s
+        if limit.rpm is None and self.base_per_s > 0:
+            if self.factor >= 2.0:
+                self.base_per_s, self.factor = 0.0, 1.0
+        else:
+            self.factor = min(1.0, self.factor)
+        self.seen *= math.exp(-elapsed_s / tuning.seen_s)
+        self.pushed_s *= math.exp(-elapsed_s / tuning.seen_s)
+        fading = math.exp(-elapsed_s / tuning.breaker_window_s)
+        self.succeeded *= fading
+        self.failed *= fading
+
+    def _blocked(self, account: Account) -> tuple[float, Denial]:
+        """Until when nobody passes, and why."""
+        paused_s = max(self.paused_until_s, account.paused_until_s)
+        if self.opened and self.open_until_s > paused_s:
+            return self.open_until_s, Denial.BREAKER
+        return paused_s, Denial.PAUSED
+
+    # ----------------------------------------------------------------------------------------------------------- rate
+
+    def _rate_per_s(self, limit: Limit, tuning: Tuning) -> float:
+        """The full rate of calls."""
+        if limit.rpm is None and self.base_per_s > 0:
+            return self.base_per_s
+        return _per_s(limit.rpm, tuning)
+
+    def _depth(self, limit: Limit, tuning: Tuning) -> float:
+        return 1.0 + limit.burst + self._rate_per_s(limit, tuning) * tuning.tolerance_s
+
+    def _cost_s(self, limit: Limit, tuning: Tuning, tokens: float) -> float:
+        """What a call takes of the line's clock."""
+        by_calls_s = 1.0 / self._rate_per_s(limit, tuning)
+        return tuning.spacing * max(by_calls_s, tokens / _per_s(limit.tpm, tuning))
+
+    def _room(self, limit: Limit, tuning: Tuning, tokens: float) -> int:
+        """How many calls of so many tokens the buckets hold."""
+        calls = self.calls
+        if tokens > 0 and limit.tpm is not None:
+            whole = self.tokens >= _token_depth(limit, tuning) - _EPS
+            calls = min(calls, max(self.tokens / tokens, 1.0 if whole else 0.0))
+        return int(min(calls, _MANY) + _EPS)
+
+    def _deficit_s(self, limit: Limit, tuning: Tuning, tokens: float) -> float:
+        """Seconds at full rate until the buckets hold one call."""
+        rate_per_s = self._rate_per_s(limit, tuning)
+        wait_s = 0.0 if math.isinf(rate_per_s) else (1.0 - self.calls) / rate_per_s
+        if tokens > 0 and limit.tpm is not None:
+            missing = min(tokens, _token_depth(limit, tuning)) - self.tokens
+            wait_s = max(wait_s, missing / _per_s(limit.tpm, tuning))
+        return max(0.0, wait_s)
+
+    def _door_deficit_s(self, limit: Limit, tuning: Tuning) -> float:
+        """Seconds at full rate until a walk-in may go before the line."""
+        rate_per_s = self._rate_per_s(limit, tuning)
+        return 0.0 if math.isinf(rate_per_s) else (1.0 - self.door) * 2 / rate_per_s
+
+    def _seen_per_s(self, tuning: Tuning) -> float:
+        """Calls a second, observed; corrected for the time before the first."""
+        counted_s = max(1.0, self.at_s - self.since_s)
+        return self.seen / (tuning.seen_s * (1.0 - math.exp(-counted_s / tuning.seen_s)))
+
+    def _be_limited(self, limit: Limit, tuning: Tuning) -> None:
+        """Where nothing is configured, take the rate that was seen for the limit: a backlog must not burst."""
+        if limit.rpm is None and self.base_per_s <= 0:
+            self.base_per_s = max(tuning.lowest_rate_per_s, self._seen_per_s(tuning))
+            self.factor = 1.0
+            self.calls = self.door = 1.0
+
+    # ----------------------------------------------------------------------------------------------------------- line
+
+    def _in_turn(self, limit: Limit, tuning: Tuning, ask: Ask, tokens: float, room: int) -> int:
+        """How many of the calls that there is room for may go before the line."""
+        if self.tail_s <= self.served_s + _EPS or room <= 0:
+            return room
+        unclaimed = self._unclaimed(limit, tuning, tokens)
+        if ask.permits is None:
+            granted = min(room, max(unclaimed, int(min(self.door, _MANY) + _EPS)))
+            pushed = max(0, granted - unclaimed)
+            self.door -= pushed
+            self.served_s -= pushed * self._cost_s(limit, tuning, tokens)
+            self.pushed_s += pushed * self._cost_s(limit, tuning, tokens)
+            return granted
+        due = ask.permits.kind == "place" and ask.permits.value <= self.served_s + _EPS
+        return room if due else min(room, unclaimed)
+
+    def _unclaimed(self, limit: Limit, tuning: Tuning, tokens: float) -> int:
+        """Calls in the buckets that nobody in the line came for."""
+        rate_per_s = self._rate_per_s(limit, tuning)
+        left = _MANY if math.isinf(rate_per_s) else self.calls - rate_per_s * tuning.tolerance_s / 2
+        if tokens > 0 and limit.tpm is not None:
+            depth = _token_depth(limit, tuning)
+            enough = self.tokens >= min(depth, tokens + depth / 2) - _EPS
+            left = min(left, max(1.0, (self.tokens - depth / 2) / tokens) if enough else 0.0)
+        return max(0, int(left + _EPS))
+
+    def _pace(self, tuning: Tuning) -> float:
+        """Positions that the line advances in a second, going by what walk-ins took lately."""
+        return self.factor * max(0.5, 1.0 - self.pushed_s / tuning.seen_s)
+
+    def _deny(self, limit: Limit, tuning: Tuning, ask: Ask, tokens: float, reason: str, blocked_s: float) -> Decision:
+        """Say when to come again."""
+        deficit_s = self._deficit_s(limit, tuning, tokens)
+        if ask.permits is None:
+            if self.tail_s > self.served_s and reason == Denial.LIMIT:
+                deficit_s = max(deficit_s, self._door_deficit_s(limit, tuning))
+            return Decision(0, max(_SHORTEST_S, blocked_s + deficit_s / self.factor), reason)
+        # A place beyond the tail is one of a line that was forgotten.
+        if ask.permits.kind == "place" and ask.permits.value <= self.tail_s:
+            position_s = ask.permits.value
+            if position_s <= self.served_s + _EPS:
+                return self._send_back(limit, tuning, position_s, tokens, reason, blocked_s)
+        else:
+            position_s = max(self.tail_s, self.served_s + deficit_s)
+            self.tail_s = position_s + self._cost_s(limit, tuning, tokens)
+        wait_s = blocked_s + (position_s - self.served_s) / self._pace(tuning)
+        return Decision(0, max(_SHORTEST_S, wait_s), reason, "place", position_s)
+
+    def _send_back(
+        self, limit: Limit, tuning: Tuning, position_s: float, tokens: float, reason: str, blocked_s: float
+    ) -> Decision:
+        """For one who is due and finds no room."""
+        come_s = max(self.rear_s, self.served_s + self._deficit_s(limit, tuning, tokens))
+        self.rear_s = come_s + self._cost_s(limit, tuning, tokens)
+        self.tail_s = max(self.tail_s, self.rear_s)  # newcomers come after them
+        wait_s = blocked_s + (come_s - self.served_s) / self._pace(tuning)
+        return Decision(0, max(_SHORTEST_S, wait_s), reason, "place", position_s)
+
+    # ------------------------------------------------------------------------------------------------------- outcomes
+
+    def _succeed(self, tuning: Tuning, report: Report) -> None:
+        self.succeeded += 1
+        if self.opened and self.at_s - report.latency_s >= self.open_until_s - _EPS:
+            self.probed += 1
+            if self.probed >= tuning.probes:
+                self.opened = self.probing = self.probed = 0
+                self.succeeded = self.failed = 0.0
+
+    def _fail(self, limit: Limit, tuning: Tuning, report: Report) -> None:
+        self.failed += 1
+        counted = self.succeeded + self.failed
+        if self.opened:
+            opens = self.at_s - report.latency_s >= self.open_until_s - _EPS  # else it was sent before
+        else:
+            opens = counted >= tuning.breaker_calls - _EPS and self.failed >= tuning.breaker_share * counted - _EPS
+        if opens:
+            self.opened += 1
+            self.open_until_s = self.at_s + _doubled(tuning.open_s, self.opened, tuning.longest_backoff_s)
+            self.probing = self.probed = 0
+            self._be_limited(limit, tuning)
+            self.calls = min(self.calls, 1.0)
+
+    def _throttle(self, limit: Limit, tuning: Tuning, account: Account, report: Report) -> Decision:
+        """Pause, lower the rate if that did not help before, and put the call at the front of the line."""
+        self._be_limited(limit, tuning)
+        self.calls, self.door = min(self.calls, 1.0), min(self.door, 1.0)
+        if self.opened:
+            self.probing = max(0, self.probing - 1)
+        self.strikes, paused_until_s, again = _struck(
+            tuning, report, self.at_s, self.strikes, self.struck_s, self.paused_until_s
+        )
+        if again:
+            self.factor = max(tuning.floor, self.factor * tuning.decrease)
+        self.struck_s = max(self.struck_s, paused_until_s)
+        if report.outcome is Outcome.ACCOUNT_THROTTLED:
+            account.pause(tuning, report)
+        else:
+            self.paused_until_s = paused_until_s
+        blocked_s = max(0.0, self._blocked(account)[0] - self.at_s)
+        return self._send_back(limit, tuning, self.served_s, self.mean_tokens, Denial.PAUSED, blocked_s)
+
+
+def _struck(
+    tuning: Tuning, report: Report, now_s: float, strikes: int, struck_s: float, paused_until_s: float
+) -> tuple[int, float, bool]:
+    """What a refusal leads to: refusals in a row, the end of the pause, and whether the last pause did not help.
+
+    A call that was sent before the last pause ended tells nothing about what came of it.
+    """
+    sent_s = now_s - report.latency_s
+    fresh = sent_s >= struck_s - _EPS
+    again = fresh and now_s - struck_s <= tuning.repeat_s
+    if fresh:
+        strikes = strikes + 1 if again else 1
+    pause_s = report.wait_s
+    if pause_s is None:
+        pause_s = _doubled(tuning.pause_s, max(1, strikes), tuning.longest_backoff_s)
+        if not fresh:  # it is one of the refusals that the pause is about
+            return strikes, paused_until_s, False
+    return strikes, max(paused_until_s, now_s + min(pause_s, tuning.longest_pause_s)), again
+
+
+def _doubled(first_s: float, time: int, longest_s: float) -> float:
+    return min(longest_s, first_s * 2.0 ** min(time - 1, 32))
+
+
+def _per_s(allowed: float | None, tuning: Tuning) -> float:
+    return math.inf if allowed is None else allowed / tuning.spread_s
+
+
+def _token_depth(limit: Limit, tuning: Tuning) -> float:
+    return math.inf if limit.tpm is None else max(1.0, _per_s(limit.tpm, tuning) * tuning.tolerance_s)
+
+
+def _filled(level: float, more: float, depth: float) -> float:
+    """A bucket after a while; without a limit nothing is counted."""
+    return depth if math.isinf(depth) else min(depth, level + more)

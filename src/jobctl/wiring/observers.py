@@ -1,0 +1,182 @@
+"""Who is told what happens in a worker: Prometheus, Sentry, both or nobody. Nothing is imported for the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from jobctl import __version__
+
+if TYPE_CHECKING:
+    from jobctl.adapters.exporter import FleetExporter
+    from jobctl.adapters.prometheus import PrometheusObserver
+    from jobctl.ports import (
+        FleetSource,
+        LimiterObserver,
+        PoolObserver,
+        PoolUse,
+        UpstreamObserver,
+        WorkerObserver,
+    )
+    from jobctl.settings import Settings
+
+__all__ = ["Observation", "make_fleet", "make_observers", "start_sentry"]
+
+#: The key for which those who could expose the fleet's metrics stand, and how long an election holds, seconds.
+_ELECTION: Final = "jobctl:exporter"
+_ELECTED_S: Final = 20.0
+#: A dedicated exporter takes over from a worker.
+_WORKER_RANK, _EXPORTER_RANK = 1, 2
+#: How long a scrape waits for Redis, seconds; Prometheus gives a scrape 10 s.
+_ANSWER_S: Final = 2.0
+
+
+@dataclass
+class Observation:
+    """The observers of one worker.
+
+    Attributes:
+        workers: For the worker.
+        upstream: For the OpenRouter client.
+        limiter: For the limiter; None when nobody asks.
+        pool: For the database's pool; None when nobody asks.
+        port: Where metrics are served; None when they are not.
+    """
+
+    workers: list[WorkerObserver] = field(default_factory=list)
+    upstream: list[UpstreamObserver] = field(default_factory=list)
+    limiter: LimiterObserver | None = None
+    pool: PoolObserver | None = None
+    port: int | None = None
+    _prometheus: PrometheusObserver | None = None
+    _unready: Callable[[], str | None] = lambda: "starting"
+    _exit: ExitStack = field(default_factory=ExitStack)
+
+    def watch(
+        self,
+        *,
+        unready: Callable[[], str | None],
+        last_heartbeat_s: Callable[[], float | None],
+        pool_use: Callable[[], PoolUse] | None = None,
+    ) -> None:
+        """Look at a worker that is there now; until then ``/readyz`` says that it is starting.
+
+        Each function is called on the thread of a request, must be quick and must not raise.
+
+        Args:
+            unready: Why the worker is not ready (Redis away, draining), in a few words; None when it is.
+            last_heartbeat_s: When it last reached Redis, seconds since the epoch; None while it never did.
+            pool_use: How the database's pool is used; None without a database.
+        """
+        self._unready = unready
+        if self._prometheus is not None:
+            self._prometheus.watch_heartbeat(last_heartbeat_s)
+            if pool_use is not None:
+                self._prometheus.watch_pool(pool_use)
+
+    def unready(self) -> str | None:
+        """Why the worker is not ready; None when it is."""
+        return self._unready()
+
+    def close(self) -> None:
+        """Stop serving metrics. The observers themselves are closed by the worker, with what time is left."""
+        self._exit.close()
+
+
+def make_observers(settings: Settings, redis_url: str, sources: Sequence[FleetSource] = ()) -> Observation:
+    """Build the observers that are configured, and serve metrics if a port is.
+
+    Args:
+        settings: Say which.
+        redis_url: The Redis that the worker uses.
+        sources: What more the elected worker reads for the fleet, such as the limiter's state.
+
+    Raises:
+        InvalidOption: The metrics port cannot be had.
+        ServiceUnavailable: Redis does not answer.
+    """
+    observation = Observation()
+    if settings.metrics_port is not None:
+        _add_prometheus(observation, settings, redis_url, sources)
+    if settings.sentry_dsn is not None:
+        from jobctl.adapters.sentry import SentryObserver
+
+        sentry = SentryObserver(
+            settings.sentry_dsn,
+            traces_sample_rate=settings.sentry_traces_sample_rate,
+            every_error=settings.sentry_errors == "every",
+            secrets=settings.secrets(),
+        )
+        observation.workers.append(sentry)
+        observation.upstream.append(sentry)
+    return observation
+
+
+def start_sentry(settings: Settings) -> None:
+    """Let a process that enqueues send traces, if Sentry is configured; ``adapters.sentry.publishing`` makes them."""
+    if settings.sentry_dsn is not None:
+        from jobctl.adapters.sentry import start
+
+        start(settings.sentry_dsn, traces_sample_rate=settings.sentry_traces_sample_rate, secrets=settings.secrets())
+
+
+def make_fleet(
+    settings: Settings, redis_url: str, sources: Sequence[FleetSource] = (), *, dedicated: bool = False
+) -> FleetExporter:
+    """The collector of what all workers share, standing for election.
+
+    Args:
+        settings: The OpenRouter account, and the planned replicas.
+        redis_url: Redis.
+        sources: What it reads besides RQ's keys and the account.
+        dedicated: Whether this process is there for nothing else, and takes over from workers.
+
+    Raises:
+        InvalidOption: The URL means nothing.
+        ServiceUnavailable: Redis does not answer.
+    """
+    from jobctl.adapters.exporter import FleetExporter
+    from jobctl.adapters.openrouter_account import OpenRouterAccount
+    from jobctl.adapters.redis_connection import connect
+    from jobctl.adapters.redis_election import Election
+    from jobctl.adapters.rq_fleet import RqFleet
+
+    connection = connect(redis_url, option=settings.origins["redis_url"].name or "--redis-url", answer_s=_ANSWER_S)
+    rank = _EXPORTER_RANK if dedicated else _WORKER_RANK
+    key = settings.openrouter_api_key
+    return FleetExporter(
+        Election(connection, _ELECTION, rank=rank, ttl_s=_ELECTED_S),
+        [RqFleet(connection, time.time), *sources],
+        planned_replicas=settings.planned_replicas,
+        account=None if key is None else OpenRouterAccount(settings.openrouter_url, key),
+    )
+
+
+def _add_prometheus(
+    observation: Observation, settings: Settings, redis_url: str, sources: Sequence[FleetSource]
+) -> None:
+    from jobctl.adapters.listening import listen
+    from jobctl.adapters.metrics_server import MetricsServer
+    from jobctl.adapters.prometheus import PrometheusObserver
+
+    assert settings.metrics_port is not None
+    listener = listen(
+        settings.metrics_host, settings.metrics_port, host_option="--metrics-host", port_option="--metrics-port"
+    )
+    with ExitStack() as stack:
+        stack.callback(listener.close)
+        prometheus = PrometheusObserver(__version__)
+        fleet = make_fleet(settings, redis_url, sources)
+        stack.callback(fleet.close)
+        prometheus.registry.register(fleet)
+        server = MetricsServer(listener, prometheus.registry, observation.unready)
+        stack.callback(server.close)
+        observation._exit = stack.pop_all()
+    observation.port = server.port
+    observation._prometheus = prometheus
+    observation.workers.append(prometheus)
+    observation.upstream.append(prometheus)
+    observation.limiter = observation.pool = prometheus
