@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help bench test check proof lock upgrade clean runtime dev
+.PHONY: help bench test check proof lock upgrade clean runtime dev tools
 
 BIN := .venv/bin
 PER_DAY ?= 450000
@@ -21,7 +21,7 @@ help: ## List the targets
 bench: runtime ## Measure: 450,000 jobs a day for 30 s on real parts (PER_DAY=, DURATION=, ARGS=)
 	$(BIN)/jobctl bench --per-day $(PER_DAY) --duration $(DURATION) $(ARGS)
 
-test: dev ## Run the tests: in parallel, then those that need the machine for themselves
+test: dev tools ## Run the tests: in parallel, then those that need the machine for themselves
 	$(PYTEST) -m "not serial and not proof" -n $(WORKERS)
 	@if grep -rqs --include='*.py' 'mark\.serial' tests; then set -x; $(PYTEST) -m "serial and not proof"; \
 	else echo "no test is marked serial"; fi
@@ -34,7 +34,7 @@ check: dev ## Check format, lint, types, floors, the lock and the distributions
 	$(BIN)/python scripts/lock.py check
 	$(BIN)/python scripts/check_distributions.py
 
-proof: dev ## Show the full-length figures and write them to docs/figures/ (minutes)
+proof: dev tools ## Show the full-length figures and write them to docs/figures/ (minutes)
 	$(PYTEST) -m proof
 	@mkdir -p docs/figures; for name in $(BENCHMARKS); do echo "== $$name"; \
 	$(BIN)/python benchmarks/$$name.py > docs/figures/$$name.txt || exit 1; cat docs/figures/$$name.txt; done
@@ -46,7 +46,7 @@ upgrade: dev ## Lock the newest releases that fit pyproject.toml
 	$(BIN)/python scripts/lock.py write --upgrade
 
 clean: ## Remove what was made: .venv, distributions, caches
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .tools dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 runtime:
@@ -54,3 +54,6 @@ runtime:
 
 dev:
 	@PYTHON="$(PYTHON)" scripts/venv.sh dev
+
+tools: dev
+	@$(BIN)/python scripts/tools.py

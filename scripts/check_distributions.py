@@ -24,6 +24,7 @@ PLACES: Final = {"src/jobctl": "jobctl", "loadtests": "jobctl/_loadtests"}
 #: What users rely on; each pattern must match.
 PROMISED: Final = (
     "jobctl/py.typed",
+    "jobctl/adapters/sql/*.sql",
     "jobctl/schemas/*.json",
     "jobctl/_loadtests/locustfile.py",
     "jobctl/_loadtests/shapes.py",

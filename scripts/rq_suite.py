@@ -36,10 +36,10 @@ from typing import Final
 
 from redis import Redis
 from redis.exceptions import RedisError
+from rq_suite_plugin import BEGUN, ENDED, OUTCOMES, WORKER
 
 from jobctl.adapters import embedded_redis
 from jobctl.adapters.processes import ProcessGroup
-from rq_suite_plugin import BEGUN, ENDED, OUTCOMES, WORKER
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 STORE: Final = REPOSITORY / ".tools" / "rq-suite"
@@ -58,8 +58,8 @@ GROUPS: Final = (
     ),
 )
 MODULES: Final = tuple(module for group in GROUPS for module in group)
-#: What a single test may take, seconds; the longest takes some five.
-_TEST_LIMIT_S: Final = 30.0
+#: What pytest may take to its first test, and the Redis server to its first answer, seconds.
+_START_S: Final = 60.0
 _READY_S: Final = 5.0
 _LOOK_S: Final = 0.02
 
@@ -179,9 +179,9 @@ def judge(stock: Outcomes, ours: Outcomes, listed: Sequence[str], *, whole: bool
         Problem and test.
     """
     problems = [("only RQ's worker passes", test) for test in differing(stock, ours) if test not in listed]
+    if not stock.by_test:
+        problems.append(("no test was found", "tests"))
     if whole:
-        if not stock.by_test:
-            problems.append(("no test was found", "tests"))
         problems += [("listed, but RQ's worker does not pass", t) for t in listed if stock.by_test.get(t) != "passed"]
     return problems
 
@@ -208,9 +208,11 @@ class Suite:
     Args:
         directory: Where.
         group: Keeps the Redis servers.
+        limit_s: What a single test may take, seconds; the longest takes some five.
     """
 
-    def __init__(self, directory: Path, group: ProcessGroup) -> None:
+    def __init__(self, directory: Path, group: ProcessGroup, limit_s: float = 30.0) -> None:
+        self._limit_s = limit_s
         self._directory = directory
         self._group = group
         self._starting = threading.Lock()
@@ -240,11 +242,11 @@ class Suite:
         done = [argument for test in outcomes.by_test for argument in ("--deselect", test)]
         command = [sys.executable, "-m", "pytest", "-q", "-p", "rq_suite_plugin", "-p", "no:cacheprovider"]
         binaries = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        paths = os.pathsep.join([str(self._directory), str(Path(__file__).parent)])
+        paths = [str(self._directory), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
         env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("JOBCTL_", "RQ_", "PYTEST_"))},
             **{WORKER: worker, OUTCOMES: str(log), _PORT: str(port), _SCRATCH: str(scratch)},
-            **{"RQ_WORKER_CLASS": worker, "PATH": binaries, "PYTHONPATH": paths},
+            **{"RQ_WORKER_CLASS": worker, "PATH": binaries, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         }
         options = ["-c", os.devnull, "--rootdir", str(self._directory), "-W", "ignore", *choice, *done]
         with said.open("wb") as stream:
@@ -258,7 +260,7 @@ class Suite:
                 start_new_session=True,  # some tests signal their whole process group
             )
         try:
-            while process.poll() is None and time.time() - log.stat().st_mtime < _TEST_LIMIT_S:
+            while process.poll() is None and time.time() - log.stat().st_mtime < self._limit(log):
                 time.sleep(_LOOK_S)
         finally:
             with suppress(ProcessLookupError):
@@ -274,10 +276,15 @@ class Suite:
                 outcomes.add(line["test"], line["outcome"], line["text"])
         if process.returncode in {0, 1, 5}:  # passed, failed, nothing was selected
             return None
-        if ended or begun is None:
-            problem = "the process did not end after its last test" if ended else "RQ's tests cannot be run"
-            raise SuiteError(f"{worker}: {problem}\n{said.read_text(encoding='utf-8', errors='replace')}")
+        if process.returncode > 0 or begun is None:
+            raise SuiteError(f"RQ's tests cannot be run:\n{said.read_text(encoding='utf-8', errors='replace')}")
+        if ended:
+            raise SuiteError(f"{worker}: its threads or children live on after the last test, {begun}")
         return begun
+
+    def _limit(self, log: Path) -> float:
+        """How old the last outcome may be; before the first one modules are imported."""
+        return self._limit_s if log.stat().st_size else _START_S
 
     @contextmanager
     def _redis(self) -> Iterator[int]:

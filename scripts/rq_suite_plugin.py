@@ -41,12 +41,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _write(test=report.nodeid, outcome=report.outcome, text=report.longreprtext)
 
 
-def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """Write down a module that cannot be imported."""
-    if report.failed:
-        _write(test=report.nodeid, outcome="failed", text=report.longreprtext)
-
-
 def pytest_sessionfinish() -> None:
     """Write down that all tests had their turn."""
     _write(test="", outcome=ENDED)

@@ -22,6 +22,9 @@ VALUES = {
     "attempts": ("7", "8", 9, (7, 8)),
     "retry_base_s": ("1s", "250ms", 4.0, (1.0, 0.25)),
     "retry_cap_s": ("1m", "2m", 4.0, (60.0, 120.0)),
+    "database_url": ("postgres://file/d", " host=env ", "postgres://flag/d", ("postgres://file/d", "host=env")),
+    "db_pool_size": ("5", "6", 7, (5, 6)),
+    "db_timeout_s": ("5s", "500ms", 4.0, (5.0, 0.5)),
 }
 NAMES = [field.name for field in FIELDS]
 ENV = {field.name: field.env for field in FIELDS}
@@ -131,6 +134,12 @@ def test_a_file_may_use_toml_types(tmp_path: Path) -> None:
         ("JOB_CALL_TIMEOUT", "inf", "'inf' is not a duration"),
         ("OPENROUTER_BASE_URL", "openrouter.ai", "'openrouter.ai' is not an HTTP URL; give https://host/api/v1"),
         ("OPENROUTER_BASE_URL", "https://", "'https:' is not an HTTP URL"),
+        ("DATABASE_URL", "mysql://joe:pw@host/db", "is not a Postgres connection string; give postgresql://user"),
+        ("DATABASE_URL", "postgresql//joe:pw@host/db", "is not a Postgres connection string; give postgresql://user"),
+        ("DATABASE_URL", "host", "is not a Postgres connection string; give postgresql://user"),
+        ("JOB_DB_POOL_SIZE", "0", "0 is out of range; give a whole number of at least 1"),
+        ("JOB_DB_TIMEOUT", "60s", "'60s' is too long; give less than 60s"),
+        ("JOB_DB_TIMEOUT", "0", "must be longer than 0, got '0'"),
         ("REDIS_URL", "localhost:6379", "'localhost:6379' is not a Redis URL"),
         ("REDIS_URL", "http://host", "'http://host' is not a Redis URL"),
         ("REDIS_URL", "redis://", "'redis://' is not a Redis URL"),
@@ -265,6 +274,32 @@ def test_a_refused_url_does_not_show_its_password(scheme: str, variable: str, tm
         load({}, env={variable: f"{scheme}joe:secret@host/0"}, directory=tmp_path)
 
     assert f"{scheme}joe:***@host/0" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("postgresql://joe:secret@host:6543/db?sslmode=require", "postgresql://joe:***@host:6543/db?sslmode=require"),
+        ("postgres://host/db?user=joe&password=secret", "postgres://host/db?user=joe&password=***"),
+        ("postgres://host/db?sslpassword=secret&user=joe", "postgres://host/db?sslpassword=***&user=joe"),
+        ("host=h user=joe password=secret dbname=db", "host=h user=joe password=*** dbname=db"),
+        ("password = 'se \\' cret@h' host=h", "password = *** host=h"),
+        ("host=h password='secret dbname=db", "host=h password=***"),
+        ("host=h password=se\\ cret dbname=db", "host=h password=*** dbname=db"),
+    ],
+)
+def test_the_password_in_a_connection_string_is_masked(dsn: str, shown: str, tmp_path: Path) -> None:
+    settings = load({}, env={"DATABASE_URL": dsn}, directory=tmp_path)
+
+    assert settings.database_url == dsn
+    assert settings.shown(next(field for field in FIELDS if field.name == "database_url")) == shown
+
+
+def test_a_refused_connection_string_shows_nothing_of_itself(tmp_path: Path) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        load({}, env={"DATABASE_URL": "postgresql//joe:secret@host/0"}, directory=tmp_path)
+
+    assert "secret" not in str(caught.value)
 
 
 @given(

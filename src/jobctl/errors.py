@@ -116,7 +116,12 @@ class UpstreamError(JobctlError):
         message: What went wrong, in the upstream's words where it gave any.
         retryable: Whether the same call may succeed later.
         retry_after_s: How long the upstream asked to wait, in seconds; None when it did not say.
+
+    Attributes:
+        latency_s: How long the failed call took, seconds.
     """
+
+    latency_s: float = 0.0
 
     def __init__(self, message: str, *, retryable: bool, retry_after_s: float | None = None) -> None:
         self.message = message
@@ -145,6 +150,7 @@ class UpstreamStatus(UpstreamError):
         retryable: Whether the same call may succeed later.
         retry_after_s: The Retry-After header in seconds; None when absent.
         error_type: The upstream's machine-readable word for the error, if it gave one.
+        account_wide: Whether it is about the caller's account as a whole and not about this model.
     """
 
     def __init__(
@@ -155,8 +161,10 @@ class UpstreamStatus(UpstreamError):
         retryable: bool,
         retry_after_s: float | None = None,
         error_type: str | None = None,
+        account_wide: bool = False,
     ) -> None:
         self.status = status
+        self.account_wide = account_wide
         self.error_type = error_type
         super().__init__(f"{status} {message}", retryable=retryable, retry_after_s=retry_after_s)
 

@@ -20,6 +20,7 @@ __all__ = [
     "FleetSource",
     "JobQueue",
     "JobRequest",
+    "Limiter",
     "LimiterObserver",
     "LoadRun",
     "PoolObserver",
@@ -260,8 +261,8 @@ class Limiter(Protocol):
             calls: How many calls; fewer may be granted.
             tokens: Tokens of each, estimated; None for what calls of this model took so far.
             retry: Whether they repeat calls that failed.
-            permits: What a job kept from the last answer, empty at first. It keeps its place in the line by it. None for
-                a caller who takes no place, such as a worker that asks before it fetches jobs.
+            permits: What a job kept from the last answer, empty at first: its place in the line. None for a caller who
+                takes no place, such as a worker that asks before it fetches jobs.
         """
 
     def release(self, model: str, calls: int, tokens: float = 0.0) -> None:

@@ -70,7 +70,8 @@ def test_deleting_a_run_leaves_nothing_of_it_and_everything_else(redis: Redis) -
     other = RqQueue(redis, "other", result_ttl_s=600, failure_ttl_s=600)
     mine.enqueue_many([JobRequest("mine-done", "builtins.len", ("",)), JobRequest("mine-failed", "builtins.len")])
     other.enqueue_many([JobRequest("theirs", "builtins.len", ("",))])
-    SimpleWorker(["bench", "other"], connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="CRITICAL")
+    worker = SimpleWorker(["bench", "other"], connection=redis, serializer=JSONSerializer)
+    worker.work(burst=True, logging_level="CRITICAL")
     mine.enqueue_many([JobRequest("mine-waiting", "builtins.len", ("",))])
     redis.rpush(Queue("bench", connection=redis).intermediate_queue_key, "mine-taken")
 

@@ -158,15 +158,18 @@ def test_a_job_goes_to_the_end_of_its_queue_that_rq_would_choose(
     assert redis.smembers("rq:queues") == {b"rq:queue:q"}
 
 
-def test_a_job_that_is_gone_is_forgotten_and_holds_up_no_other(redis: Redis) -> None:
+@pytest.mark.parametrize("instead", [None, "no hash"])
+def test_a_job_that_is_gone_is_forgotten_and_holds_up_no_other(instead: str | None, redis: Redis) -> None:
     gone, there = schedule(redis, [1.0, 2.0])
     redis.delete(Job.key_for(gone))
+    if instead is not None:
+        redis.set(Job.key_for(gone), instead)
 
     once(redis)
 
     assert queued(redis) == [there]
     assert redis.zcard("rq:scheduled:q") == 0
-    assert not redis.exists(Job.key_for(gone))
+    assert redis.exists(Job.key_for(gone)) == (instead is not None)
 
 
 def test_a_jobs_own_lifetime_begins_anew_and_another_job_gets_none(redis: Redis) -> None:

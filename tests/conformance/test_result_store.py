@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from support.databases import Postgres
 
 from jobctl.adapters.memory import MemoryResults
 from jobctl.adapters.postgres import PostgresResults
 from jobctl.errors import ServiceUnavailable
 from jobctl.ports import ResultStore
+from support.databases import Postgres
 
 
 @dataclass

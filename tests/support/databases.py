@@ -7,9 +7,8 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Final
 
 import psycopg
 import pytest
+
+from jobctl.adapters.processes import ProcessGroup
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PASSWORD: Final = "correct-horse"  # of a server that lives for one test run
@@ -37,8 +38,9 @@ class Postgres:
         dsn: Its URL, with the password.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, group: ProcessGroup) -> None:
+        self._group = group
+        self._directory = directory = group.directory
         self._data = directory / "data"
         self._binaries = _postgres_binaries(directory)
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,7 +58,7 @@ class Postgres:
         options = {"listen_addresses": "", "unix_socket_directories": self._directory, "fsync": "off"}
         words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
         self._process = _spawn(
-            [self._binaries / "postgres", "-D", self._data, *words], self._directory / "postgres.log"
+            self._group, [self._binaries / "postgres", "-D", self._data, *words], self._directory / "postgres.log"
         )
         _wait_for(self._process, self.dsn, self._directory / "postgres.log")
 
@@ -72,6 +74,13 @@ class Postgres:
             cursor = connection.execute(query.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
+    @contextmanager
+    def locked(self) -> Iterator[Callable[[], None]]:
+        """Somebody else's transaction holds the table of results; gives what lets it go early."""
+        with psycopg.connect(self.dsn) as other:
+            other.execute("LOCK TABLE jobctl_results")
+            yield other.rollback
+
     def _run(self, name: str, *arguments: str) -> None:
         subprocess.run(
             [self._binaries / name, *arguments], user=_USER, cwd=self._directory, capture_output=True, check=True
@@ -86,7 +95,8 @@ class Pooler:
         process: Its process.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, group: ProcessGroup) -> None:
+        directory = group.directory
         self.dsn = f"postgresql://postgres:{PASSWORD}@/postgres?host={directory}&port={_POOLER_PORT}"
         program = _tool("pgbouncer", directory)
         users, configuration = directory / "users.txt", directory / "pgbouncer.ini"
@@ -99,7 +109,7 @@ class Pooler:
         )
         _give(users)
         log = directory / "pgbouncer.log"
-        self.process = _spawn([program, configuration], log)
+        self.process = _spawn(group, [program, configuration], log)
         _wait_for(self.process, self.dsn, log)
 
     def stop(self) -> None:
@@ -111,21 +121,14 @@ class Pooler:
 @contextmanager
 def serving_postgres() -> Iterator[tuple[Postgres, Pooler]]:
     """Both servers."""
-    directory = Path(tempfile.mkdtemp(prefix="jobctl-db-"))
-    _give(directory)
-    try:
-        postgres = Postgres(directory)
-        try:
-            postgres.start()
-            pooler = Pooler(directory)
-            try:
-                yield postgres, pooler
-            finally:
-                pooler.stop()
-        finally:
-            postgres.stop()
-    finally:
-        shutil.rmtree(directory)
+    with ProcessGroup() as group:
+        _give(group.directory)
+        postgres = Postgres(group)
+        postgres.start()
+        pooler = Pooler(group)
+        yield postgres, pooler
+        pooler.stop()
+        postgres.stop()
 
 
 def _postgres_binaries(directory: Path) -> Path:
@@ -164,11 +167,10 @@ def _give(path: Path) -> None:
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-def _spawn(argv: list[str | Path], log: Path) -> subprocess.Popen[bytes]:
+def _spawn(group: ProcessGroup, argv: list[str | Path], log: Path) -> subprocess.Popen[bytes]:
+    as_user = [] if _USER is None else ["setpriv", f"--reuid={_USER}", "--clear-groups"]
     with log.open("ab") as output:
-        return subprocess.Popen(
-            argv, user=_USER, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
-        )
+        return group.spawn([*as_user, *map(str, argv)], cwd=log.parent, stdout=output, stderr=output)
 
 
 def _stop(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:

@@ -31,25 +31,23 @@ def call(
 
 
 def planted(place: str, path: Path, function: str = "support.sample_tasks.send") -> dict[str, bytes]:
-    """Fields of a job's hash, with a trap in one place.
+    """The field of a job's hash that has a trap in one place.
 
     Args:
         place: ``data``, ``args``, ``meta`` or ``result``.
         path: The file that the trap writes.
-        function: What the job calls, but for the trap.
+        function: What the job calls, where the trap is among its arguments.
     """
     trap = pickle.dumps(Trap(path))
-    fields = {"data": call(1, function=function)}
     match place:
         case "data":
-            fields["data"] = zlib.compress(trap)
+            return {"data": zlib.compress(trap)}
         case "args":
-            fields["data"] = call(Trap(path), function=function)
+            return {"data": call(Trap(path), function=function)}
         case "meta" | "result":
-            fields[place] = trap
+            return {place: trap}
         case _:
             raise ValueError(place)
-    return fields
 
 
 def text(value: str) -> bytes:

@@ -13,22 +13,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import Metric as Family
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from jobctl.adapters.openrouter_account import OpenRouterAccount
 from jobctl.adapters.redis_election import Election
 from jobctl.core.metrics import EXPORTER, FLEET, Kind, Metric
 from jobctl.errors import ServiceUnavailable
 from jobctl.ports import FleetSource, Readings
 
-__all__ = ["FleetExporter"]
+if TYPE_CHECKING:
+    from jobctl.adapters.openrouter_account import OpenRouterAccount  # which imports httpx
 
-#: What was read is shown for so long, seconds: two Prometheis are no reason to read twice.
-_KEPT_S: Final = 1.0
+__all__ = ["FleetExporter"]
 
 
 class _Look(NamedTuple):
@@ -48,6 +47,7 @@ class FleetExporter(Collector):
         planned_replicas: Workers that the plan asks for; None when nobody said.
         account: Whose credit is asked for if so; None for nobody's.
         renew_s: How often the election is renewed, seconds; well below its time to live.
+        kept_s: How long a reading is shown, seconds: two Prometheis are no reason to read twice.
     """
 
     def __init__(
@@ -58,12 +58,14 @@ class FleetExporter(Collector):
         planned_replicas: int | None = None,
         account: OpenRouterAccount | None = None,
         renew_s: float = 5.0,
+        kept_s: float = 1.0,
     ) -> None:
         self._election = election
         self._account = account
         self._sources = sources if account is None else [*sources, account]
         self._settled: Readings = {} if planned_replicas is None else {"planned_replicas": [((), planned_replicas)]}
         self._renew_s = renew_s
+        self._kept_s = kept_s
         self._lock = threading.Lock()
         self._looked_s = float("-inf")
         self._look = _Look(False, False, {})
@@ -93,7 +95,7 @@ class FleetExporter(Collector):
 
     def _current(self) -> _Look:
         with self._lock:
-            if time.monotonic() - self._looked_s >= _KEPT_S:
+            if time.monotonic() - self._looked_s >= self._kept_s:
                 self._look = self._looked()
                 self._looked_s = time.monotonic()
             return self._look

@@ -9,13 +9,16 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
+from jobctl.core.limiting import Account, Ask, Grant, Limits, Permits, Report, Scope, ScopeStatus, Tuning
 from jobctl.errors import ServiceUnavailable
-from jobctl.ports import Completion, JobRequest, PoolUse
+from jobctl.ports import Completion, DeadJob, DeadJobDetails, JobRequest, PoolUse
 
-__all__ = ["MemoryFleet", "MemoryResults", "VirtualClock"]
+__all__ = ["MemoryDeadSet", "MemoryFleet", "MemoryLimiter", "MemoryResults", "VirtualClock"]
 
 
 class VirtualClock:
@@ -208,3 +211,73 @@ class MemoryDeadSet:
     def purge(self, jobs: Sequence[DeadJob]) -> int:
         """Remove jobs; how many were still dead."""
         return sum(self._dead.pop(job.job_id, None) is not None for job in jobs)
+
+
+class MemoryLimiter:
+    """A limiter for this process alone: the double of the one on Redis, and its stand-in while that does not answer.
+
+    Args:
+        limits: Of each model.
+        tuning: The constants of the rules.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(self, limits: Limits, tuning: Tuning | None = None, *, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._tuning = tuning or Tuning()
+        self._clock = clock
+        self._lock = Lock()
+        self._account = Account.new(self._tuning, clock())
+        self._scopes: dict[str, Scope] = {}
+
+    def acquire(
+        self,
+        model: str,
+        *,
+        calls: int = 1,
+        tokens: float | None = None,
+        retry: bool = False,
+        permits: str | None = None,
+    ) -> Grant:
+        """As :meth:`Limiter.acquire`."""
+        ask = Ask(calls, tokens, retry, None if permits is None else Permits.parse(permits, model))
+        with self._lock:
+            now_s = self._clock()
+            decision = self._scope(model, now_s).acquire(
+                self._limits.of(model), self._tuning, self._account, ask, now_s
+            )
+        return decision.to_grant(model)
+
+    def release(self, model: str, calls: int, tokens: float = 0.0) -> None:
+        """As :meth:`Limiter.release`."""
+        with self._lock:
+            now_s = self._clock()
+            scope = self._scope(model, now_s)
+            scope.release(self._limits.of(model), self._tuning, self._account, calls, tokens, now_s)
+
+    def report(self, model: str, report: Report) -> Grant:
+        """As :meth:`Limiter.report`."""
+        with self._lock:
+            now_s = self._clock()
+            scope = self._scope(model, now_s)
+            decision = scope.report(self._limits.of(model), self._tuning, self._account, report, now_s)
+        return decision.to_grant(model)
+
+    def status(self) -> list[ScopeStatus]:
+        """As :meth:`Limiter.status`."""
+        with self._lock:
+            now_s = self._clock()
+            return [
+                copy(scope).status(model, self._limits.of(model), self._tuning, copy(self._account), now_s)
+                for model, scope in sorted(self._scopes.items())
+                if scope.busy_until_s > now_s - self._tuning.ttl_s
+            ]
+
+    def _scope(self, model: str, now_s: float) -> Scope:
+        """A model's state; when a new one is needed, those that nobody asked about for long are forgotten."""
+        scope = self._scopes.get(model)
+        oldest_s = now_s - self._tuning.ttl_s
+        if scope is None or scope.busy_until_s <= oldest_s:
+            self._scopes = {name: old for name, old in self._scopes.items() if old.busy_until_s > oldest_s}
+            scope = self._scopes[model] = Scope.new(now_s)
+        return scope

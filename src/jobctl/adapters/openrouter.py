@@ -5,9 +5,16 @@ What the API demands, and what is done about it:
 * While an answer is being made white space may dribble out, so a timeout on each read never fires. Here a call has one
   *total* deadline, over all its attempts and pauses.
 * A 200 may hold an error, at the top or inside a choice. Every 200 is searched for one.
-* Retry-After is obeyed exactly, unless it lies beyond the deadline: then the call fails at once.
+* Retry-After is obeyed exactly, unless it lies beyond the deadline: then the call fails at once. Where it is absent,
+  X-RateLimit-Reset (Unix milliseconds) says the same.
 * A 402 is final, except when the budget for requests in flight is used up.
 * Fields come and go without notice: unknown ones are ignored, and null is as good as absent.
+
+With a limiter, as in a worker, each attempt is one call. The limiter is asked first and told how it went. What it
+denies, and what the upstream asks to wait for, raises :class:`~jobctl.errors.Postponed`: the job comes back later, with
+its place in the line, and its slot is free meanwhile. An error that may heal is raised as well: to try again is the
+worker's business. Only a job that has called before waits in its slot, within the call's deadline, because it would pay
+for its earlier calls again. Without a limiter, as in a script, the client tries again by itself.
 """
 
 from __future__ import annotations
@@ -24,20 +31,38 @@ from typing import Any, Final
 import httpx
 
 from jobctl.adapters.http_calls import Answer, HttpCaller
+from jobctl.adapters.permits import permitted
+from jobctl.core.limiting import Denial, Grant, Outcome, Permits, Report
 from jobctl.core.retrying import RetryPolicy, retry_after_s
-from jobctl.errors import InvalidValue, UpstreamDisconnected, UpstreamError, UpstreamStatus
+from jobctl.errors import (
+    InvalidValue,
+    Postponed,
+    UpstreamDisconnected,
+    UpstreamError,
+    UpstreamStatus,
+    UpstreamTimeout,
+)
+from jobctl.ports import Limiter, LimiterObserver, UpstreamAnswer, UpstreamObserver
 
 __all__ = ["OpenRouterClient"]
 
 #: Statuses that may heal by themselves; 402 is looked at more closely.
 _HEALING: Final = frozenset({408, 429, 500, 502, 503, 504, 524, 529})
 _PAYMENT_REQUIRED: Final = 402
+#: Statuses by which the upstream asks its callers to wait; so does a 402 that may heal.
+_THROTTLING: Final = frozenset({_PAYMENT_REQUIRED, 429, 503})
+#: Bytes of a prompt to a token, roughly.
+_BYTES_PER_TOKEN: Final = 4
+#: Models whose limits are their own and not the key's.
+_FREE: Final = ":free"
 _OK: Final = 200
 _LOWEST_ERROR: Final = 400
 _HIGHEST_PORT: Final = 65535
 #: What an error inside a 200 counts as when it names no code.
 _BAD_GATEWAY: Final = 502
 _IN_FLIGHT_BUDGET: Final = "openrouter_in_flight_budget"
+#: How the names of limits begin that are the platform's and not a provider's.
+_OPENROUTERS_OWN: Final = "openrouter_"
 
 
 class OpenRouterClient:
@@ -47,8 +72,11 @@ class OpenRouterClient:
         base_url: Up to and with ``/api/v1``.
         api_key: The bearer token.
         timeout_s: Total deadline of a call, all its attempts and pauses included, seconds.
-        policy: How often and how patiently it tries again.
+        policy: How often and how patiently it tries again without a limiter.
         rng: Source of the jitter.
+        limiter: Asked before each call; None to send them at once.
+        observers: Told how each attempt ended.
+        limiter_observer: Told what the limiter costs.
 
     Raises:
         InvalidValue: The URL or the key can be no such thing.
@@ -62,6 +90,9 @@ class OpenRouterClient:
         timeout_s: float,
         policy: RetryPolicy | None = None,
         rng: random.Random | None = None,
+        limiter: Limiter | None = None,
+        observers: Sequence[UpstreamObserver] = (),
+        limiter_observer: LimiterObserver | None = None,
     ) -> None:
         _check(base_url, api_key)
         self._url = f"{base_url}/chat/completions"
@@ -69,6 +100,9 @@ class OpenRouterClient:
         self._timeout_s = timeout_s
         self._policy = policy or RetryPolicy()
         self._rng = rng or random.Random()
+        self._limiter = limiter
+        self._observers = tuple(observers)
+        self._limiter_observer = limiter_observer
         self._http = HttpCaller()
 
     def chat(
@@ -87,15 +121,18 @@ class OpenRouterClient:
 
         Raises:
             UpstreamError: No attempt gave an answer; a note on it says how many there were.
+            Postponed: The limiter, or the upstream, wants the job to come later.
         """
         bound = {} if max_tokens is None else {"max_tokens": max_tokens}
         body = json.dumps({"model": model, "messages": messages, **bound}).encode()
         deadline_s = time.monotonic() + self._timeout_s
+        if self._limiter is not None:
+            tokens = None if max_tokens is None else float(len(body) // _BYTES_PER_TOKEN + max_tokens)
+            return self._limited(self._limiter, model, body, tokens, deadline_s)
         attempt = 1
         while True:
-            started_s = time.monotonic()
             try:
-                document = _document(self._http.post(self._url, body, self._headers, deadline_s))
+                return self._call(model, body, deadline_s, attempt)
             except UpstreamError as error:
                 pause_s = retry_after_s(
                     self._policy,
@@ -110,12 +147,138 @@ class OpenRouterClient:
                     raise
                 time.sleep(pause_s)
                 attempt += 1
-            else:
-                return _result(document, latency_s=time.monotonic() - started_s, attempts=attempt)
 
     def close(self) -> None:
         """Close the connections; calls that still run finish."""
         self._http.close()
+
+    def _call(self, model: str, body: bytes, deadline_s: float, attempt: int) -> dict[str, Any]:
+        """One attempt, watched."""
+        started_s = time.monotonic()
+        try:
+            document = _document(self._http.post(self._url, body, self._headers, deadline_s))
+        except UpstreamError as error:
+            error.latency_s = time.monotonic() - started_s
+            self._tell(UpstreamAnswer(_word(error), error.latency_s, model))
+            raise
+        result = _result(document, latency_s=time.monotonic() - started_s, attempts=attempt)
+        self._tell(
+            UpstreamAnswer(
+                str(_OK),
+                result["latency_s"],
+                model,
+                int(_number(result["prompt_tokens"])),
+                int(_number(result["completion_tokens"])),
+                _number(result["cost_usd"]),
+            )
+        )
+        return result
+
+    def _tell(self, answer: UpstreamAnswer) -> None:
+        for observer in self._observers:
+            observer.answered(answer)
+
+    # -------------------------------------------------------------------------------------------------- with a limiter
+
+    def _limited(
+        self, limiter: Limiter, model: str, body: bytes, tokens: float | None, deadline_s: float
+    ) -> dict[str, Any]:
+        """One call that the limiter allows and learns from."""
+        holding = permitted.get()
+        kept = "" if holding is None else holding.take()
+        first = kept is not None
+        while True:
+            charged = self._permitted(limiter, model, tokens, kept, deadline_s)
+            try:
+                result = self._call(model, body, deadline_s, 1)
+            except UpstreamError as error:
+                later = limiter.report(model, _report(error, model))
+                if not _throttles(error):
+                    raise
+                if first or time.monotonic() + later.delay_s >= deadline_s:
+                    raise self._postponed(later) from error
+                time.sleep(later.delay_s)
+                kept = later.permits or None
+            else:
+                used = _number(result["prompt_tokens"]) + _number(result["completion_tokens"])
+                correction = used - charged if used else 0.0
+                limiter.report(model, Report(Outcome.OK, result["latency_s"], tokens=correction, used=used or None))
+                return result
+
+    def _permitted(
+        self, limiter: Limiter, model: str, tokens: float | None, kept: str | None, deadline_s: float
+    ) -> float:
+        """Have the limiter allow a call.
+
+        Args:
+            limiter: Whom to ask.
+            model: What is called.
+            tokens: What it is expected to take.
+            kept: What the job holds; None for a job that has called before.
+            deadline_s: Until when such a job may wait.
+
+        Returns:
+            Tokens that were charged for it.
+
+        Raises:
+            Postponed: It does not.
+        """
+        held = Permits.parse(kept or "", model)
+        if held.kind == "granted":
+            self._waited(0.0)
+            return held.value
+        holding = permitted.get()
+        retry = holding is not None and holding.retry and kept is not None
+        waited_s = 0.0
+        while True:
+            grant = limiter.acquire(model, tokens=tokens, retry=retry, permits=kept)
+            if grant.granted:
+                self._waited(waited_s)
+                return grant.tokens
+            # Those who wait on the spot are told the same instant, so each comes a little later.
+            wait_s = grant.delay_s * self._rng.uniform(1.0, 1.5)
+            if kept is not None or time.monotonic() + wait_s >= deadline_s:
+                raise self._postponed(grant)
+            time.sleep(wait_s)
+            waited_s += wait_s
+
+    def _postponed(self, grant: Grant) -> Postponed:
+        self._waited(grant.delay_s)
+        return Postponed(grant.delay_s, grant.reason or Denial.LIMIT, permits=grant.permits)
+
+    def _waited(self, wait_s: float) -> None:
+        if self._limiter_observer is not None:
+            self._limiter_observer.waited_for_limit(wait_s)
+
+
+def _throttles(error: UpstreamError) -> bool:
+    """Whether the upstream asks callers to wait."""
+    return isinstance(error, UpstreamStatus) and error.retryable and error.status in _THROTTLING
+
+
+def _report(error: UpstreamError, model: str) -> Report:
+    """An error in the limiter's terms."""
+    if not _throttles(error):
+        return Report(Outcome.FAILED if error.retryable else Outcome.OK, error.latency_s)
+    whole = isinstance(error, UpstreamStatus) and error.account_wide and not model.endswith(_FREE)
+    outcome = Outcome.ACCOUNT_THROTTLED if whole else Outcome.THROTTLED
+    return Report(outcome, error.latency_s, wait_s=error.retry_after_s)
+
+
+def _word(error: UpstreamError) -> str:
+    """An error as a label."""
+    match error:
+        case UpstreamStatus():
+            return str(error.status)
+        case UpstreamTimeout():
+            return "timeout"
+        case _:
+            return "disconnected"
+
+
+def _number(value: Any) -> float:
+    """A figure of the answer; 0 where it is none."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) and value > 0 else 0.0
 
 
 def _check(base_url: str, api_key: str) -> None:
@@ -168,13 +331,15 @@ def _as_error(value: Any) -> Mapping[str, Any]:
 def _status_error(answer: Answer, error: Mapping[str, Any]) -> UpstreamStatus:
     status = answer.status if answer.status != _OK else _code(error.get("code"))
     metadata = _object(error.get("metadata"))
-    heals = status in _HEALING or (status == _PAYMENT_REQUIRED and metadata.get("limit_source") == _IN_FLIGHT_BUDGET)
+    source = metadata.get("limit_source")
+    heals = status in _HEALING or (status == _PAYMENT_REQUIRED and source == _IN_FLIGHT_BUDGET)
     return UpstreamStatus(
         status,
         str(error.get("message") or httpx.codes.get_reason_phrase(status) or "error"),
         retryable=heals,
         retry_after_s=_asked_s(answer.headers),
         error_type=metadata.get("error_type"),
+        account_wide="x-ratelimit-reset" in answer.headers or str(source).startswith(_OPENROUTERS_OWN),
     )
 
 
@@ -188,21 +353,28 @@ def _code(value: Any) -> int:
 
 
 def _asked_s(headers: httpx.Headers) -> float | None:
-    """Retry-After in seconds; None when it is absent or unreadable.
+    """Seconds that the upstream asks to wait; None when it does not say, or nothing readable.
 
-    OpenRouter sends seconds. RFC 9110 also knows dates, which a proxy on the way may send.
+    OpenRouter sends seconds in Retry-After. RFC 9110 also knows dates, which a proxy on the way may send. A limit of
+    the platform itself tells in X-RateLimit-Reset when it is lifted, in Unix milliseconds.
     """
-    text = headers.get("retry-after", "")
+    text, sent = headers.get("retry-after", ""), headers.get("date", "")
     try:
         seconds = float(text)
     except ValueError:
-        seconds = _seconds_until(text, headers.get("date", ""))
-    return seconds if 0 <= seconds < math.inf else None
+        seconds = _seconds_until(_epoch_s(text), sent)
+    if 0 <= seconds < math.inf:
+        return seconds
+    try:
+        seconds = _seconds_until(float(headers.get("x-ratelimit-reset", "")) / 1000, sent)
+    except ValueError:
+        return None
+    return seconds if seconds < math.inf else None
 
 
-def _seconds_until(date: str, sent: str) -> float:
-    """Seconds from the sending of an answer, by its sender's clock if it says, to a date; NaN when that is no date."""
-    instant_s, sent_s = _epoch_s(date), _epoch_s(sent)
+def _seconds_until(instant_s: float, sent: str) -> float:
+    """Seconds from the sending of an answer, by its sender's clock if it says, to an instant; NaN when that is NaN."""
+    sent_s = _epoch_s(sent)
     seconds = instant_s - (time.time() if math.isnan(sent_s) else sent_s)
     return 0.0 if seconds < 0 else seconds
 

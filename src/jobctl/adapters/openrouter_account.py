@@ -16,7 +16,6 @@ from jobctl.ports import Readings
 
 __all__ = ["OpenRouterAccount"]
 
-_TIMEOUT_S: Final = 10.0
 _PERIODS_KEPT: Final = 3
 
 
@@ -27,24 +26,36 @@ class OpenRouterAccount:
         base_url: Up to and with ``/api/v1``.
         api_key: The bearer token.
         period_s: How often it is asked at most, seconds.
+        timeout_s: How long each part of an answer may take, seconds.
+        now_s: Monotonic time, seconds.
     """
 
-    def __init__(self, base_url: str, api_key: str, *, period_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        period_s: float = 60.0,
+        timeout_s: float = 10.0,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._base_url = base_url
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._period_s = period_s
+        self._timeout_s = timeout_s
+        self._now_s = now_s
         self._asked_s: float | None = None
         self._values: dict[str, tuple[float, float]] = {}
 
     def ask_when_due(self) -> None:
         """Ask, unless it was done less than a period ago; an account that does not answer leaves things as they are."""
-        now_s = time.monotonic()
+        now_s = self._now_s()
         if self._asked_s is not None and now_s - self._asked_s < self._period_s:
             return
         self._asked_s = now_s
         for path, metric, read in _FIGURES:
             try:
-                response = httpx.get(f"{self._base_url}/{path}", headers=self._headers, timeout=_TIMEOUT_S)
+                response = httpx.get(f"{self._base_url}/{path}", headers=self._headers, timeout=self._timeout_s)
                 value = read(response.raise_for_status().json()["data"])
             except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
                 continue
@@ -58,7 +69,7 @@ class OpenRouterAccount:
         Raises:
             ServiceUnavailable: Never: what is not known is left out.
         """
-        oldest_s = time.monotonic() - _PERIODS_KEPT * self._period_s
+        oldest_s = self._now_s() - _PERIODS_KEPT * self._period_s
         return {metric: [((), value)] for metric, (value, at_s) in list(self._values.items()) if at_s >= oldest_s}
 
 

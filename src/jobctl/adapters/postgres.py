@@ -25,7 +25,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from jobctl.errors import InvalidOption, ServiceUnavailable
 from jobctl.ports import PoolObserver, PoolUse
@@ -40,7 +40,7 @@ _KEEPALIVE: Final = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalive
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 #: Characters kept of what JSON cannot hold, and of a server's words.
-_LONGEST_REPR: Final = 10_000
+_LONGEST_TEXT: Final = 10_000
 _LONGEST_WORDS: Final = 200
 #: The advisory lock under which migrations run: the first eight bytes of "jobctl migrations".
 _MIGRATIONS_LOCK: Final = int.from_bytes(b"jobctl m", "big")
@@ -182,7 +182,7 @@ class PostgresResults:
         while True:
             try:
                 return self._try(row, deadline_s)
-            except (PoolTimeout, _Overdue, errors.QueryCanceled, *_TOO_MUCH):
+            except (PoolTimeout, PoolClosed, _Overdue, errors.QueryCanceled, *_TOO_MUCH):
                 raise
             except (psycopg.OperationalError, psycopg.InterfaceError):
                 if time.monotonic() + pause_s >= deadline_s:
@@ -391,7 +391,7 @@ def _as_json(value: Any) -> str:
 def _text(value: Any) -> str:
     """What represents a value to a person, cut to a length."""
     try:
-        return repr(value)[:_LONGEST_REPR]
+        return str(value)[:_LONGEST_TEXT]
     except Exception:  # it is a stranger's code, and the job is done
         return f"<{type(value).__name__}>"
 

@@ -1,7 +1,7 @@
 """The dead set: RQ's registries of failed jobs, which ``rq info``, ``rq requeue`` and rq-dashboard see as well.
 
-Everything is read in pages, some hundred jobs in one round trip, and nothing is unpickled. Each change is one script for
-a batch of jobs, so a job that two people retry at once enters its queue once.
+Everything is read in pages, some hundred jobs in one round trip, and nothing is unpickled. Each change is one script
+for a batch of jobs, so a job that two people retry at once enters its queue once.
 """
 
 # mypy: allow-untyped-calls
@@ -13,7 +13,7 @@ import binascii
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -57,7 +57,7 @@ class RedisDeadSet:
             ServiceUnavailable: Redis did not answer; so do all methods.
         """
         with _translated():
-            keys = self._connection.smembers(Queue.redis_queues_keys)
+            keys = cast(set[bytes], self._connection.smembers(Queue.redis_queues_keys))
         return sorted(key.decode().removeprefix(Queue.redis_queue_namespace_prefix) for key in keys)
 
     def count(self, queue: str) -> int:
@@ -72,7 +72,7 @@ class RedisDeadSet:
         while True:
             with _translated():
                 members = self._connection.zrevrange(self._registry(queue), first, first + _PAGE - 1)
-            ids = [member.decode() for member in members]
+            ids = [member.decode() for member in cast(list[bytes], members)]
             if not ids:
                 return
             # Those that died since the last page have pushed its end into this one.
@@ -106,9 +106,10 @@ class RedisDeadSet:
             pipeline.zscore(self._registry(job.queue), job.job_id)
             pipeline.hgetall(Job.key_for(job.job_id))
             pipeline.xrevrange(Result.get_key(job.job_id), count=1)
-            score, fields, results = pipeline.execute()
+            score, fields, results = pipeline.execute(raise_on_error=False)
         if score is None:
             return None
+        fields, results = _or_empty(fields, {}), _or_empty(results, [])
         data = read_job_data(fields.get(b"data", b""))
         return DeadJobDetails(
             job=_dead_job(job.job_id, job.queue, [fields.get(name.encode()) for name in _SHORT], results),
@@ -148,9 +149,9 @@ class RedisDeadSet:
             for _, job_id in places:
                 pipeline.hmget(Job.key_for(job_id), _SHORT)
                 pipeline.xrevrange(Result.get_key(job_id), count=1)
-            answers = pipeline.execute()
+            answers = pipeline.execute(raise_on_error=False)
         for (queue, job_id), fields, results in zip(places, answers[::2], answers[1::2], strict=True):
-            yield _dead_job(job_id, queue, fields, results)
+            yield _dead_job(job_id, queue, _or_empty(fields, [None] * len(_SHORT)), _or_empty(results, []))
 
     def _registry(self, queue: str) -> str:
         return str(FailedJobRegistry(queue, connection=self._connection).key)
@@ -174,6 +175,11 @@ def _dead_job(job_id: str, queue: str, fields: Sequence[bytes | None], results: 
         reason=(reason or b"").decode(errors="replace"),
         error=lines[-1][:_LONGEST_ERROR] if lines else "",
     )
+
+
+def _or_empty(answer: Any, empty: Any) -> Any:
+    """An answer, or nothing where somebody has put something else in the place of a job: the others are still shown."""
+    return empty if isinstance(answer, RedisError) else answer
 
 
 def _traceback(results: Results, exc_info: bytes | None) -> str:

@@ -92,7 +92,7 @@ local function advance()
   S.tail = math.max(S.tail, S.served)
   S.factor = S.factor + live / C.recover
   if not C.rpm and S.base > 0 then
-    if S.factor >= 2 then S.base, S.factor = 0, 1 end
+    if S.factor >= 2 then S.base, S.factor, S.calls, S.door = 0, 1, INF, INF end
   else
     S.factor = math.min(1, S.factor)
   end

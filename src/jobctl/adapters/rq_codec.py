@@ -47,6 +47,7 @@ __all__ = [
     "check_callbacks",
     "decode_call",
     "decode_value",
+    "inflate",
     "resolve_call",
     "resolve_function",
     "serializer_for",
@@ -154,6 +155,11 @@ def decode_value(data: bytes, allow: Allowlist = EVERYTHING, what: str = "meta")
 
 
 def inflate(data: bytes) -> bytes:
+    """The ``data`` field of a job's hash as it was before RQ compressed it.
+
+    Raises:
+        JobRefused: It is empty, cut off or too large.
+    """
     if not data:
         raise JobRefused("its data is empty")
     inflater = zlib.decompressobj()

@@ -181,7 +181,7 @@ class Desk:
             state: The worker's state to note when a job is begun; empty when it is noted already.
         """
         now_s = time.time()
-        words: list[Any] = [*self._head, repr(now_s), rq_time(now_s), uuid4().hex[:24], wanted, self._beat_s, state]
+        words: list[Any] = [*self._head, repr(now_s), _second(int(now_s)), uuid4().hex[:24], wanted, self._beat_s, state]
         words.append(len(self._queues))
         for i, name in enumerate(self._queues):
             words += (name, UNLIMITED if limits is None else limits[i])
@@ -263,6 +263,15 @@ class Desk:
             Place((origin or b"").decode(), job_id, execution_id)
             for (job_id, _, execution_id), origin in zip(split, origins, strict=True)
         ]
+
+    def owns(self, place: Place) -> bool:
+        """Whether an execution is still on the books as this worker's."""
+        member = f"{place.job_id}:{place.execution_id}"
+        with self.connection.pipeline(transaction=False) as pipeline:
+            pipeline.sismember(self._started_key, member)
+            pipeline.zscore(f"{RQ_KEY_PREFIX}:wip:{place.queue}", member)
+            indexed, score = pipeline.execute()
+        return bool(indexed) or score is not None
 
     def leave(self) -> None:
         """The worker ends in good order: nobody needs to look for it."""

@@ -108,7 +108,6 @@ class ThreadScheduler(RQScheduler):
         Returns:
             The queues whose locks it holds.
         """
-        self._tried_s = time.monotonic()
         outcomes = {
             name: acquire_or_refresh_lock(self.connection, self.get_locking_key(name), self.name, self._lock_ttl_s)
             for name in sorted(self._queue_names)
@@ -117,6 +116,7 @@ class ThreadScheduler(RQScheduler):
         for name in held - self._acquired_locks:
             self.log.info("Scheduler %s: acquired the lock of %s", self.name, name)
         self._acquired_locks = held
+        self._tried_s = time.monotonic()
         self.lock_acquisition_time = datetime.now()  # type: ignore[assignment]
         if held and auto_start and not (self._process and self._process.is_alive()):
             self.start()
@@ -124,13 +124,13 @@ class ThreadScheduler(RQScheduler):
 
     def heartbeat(self) -> None:
         """Show it alive, and refresh its locks; what another one has taken over is let go."""
-        self._beat_s = time.monotonic()
         self.register_birth()
         if self._acquired_locks:
             had = self._acquired_locks
             lost = had - self.acquire_locks()
             if lost:
                 self.log.warning("Scheduler %s: another one took over %s", self.name, ", ".join(sorted(lost)))
+        self._beat_s = time.monotonic()
 
     def enqueue_scheduled_jobs(self) -> float | None:
         """Let what is due into the queues whose locks it holds.

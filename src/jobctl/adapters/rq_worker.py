@@ -66,7 +66,7 @@ from rq.job_lifecycle import call_exception_handlers, format_exc_info
 from rq.results import Result
 from rq.suspension import is_suspended
 from rq.timeouts import JobTimeoutException
-from rq.utils import current_timestamp
+from rq.utils import current_timestamp, ensure_job_list
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 from rq.worker.base import StopRequested
 
@@ -176,6 +176,11 @@ class Worker(BaseWorker):
     ) -> None:
         self._stopped_here = threading.local()
         super().__init__(*args, **kwargs)
+        self.connection = _client(self.connection)
+        named = {queue for queue in ensure_job_list(args[0] if args else kwargs["queues"]) if isinstance(queue, str)}
+        for queue in self.queues:
+            if queue.name in named:  # a queue that somebody else made keeps its connection
+                queue.connection = self.connection
         self.concurrency = self.default_concurrency if concurrency is None else concurrency
         if self.concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, got {self.concurrency}")
@@ -193,7 +198,7 @@ class Worker(BaseWorker):
         self._gate_lengths = dict.fromkeys(self._gates, 1)
 
         self._outage = Outage(self.log, self.name)
-        self._desk = Desk(_unrepeating(self.connection), self.name, self.queue_names(), beat_s=_BEAT_S)
+        self._desk = Desk(self.connection, self.name, self.queue_names(), beat_s=_BEAT_S)
         self._rng = random.Random()
         self._queue_of = {queue.name: queue for queue in self.queues}
         self._slots: Slots[Running] = Slots(self.concurrency, self._run)
@@ -207,15 +212,6 @@ class Worker(BaseWorker):
         self._suspended = self._worked = False
         self._working = self._exhausted = self._forced = self._stopped_busy = False
         self._jobs_left: int | None = None
-
-    def _set_connection(self, connection: Redis) -> Redis:
-        """The connection with a bound on every answer. RQ's bound is minutes, for commands that block; none does here."""
-        settings = connection.connection_pool.connection_kwargs
-        answer_s = settings.get("socket_timeout")
-        if answer_s is None or answer_s > _ANSWER_S:
-            settings["socket_timeout"] = _ANSWER_S
-            connection.connection_pool.disconnect(inuse_connections=False)
-        return connection
 
     # ------------------------------------------------------------------------------------------------------ lifecycle
 
@@ -255,7 +251,7 @@ class Worker(BaseWorker):
 
     def _may_be_lean(self) -> bool:
         """Whether nobody replaced a step of RQ's that the short way leaves out: a subclass, or who patches RQ."""
-        replaced = (getattr(type(self), name) is not getattr(Worker, name) for name in _STEPS)
+        replaced = (getattr(type(self), name) is not step for name, step in _STEPS.items())
         patched = (getattr(BaseWorker, name).__module__ != BaseWorker.__module__ for name in _STEPS)
         return self.job_class is Job and not any(replaced) and not any(patched)
 
@@ -279,7 +275,7 @@ class Worker(BaseWorker):
 
     def register_birth(self) -> None:
         """Register; a name whose last bearer fell silent may be taken over, once its jobs are back at work."""
-        successor = Desk(self._desk.connection, f"{self.name}:successor", (), beat_s=_BEAT_S)
+        successor = Desk(self.connection, f"{self.name}:successor", (), beat_s=_BEAT_S)
         for recovered in iter(
             lambda: successor.recover(silence_s=self._silence_s, abandon_limit=self._abandon_limit), None
         ):
@@ -297,10 +293,7 @@ class Worker(BaseWorker):
         """
         if self._stopped_busy:
             self._carefully(self.set_shutdown_requested_date)
-        deadline_s = time.monotonic() + self._drain_timeout_s
-        while not self._forced and time.monotonic() < deadline_s and len(self._running) > self._slots.stuck:
-            self._collect(min(_LOOK_S, max(0.0, deadline_s - time.monotonic())))
-            self._carefully(lambda: self._turn(0))
+        self._drain(time.monotonic() + self._drain_timeout_s)
         last_s = time.monotonic() + _LAST_WORDS_S
         self._carefully(self._put_back_running, until_s=last_s)
         self._carefully(lambda: self._turn(0), until_s=last_s)
@@ -314,6 +307,20 @@ class Worker(BaseWorker):
         self._carefully(super().teardown, until_s=last_s)
         for observer in self._observers:
             observer.close(2.0)
+
+    def _drain(self, deadline_s: float) -> None:
+        """Wait for running jobs and book them, until a monotonic instant or a second signal."""
+        pauses = Pauses()
+        while not self._forced and time.monotonic() < deadline_s:
+            wait_s = _LOOK_S
+            try:
+                self._turn(0)
+            except AWAY as error:
+                self._outage.began(error)
+                wait_s = pauses.next_s()
+            if not self._unbooked and len(self._running) <= self._slots.stuck:
+                break
+            self._collect(min(wait_s, max(0.0, deadline_s - time.monotonic())))
 
     def _carefully(self, command: Callable[[], object], *, until_s: float = -math.inf) -> None:
         """Carry out a command of the last hour; Redis may be away, and then the worker ends all the same."""
@@ -469,6 +476,8 @@ class Worker(BaseWorker):
                 self._jobs_left -= len(turn.begun)
         for begun in turn.begun:
             self._hand_out(begun)
+        if turn.begun and self._dequeue_strategy == DequeueStrategy.ROUND_ROBIN:
+            self.reorder_queues(self._queue_of[turn.begun[-1].place.queue])
         self._settle(turn, limits)
         for (running, ended), booking in zip(unbooked, turn.bookings, strict=True):
             self._booked(running, ended, booking)
@@ -479,13 +488,11 @@ class Worker(BaseWorker):
         """Indices of the queues whose turn it is."""
         if self._turns is not None:
             return self._turns.next(wanted)
-        if self._dequeue_strategy in {None, DequeueStrategy.DEFAULT} or len(self.queues) == 1:
-            return ()
-        turns = []
-        for _ in range(wanted):
-            turns += [self.queues.index(queue) for queue in self._ordered_queues]
-            self.reorder_queues(self._ordered_queues[0])
-        return turns
+        if self._dequeue_strategy == DequeueStrategy.ROUND_ROBIN:
+            return [self.queues.index(queue) for queue in self._ordered_queues] * wanted
+        if self._dequeue_strategy == DequeueStrategy.RANDOM:
+            return self._rng.choices(range(len(self.queues)), k=wanted)
+        return ()
 
     def _admitted(self, wanted: int) -> list[int] | None:
         """For each queue how many jobs its gate lets through now; a gate is asked only while jobs wait there."""
@@ -564,7 +571,14 @@ class Worker(BaseWorker):
     # -------------------------------------------------------------------------------------------------------- executing
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run a job here and now, as RQ's SimpleWorker does; within ``work`` jobs run on slots."""
+        """Run a job by RQ's steps: on its slot if the desk began it; else here and now, as RQ's SimpleWorker does."""
+        running = current()
+        if isinstance(running, Running):
+            run_coroutine.set(self._run_coroutine)  # in the slot's context, which ends with the job
+            self.executions[running.execution.id] = running.execution
+            with self._observed(running):
+                self.perform_job(job, queue, running.execution)
+            return
         execution = self.prepare_execution(job)
         self.perform_job(job, queue, execution)
         self.set_state(WorkerStatus.IDLE)
@@ -603,7 +617,7 @@ class Worker(BaseWorker):
             return None
         running.loaded = True
         if not self._lean:
-            self._perform_by_rq(running, job)
+            self.execute_job(job, running.queue)
             return None
         try:
             with self._observed(running), Region(_timeout_s(begun), JobTimeoutException, job_id=job.id):
@@ -619,13 +633,6 @@ class Worker(BaseWorker):
                 return ended if running.claim() else None
         self._finish_by_rq(running)
         return None
-
-    def _perform_by_rq(self, running: Running, job: Job) -> None:
-        """Run a job by RQ's own steps, because somebody replaced one of them."""
-        run_coroutine.set(self._run_coroutine)
-        self.executions[running.execution.id] = running.execution
-        with self._observed(running):
-            self.perform_job(job, running.queue, running.execution)
 
     def _job(self, running: Running) -> Job:
         """RQ's object for a job; what it may call back is checked."""
@@ -757,11 +764,7 @@ class Worker(BaseWorker):
 
     def _owns(self, running: Running) -> bool:
         """Whether an execution is still on the books."""
-        place = running.begun.place
-        member = f"{place.job_id}:{place.execution_id}"
-        return self._outage.outlast(
-            lambda: self.connection.zscore(running.queue.started_job_registry.key, member) is not None
-        )
+        return self._outage.outlast(lambda: self._desk.owns(running.begun.place))
 
     def _answers(self) -> bool:
         """Whether Redis answers now; if not, that is noted."""
@@ -1105,23 +1108,29 @@ class Worker(BaseWorker):
         return True
 
 
-#: Steps of RQ's that the short way leaves out.
-_STEPS: Final = (
-    "execute_job",
-    "perform_job",
-    "prepare_execution",
-    "prepare_job_execution",
-    "handle_job_success",
-    "_finalize_success",
-    "handle_execution_ended",
-)
+#: Steps of RQ's that the short way leaves out, as they are here.
+_STEPS: Final = {
+    name: getattr(Worker, name)
+    for name in (
+        "execute_job",
+        "perform_job",
+        "prepare_execution",
+        "prepare_job_execution",
+        "handle_job_success",
+        "handle_execution_ended",
+        "_finalize_success",
+    )
+}
 
 
-def _unrepeating(connection: Redis) -> Redis:
-    """A client of the same server that repeats no command by itself: one whose answer was lost may have been done."""
+def _client(connection: Redis) -> Redis:
+    """A client of the same server that waits for no answer for long, and repeats no command by itself.
+
+    A command whose answer was lost may have been carried out.
+    """
     pool = connection.connection_pool
-    settings = {**pool.connection_kwargs, "retry": RedisRetry(NoBackoff(), 0)}
-    return Redis(connection_pool=type(pool)(connection_class=pool.connection_class, **settings))
+    settings = {**pool.connection_kwargs, "socket_timeout": _ANSWER_S, "retry": RedisRetry(NoBackoff(), 0)}
+    return type(connection)(connection_pool=type(pool)(connection_class=pool.connection_class, **settings))
 
 
 def _timeout_s(begun: Begun) -> int:

@@ -67,7 +67,6 @@ def start(dsn: str, *, traces_sample_rate: float, secrets: Iterable[str] = ()) -
             LoggingIntegration(),
             ThreadingIntegration(),
         ],
-        send_default_pii=False,
         include_local_variables=False,
         max_value_length=_LONGEST_TEXT,
         auto_session_tracking=False,
@@ -142,12 +141,13 @@ class SentryObserver:
             )
             with around:
                 self._held[_key(started)] = _Held(scope, transaction)
+                status = SPANSTATUS.OK  # an error overrides it
                 try:
                     yield
                 except Postponed as error:  # which is no error of the trace
-                    postponed = error
-                    if transaction is not None:
-                        transaction.set_status(SPANSTATUS.ABORTED)
+                    postponed, status = error, SPANSTATUS.ABORTED
+                if transaction is not None:
+                    transaction.set_status(status)
         if postponed is not None:
             raise postponed
 

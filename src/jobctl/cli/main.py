@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -26,7 +27,7 @@ app = typer.Typer(
 )
 
 #: The verbs in the order that `jobctl --help` lists them, in one line each; each is a module of this package with a
-#: function of its name.
+#: function of its name, or a group of further verbs.
 VERBS: Final = {
     "bench": "Offer a load on schedule, and judge what came out.",
     "plan": "Say how many replicas a volume needs.",
@@ -36,6 +37,7 @@ VERBS: Final = {
     "exporter": "Serve the whole fleet's metrics to Prometheus.",
     "migrate": "Create or update the tables for results in Postgres.",
     "config": "Show each setting with its value and its origin.",
+    "dead": "List, show, retry or purge the jobs that failed for good.",
 }
 
 #: What typer makes of a KeyboardInterrupt.
@@ -58,7 +60,11 @@ def _root(
 
 
 for _verb, _summary in VERBS.items():
-    app.command(_verb, short_help=_summary)(getattr(import_module(f"jobctl.cli.{_verb}"), _verb))
+    _entry = getattr(import_module(f"jobctl.cli.{_verb}"), _verb)
+    if isinstance(_entry, typer.Typer):
+        app.add_typer(_entry, name=_verb, short_help=_summary)
+    else:
+        app.command(_verb, short_help=_summary)(_entry)
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -103,10 +109,12 @@ def _one_line(error: typer.TyperException, words: list[str]) -> str:
     """A usage error as one line that names the option and the remedy."""
     message = " ".join(error.format_message().split()).rstrip(".")
     verb = next((word for word in words if not word.startswith("-")), None)
-    if message.startswith("No such command") and verb is not None:
-        near = get_close_matches(verb, VERBS, n=1)
-        return f"no such command {verb!r}; " + (
-            f"did you mean '{near[0]}'?" if near else f"try one of {', '.join(VERBS)}"
+    unknown = re.match("No such command '(.*?)'", message)
+    if unknown is not None:
+        known = list(getattr(getattr(getattr(error, "ctx", None), "command", None), "commands", VERBS))
+        near = get_close_matches(unknown[1], known, n=1)
+        return f"no such command {unknown[1]!r}; " + (
+            f"did you mean '{near[0]}'?" if near else f"try one of {', '.join(known)}"
         )
     where = f"jobctl {verb} --help" if verb in VERBS else "jobctl --help"
     return message if ";" in message else f"{message}; see {where}"

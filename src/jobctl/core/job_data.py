@@ -1,7 +1,7 @@
 """What can be told of a job's data without unpickling it.
 
 RQ keeps a call as ``[function, instance, args, kwargs]``, as JSON or as a pickle, mostly deflated. JSON is shown whole.
-Of a pickle only the function's name is read, from its first opcodes, which is safe: opcodes are listed, not carried out.
+Of a pickle only the function's name is read, from its first opcodes, which is safe: they are listed, not carried out.
 """
 
 from __future__ import annotations
@@ -88,12 +88,14 @@ def read_job_data(data: bytes) -> JobData:
     call = read_value(inflated)
     if isinstance(call, list) and len(call) == 4 and isinstance(call[2], list) and isinstance(call[3], dict):
         return JobData("json", named, call[2], call[3], len(inflated))
-    return JobData("pickle" if named else "unreadable", named, None, None, len(inflated))
+    # From protocol 2 on a pickle begins with 0x80, and every one ends with a full stop, as no JSON does.
+    pickled = inflated[:1] == b"\x80" or inflated[-1:] == b"."
+    return JobData("pickle" if pickled else "unreadable", named, None, None, len(inflated))
 
 
 def read_value(data: bytes) -> Any:
     """A value if it is JSON; None otherwise."""
     try:
-        return json.loads(data)
+        return json.loads(data, parse_constant=str)  # NaN and infinity, which JSON proper does not know
     except (ValueError, RecursionError):
         return None

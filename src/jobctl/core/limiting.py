@@ -174,7 +174,7 @@ class Tuning:
     breaker_share: float = 0.5
     open_s: float = 5.0
     probes: int = 3
-    spacing: float = 1.02
+    spacing: float = 1.005
     ttl_s: float = 3600.0
 
     @property
@@ -431,6 +431,12 @@ class Scope:
         """A fresh one; its buckets are full. The line's clock begins at now, so no older place lies behind its own."""
         return cls(at_s=now_s, served_s=now_s, tail_s=now_s, rear_s=now_s, since_s=now_s)
 
+    @property
+    def busy_until_s(self) -> float:
+        """When the last of what it knows is over."""
+        until_s = max(self.at_s, self.paused_until_s, self.open_until_s)
+        return until_s + max(0.0, self.tail_s - self.served_s) / self.factor
+
     # ------------------------------------------------------------------------------------------------------- requests
 
     def acquire(self, limit: Limit, tuning: Tuning, account: Account, ask: Ask, now_s: float) -> Decision:
@@ -540,6 +546,7 @@ class Scope:
         if limit.rpm is None and self.base_per_s > 0:
             if self.factor >= 2.0:
                 self.base_per_s, self.factor = 0.0, 1.0
+                self.calls = self.door = math.inf
         else:
             self.factor = min(1.0, self.factor)
         self.seen *= math.exp(-elapsed_s / tuning.seen_s)

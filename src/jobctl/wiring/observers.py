@@ -139,19 +139,22 @@ def make_fleet(
         ServiceUnavailable: Redis does not answer.
     """
     from jobctl.adapters.exporter import FleetExporter
-    from jobctl.adapters.openrouter_account import OpenRouterAccount
     from jobctl.adapters.redis_connection import connect
     from jobctl.adapters.redis_election import Election
     from jobctl.adapters.rq_fleet import RqFleet
 
     connection = connect(redis_url, option=settings.origins["redis_url"].name or "--redis-url", answer_s=_ANSWER_S)
     rank = _EXPORTER_RANK if dedicated else _WORKER_RANK
-    key = settings.openrouter_api_key
+    account = None
+    if settings.openrouter_api_key is not None:
+        from jobctl.adapters.openrouter_account import OpenRouterAccount
+
+        account = OpenRouterAccount(settings.openrouter_url, settings.openrouter_api_key)
     return FleetExporter(
         Election(connection, _ELECTION, rank=rank, ttl_s=_ELECTED_S),
         [RqFleet(connection, time.time), *sources],
         planned_replicas=settings.planned_replicas,
-        account=None if key is None else OpenRouterAccount(settings.openrouter_url, key),
+        account=account,
     )
 
 

@@ -10,12 +10,13 @@ local function server_time()
   return tonumber(time[1]) + tonumber(time[2]) / 1e6
 end
 
--- Take an execution off the books. False when it is not on them: somebody else took the job over.
+-- Take an execution off the books. False when it is not on them: somebody else took the job over. A job that was
+-- cancelled while it runs is off the queue's books and still on the worker's.
 local function close(queue, id, execution, of_worker)
   local member = id .. ':' .. execution
-  if call('ZREM', prefix .. ':wip:' .. queue, member) == 0 then return false end
+  local indexed = call('SREM', of_worker or started_key, member)
+  if call('ZREM', prefix .. ':wip:' .. queue, member) + indexed == 0 then return false end
   call('DEL', prefix .. ':execution:' .. member)
   call('ZREM', prefix .. ':executions:' .. id, execution)
-  call('SREM', of_worker or started_key, member)
   return true
 end

@@ -6,7 +6,7 @@ for place = 3, #ARGV, 2 do
   local queue, id = ARGV[place], ARGV[place + 1]
   local job, executions = prefix .. ':job:' .. id, prefix .. ':executions:' .. id
   if call('ZREM', prefix .. ':failed:' .. queue, id) == 1 then
-    local group = call('HGET', job, 'group_id')
+    local group = exists(id) and call('HGET', job, 'group_id')
     if group and group ~= '' then call('SREM', prefix .. ':group:' .. group, id) end
     for _, execution in ipairs(call('ZRANGE', executions, 0, -1)) do
       call('DEL', prefix .. ':execution:' .. id .. ':' .. execution)

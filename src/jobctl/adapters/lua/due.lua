@@ -10,10 +10,12 @@ for place = 4, #ARGV do
   local scheduled = prefix .. ':scheduled:' .. queue
   local due = call('ZRANGEBYSCORE', scheduled, '-inf', format('%.6f', now), 'LIMIT', 0, most)
   for _, id in ipairs(due) do
-    local had = call('HMGET', prefix .. ':job:' .. id, 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
-    local has_run = had[3] and had[3] ~= ''
     call('ZREM', scheduled, id)
-    enter(queue, id, ARGV[2], had[1] == '1' or (had[2] == '1' and has_run))
+    if exists(id) then
+      local had = call('HMGET', prefix .. ':job:' .. id, 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
+      local has_run = had[3] and had[3] ~= ''
+      enter(queue, id, ARGV[2], had[1] == '1' or (had[2] == '1' and has_run))
+    end
   end
   moved = moved + #due
   if #due == most then more = 1 end

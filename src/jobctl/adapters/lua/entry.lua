@@ -10,10 +10,16 @@ local function server_time()
   return tonumber(time[1]) + tonumber(time[2]) / 1e6
 end
 
--- False when nothing is left of the job. now: as RQ writes it.
+-- False when nothing is left of a job. Somebody may have put something else in its place: no script may fail for that,
+-- or it would fail again and again.
+local function exists(id)
+  local job = prefix .. ':job:' .. id
+  return call('TYPE', job).ok == 'hash' and call('HEXISTS', job, 'data') == 1
+end
+
+-- A job that exists enters. now: as RQ writes it.
 local function enter(queue, id, now, front)
   local job = prefix .. ':job:' .. id
-  if call('HEXISTS', job, 'data') == 0 then return false end
   local had = call('HMGET', job, 'ttl', 'rate_limit_key', 'rate_limit_concurrency')
   local ttl, limit, concurrency = tonumber(had[1] or ''), had[2], had[3]
   call('HSETNX', job, 'timeout', 180)
@@ -38,5 +44,4 @@ local function enter(queue, id, now, front)
       call('EXPIRE', key, ttl)
     end
   end
-  return true
 end

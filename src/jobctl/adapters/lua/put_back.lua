@@ -10,7 +10,7 @@ for place = 7, #ARGV, 3 do
   local job = prefix .. ':job:' .. id
   if not close(queue, id, execution) then
     answer[#answer + 1] = 0
-  elseif call('EXISTS', job) == 0 then
+  elseif call('HGET', job, 'status') ~= 'started' then  -- deleted or cancelled meanwhile
     answer[#answer + 1] = 1
   else
     if not spent then call('HINCRBY', job, 'jobctl_attempts', -1) end

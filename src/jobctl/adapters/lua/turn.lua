@@ -1,6 +1,6 @@
 -- One turn at the desk: book the jobs that ended, begin as many as there are free slots.
 --
--- ARGV: 3 now, seconds; 4 now as RQ writes it; 5 what the ids of new executions begin with; 6 wanted;
+-- ARGV: 3 now, seconds; 4 its whole seconds as RQ writes them; 5 what the ids of new executions begin with; 6 wanted;
 --   7 seconds between RQ's heartbeats; 8 the state to note when a job begins, or '';
 --   9 number of queues, each: name, most jobs to take now;
 --   then a number of places, each the index of a queue: take one job from each of these first;
@@ -8,7 +8,7 @@
 --   writes it.
 -- Answers: for each ended job 1, 0 when it was taken over, 2 when other jobs depend on it and nothing was written;
 --   then the length of each queue; then for each begun job a list, see begin().
-local now, now_text, batch, wanted = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
+local now, second, batch, wanted = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local interval, state = tonumber(ARGV[7]), ARGV[8]
 local place = 9
 
@@ -93,7 +93,9 @@ local function begin(i, id)
       end
     end
   end
-  call('HSET', job, 'status', 'started', 'started_at', now_text, 'last_heartbeat', now_text, 'worker_name', worker,
+  -- A microsecond later than the one before: who sorts jobs by their start sees the order in which they were taken.
+  local text = format('%s.%06dZ', second, math.min(math.floor(now % 1 * 1e6) + #begun, 999999))
+  call('HSET', job, 'status', 'started', 'started_at', text, 'last_heartbeat', text, 'worker_name', worker,
     'jobctl_attempts', attempt)
   if had[7] then call('HDEL', job, 'jobctl_permits') end
   call('PERSIST', job)

@@ -1,0 +1,1 @@
+"""``jobctl dead``: the jobs that failed for good."""

@@ -1,0 +1,22 @@
+"""The table of pool sizes in the documents is what the formula gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobctl.core.pooling import SUPABASE_CLIENTS, most_replicas, pool_size
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "results-in-postgres.md"
+
+
+def test_the_table_of_pool_sizes_is_what_the_formula_gives() -> None:
+    small, large = pool_size(25), pool_size(100)
+    head = f"| most workers of 25 slots (pool of {small}) | most workers of 100 slots (pool of {large}) |"
+    rows = [
+        f"| {compute} | {clients:,} | {most_replicas(clients, small):,} | {most_replicas(clients, large):,} |"
+        for compute, clients in SUPABASE_CLIENTS.items()
+    ]
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert head in page
+    assert "\n".join(rows) in page
