@@ -1,7 +1,8 @@
 """The locked requirements: write them from ``pyproject.toml``, or prove that they are what they should be.
 
 ``requirements/dev.txt`` holds everything; ``requirements/runtime.txt`` is the part of it that jobctl itself needs, with
-the same pins. Each is one universal set: markers say which line is for which Python and platform.
+the same pins. ``rivals.txt`` and ``rivals-arq.txt`` are what a benchmark compares with, for environments of their own.
+Each is one universal set: markers say which line is for which Python and platform.
 
 ::
 
@@ -29,6 +30,9 @@ REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
 #: Each set and the dependency group that it adds to jobctl's own dependencies. The second is held to the first's pins.
 SETS: Final = {"dev.txt": "dev", "runtime.txt": "build"}
+
+#: Sets without jobctl's own dependencies, and the dependency group that each of them is.
+APART: Final = {"rivals.txt": "rivals", "rivals-arq.txt": "rivals-arq"}
 
 PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
 
@@ -73,14 +77,14 @@ def check(directory: Path) -> None:
     Raises:
         LockError: They are not.
     """
-    for name in SETS:
+    for name in (*SETS, *APART):
         check_form(name, (directory / name).read_text(encoding="utf-8"))
     check_drift(directory)
     for platform, without_wheel in PLATFORMS.items():
         for python in PYTHONS:
-            check_wheels(
-                (directory / "dev.txt").read_text(encoding="utf-8"), python, platform, without_wheel.get(python, ())
-            )
+            for name in ("dev.txt", *APART):
+                text = (directory / name).read_text(encoding="utf-8")
+                check_wheels(text, python, platform, without_wheel.get(python, ()))
     print(f"locked requirements: current, hashed, wheels for Python {', '.join(PYTHONS)} on {', '.join(PLATFORMS)}")
 
 
@@ -102,10 +106,10 @@ def check_drift(directory: Path) -> None:
         LockError: They differ.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        for name in SETS:
+        for name in (*SETS, *APART):
             shutil.copy(directory / name, temporary)
         compile_into(Path(temporary))
-        for name in SETS:
+        for name in (*SETS, *APART):
             locked, current = ((place / name).read_text(encoding="utf-8") for place in (directory, Path(temporary)))
             if locked != current:
                 changes = list(difflib.unified_diff(locked.splitlines(), current.splitlines(), n=0, lineterm=""))[2:12]
@@ -140,17 +144,18 @@ def check_wheels(text: str, python: str, platform: str, without_wheel: Sequence[
 
 
 def compile_into(directory: Path, *, upgrade: bool = False) -> None:
-    """Resolve both sets into a directory; what is pinned there already stays pinned unless upgraded.
+    """Resolve all sets into a directory; what is pinned there already stays pinned unless upgraded.
 
     Raises:
         LockError: ``pyproject.toml`` has no solution.
     """
     everything, *parts = SETS
-    for name, group in SETS.items():
+    for name, group in (SETS | APART).items():
+        project = ["pyproject.toml"] if name in SETS else []
         held = ["--constraint", str(directory / everything)] if name in parts else []
         form = ["--universal", "--python-version", PYTHONS[0], "--generate-hashes", "--no-annotate"]
         names = ["--no-emit-index-url", "--custom-compile-command", "make lock", "--output-file", str(directory / name)]
-        uv("compile", "pyproject.toml", "--group", group, *held, *form, *names, *(["--upgrade"] if upgrade else []))
+        uv("compile", *project, "--group", group, *held, *form, *names, *(["--upgrade"] if upgrade else []))
 
 
 def uv(*arguments: str) -> None:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobctl.core.allowing import parse_allow
 from jobctl.core.retrying import RetryPolicies, RetryPolicy
 from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption
-from jobctl.settings import FIELDS, Settings, load
+from jobctl.settings import FIELDS, QueueModels, Settings, load
 
 #: For each setting: text in the file, text in the environment, a parsed flag, and what the first two mean.
 VALUES = {
@@ -22,9 +23,26 @@ VALUES = {
     "attempts": ("7", "8", 9, (7, 8)),
     "retry_base_s": ("1s", "250ms", 4.0, (1.0, 0.25)),
     "retry_cap_s": ("1m", "2m", 4.0, (60.0, 120.0)),
+    "allow": ("a.b", "c.d", parse_allow("e"), (parse_allow("a.b"), parse_allow("c.d"))),
     "database_url": ("postgres://file/d", " host=env ", "postgres://flag/d", ("postgres://file/d", "host=env")),
     "db_pool_size": ("5", "6", 7, (5, 6)),
     "db_timeout_s": ("5s", "500ms", 4.0, (5.0, 0.5)),
+    "sentry_dsn": ("https://f@s/1", " https://e@s/1 ", "https://g@s/1", ("https://f@s/1", "https://e@s/1")),
+    "sentry_traces_sample_rate": ("0.5", "1", 0.25, (0.5, 1.0)),
+    "sentry_errors": ("every", "dead", "every", ("every", "dead")),
+    "metrics_port": ("9100", "0", 9101, (9100, 0)),
+    "metrics_host": ("127.0.0.1", "::", "127.0.0.2", ("127.0.0.1", "::")),
+    "planned_replicas": ("2", "3", 4, (2, 3)),
+    "openrouter_rpm": ("600", "1k", 30.0, (600.0, 1000.0)),
+    "openrouter_tpm": ("100k", "1M", 30.0, (100_000.0, 1_000_000.0)),
+    "openrouter_burst": ("5", "0", 7, (5, 0)),
+    "queue_models": (
+        "llm=a/b",
+        " llm = a/b , x=c/d:free ",
+        QueueModels(llm="e/f"),
+        ({"llm": "a/b"}, {"llm": "a/b", "x": "c/d:free"}),
+    ),
+    "limiter_failure": ("closed", " open ", "closed", ("closed", "open")),
 }
 NAMES = [field.name for field in FIELDS]
 ENV = {field.name: field.env for field in FIELDS}

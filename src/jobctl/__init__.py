@@ -17,7 +17,7 @@ __all__ = ["Worker", "__version__"]
 
 def __getattr__(name: str) -> object:
     if name == "Worker":
-        from jobctl.wiring import worker_class
+        from jobctl.wiring.worker import worker_class
 
         return worker_class()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

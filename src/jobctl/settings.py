@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from jobctl.core.allowing import EVERYTHING, Allowlist, parse_allow
+from jobctl.core.limiting import Limit, Limits
 from jobctl.core.retrying import MOST_ATTEMPTS, RetryPolicies, RetryPolicy, parse_policy
 from jobctl.core.turns import parse_weighted
-from jobctl.core.units import parse_duration, parse_fraction, parse_positive_duration, parse_whole
+from jobctl.core.units import parse_count, parse_duration, parse_fraction, parse_positive_duration, parse_whole
 from jobctl.core.urls import password_of, without_password
 from jobctl.errors import InvalidOption, InvalidValue
 
-__all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "QueueNames", "Settings", "load"]
+__all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "QueueModels", "QueueNames", "Settings", "load"]
 
 #: The file looked for in the working directory.
 CONFIG_FILE: Final = "jobctl.toml"
@@ -132,15 +133,42 @@ def _text(text: str) -> str:
 def _sentry_dsn(text: str) -> str:
     from sentry_sdk.utils import BadDsn, Dsn  # costly, and only for those who use it
 
+    text = text.strip()
     try:
-        return str(Dsn(text.strip()))
+        Dsn(text)
     except (BadDsn, ValueError):
         raise InvalidValue("is not a Sentry DSN", "give https://KEY@HOST/PROJECT, as Sentry shows it") from None
+    return text
 
 
 def _sentry_errors(text: str) -> str:
     if text.strip() not in {"dead", "every"}:
         raise InvalidValue(f"{text!r} is no such choice", "give dead or every")
+    return text.strip()
+
+
+class QueueModels(dict[str, str]):
+    """The model that the jobs of each of these queues call."""
+
+    def __str__(self) -> str:
+        return ",".join(f"{queue}={model}" for queue, model in self.items())
+
+
+def _queue_models(text: str) -> QueueModels:
+    models = QueueModels()
+    for pair in text.split(","):
+        queue, _, model = (word.strip() for word in pair.partition("="))
+        if not queue or not model or len(model.split()) != 1:
+            raise InvalidValue(f"{pair.strip()!r} names no queue and model", "give llm=openai/gpt-4o-mini")
+        if queue in models:
+            raise InvalidValue(f"{text!r} names the queue {queue!r} twice", "give one model to each queue")
+        models[queue] = model
+    return models
+
+
+def _limiter_failure(text: str) -> str:
+    if text.strip() not in {"open", "closed"}:
+        raise InvalidValue(f"{text!r} is no such choice", "give open or closed")
     return text.strip()
 
 
@@ -198,6 +226,30 @@ FIELDS: Final[tuple[Field, ...]] = (
         "longest wait before a job's second try, doubled for each further one, seconds",
     ),
     Field("retry_cap_s", "--retry-cap", "JOB_RETRY_CAP", parse_duration, 300.0, "longest wait before any try, seconds"),
+    Field(
+        "drain_timeout_s",
+        "--drain-timeout",
+        "JOB_DRAIN_TIMEOUT",
+        parse_duration,
+        25.0,
+        "how long a worker that is told to stop waits for running jobs, seconds",
+    ),
+    Field(
+        "recover_after_s",
+        "--recover-after",
+        "JOB_RECOVER_AFTER",
+        parse_positive_duration,
+        30.0,
+        "within this time jobs of a killed worker run again on another, seconds",
+    ),
+    Field(
+        "abandon_limit",
+        "--abandon-limit",
+        "JOB_ABANDON_LIMIT",
+        partial(parse_whole, maximum=1_000),
+        3,
+        "a job whose worker died this often is dead",
+    ),
     Field("allow", "--allow", "JOB_ALLOW", parse_allow, EVERYTHING, "what jobs may import and webhooks may call"),
     Field("database_url", "--database-url", "DATABASE_URL", _database_url, None, "Postgres that keeps results, if any"),
     Field(
@@ -257,6 +309,39 @@ FIELDS: Final[tuple[Field, ...]] = (
         None,
         "workers that the plan asks for, shown beside those that are there",
     ),
+    Field(
+        "openrouter_rpm",
+        "--openrouter-rpm",
+        "OPENROUTER_RPM",
+        parse_count,
+        None,
+        "calls a minute to each model, all workers together; models may differ, by [openrouter.limits] in jobctl.toml",
+    ),
+    Field("openrouter_tpm", "--openrouter-tpm", "OPENROUTER_TPM", parse_count, None, "tokens a minute likewise"),
+    Field(
+        "openrouter_burst",
+        "--openrouter-burst",
+        "OPENROUTER_BURST",
+        partial(parse_whole, minimum=0, maximum=1_000_000),
+        0,
+        "calls by which a minute may exceed that",
+    ),
+    Field(
+        "queue_models",
+        "--queue-model",
+        "JOB_QUEUE_MODELS",
+        _queue_models,
+        None,
+        "queue=model of queues whose jobs are taken only when their call is allowed",
+    ),
+    Field(
+        "limiter_failure",
+        "--limiter-failure",
+        "JOB_LIMITER_FAILURE",
+        _limiter_failure,
+        "open",
+        "while the limiter's Redis does not answer: open (each worker limits itself) or closed (calls are put off)",
+    ),
 )
 _BY_NAME: Final = {field.name: field for field in FIELDS}
 
@@ -275,6 +360,9 @@ class Settings:
         attempts: Tries of a job in all, the first included, of types that are not named in the file.
         retry_base_s: Upper bound of the wait before their second try, seconds.
         retry_cap_s: Upper bound of the wait before any try of theirs, seconds.
+        drain_timeout_s: How long a worker that is told to stop waits for running jobs, seconds.
+        recover_after_s: Within this time jobs of a killed worker run again on another, seconds.
+        abandon_limit: A job whose worker died this often is dead.
         allow: What jobs may import and webhooks may call; all of it when nothing is listed.
         database_url: Postgres that keeps the results of jobs; None means that only Redis does.
         db_pool_size: The most connections that one worker opens to it; None means as its slots need.
@@ -286,6 +374,13 @@ class Settings:
         metrics_port: Port of a worker's metrics; None for none, 0 for a free one.
         metrics_host: Address of that port.
         planned_replicas: Workers that the plan asks for; None when not given.
+        openrouter_rpm: Calls a minute to each model that is not named in the file, all workers together; None for no
+            limit.
+        openrouter_tpm: Tokens a minute likewise.
+        openrouter_burst: Calls by which a minute may exceed that.
+        queue_models: The model of queues whose jobs are taken only when their call is allowed; None for no such queue.
+        limiter_failure: What holds while the limiter's Redis does not answer: ``open`` or ``closed``.
+        limits: The limits of every model; the default one is made of the above.
         origins: For each of the above, where its value came from.
     """
 
@@ -298,6 +393,9 @@ class Settings:
     attempts: int
     retry_base_s: float
     retry_cap_s: float
+    drain_timeout_s: float
+    recover_after_s: float
+    abandon_limit: int
     allow: Allowlist
     database_url: str | None
     db_pool_size: int | None
@@ -309,6 +407,12 @@ class Settings:
     metrics_port: int | None
     metrics_host: str
     planned_replicas: int | None
+    openrouter_rpm: float | None
+    openrouter_tpm: float | None
+    openrouter_burst: int
+    queue_models: QueueModels | None
+    limiter_failure: str
+    limits: Limits
     origins: Mapping[str, Origin]
 
     @property
@@ -347,6 +451,7 @@ def load(flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, dire
     path = (directory or Path()) / CONFIG_FILE
     file_values = _read_file(path)
     retry_tables = _retry_tables(file_values, path.name)
+    limit_tables = _limit_tables(file_values, path.name)
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for field in FIELDS:
@@ -362,7 +467,8 @@ def load(flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, dire
         else:
             values[field.name], origins[field.name] = field.default, Origin("default", "")
     retries = _retry_policies(values, retry_tables, path.name)
-    return Settings(**values, retries=retries, origins=origins)
+    limits = _limits(values, limit_tables, path.name)
+    return Settings(**values, retries=retries, limits=limits, origins=origins)
 
 
 def _parsed(field: Field, text: str, place: str) -> Any:
@@ -418,6 +524,39 @@ def _retry_policies(values: Mapping[str, Any], tables: Mapping[str, dict[str, An
     return RetryPolicies(default, {name: read(name, default) for name in tables if name != _DEFAULT_POLICY})
 
 
+#: The tables of limits: ``[openrouter.limits."openai/gpt-4o-mini"]`` for each model that differs.
+_OPENROUTER_TABLE: Final = "openrouter"
+_LIMITS_TABLE: Final = "limits"
+_LIMIT_FIELDS: Final = {"rpm": "openrouter_rpm", "tpm": "openrouter_tpm", "burst": "openrouter_burst"}
+
+
+def _limit_tables(file_values: dict[str, Any], file_name: str) -> dict[str, dict[str, Any]]:
+    """Take the tables of limits out of a file's values."""
+    openrouter = file_values.pop(_OPENROUTER_TABLE, {})
+    place = f"{file_name}: {_OPENROUTER_TABLE}"
+    remedy = 'write [openrouter.limits."openai/gpt-4o-mini"] and below it rpm = 600'
+    if not isinstance(openrouter, dict) or any(key != _LIMITS_TABLE for key in openrouter):
+        raise InvalidOption(place, f"holds more than the table {_LIMITS_TABLE!r}", remedy)
+    tables = openrouter.get(_LIMITS_TABLE, {})
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise InvalidOption(f"{place}.{_LIMITS_TABLE}", "holds what is no table", remedy)
+    return tables
+
+
+def _limits(values: Mapping[str, Any], tables: Mapping[str, dict[str, Any]], file_name: str) -> Limits:
+    default = Limit(values["openrouter_rpm"], values["openrouter_tpm"], values["openrouter_burst"])
+    by_model = {}
+    for model, table in tables.items():
+        place = f"{file_name}: {_OPENROUTER_TABLE}.{_LIMITS_TABLE}.{model}"
+        changes = {}
+        for key, value in table.items():
+            if key not in _LIMIT_FIELDS:
+                raise InvalidOption(place, f"unknown key {key!r}", f"known keys: {', '.join(_LIMIT_FIELDS)}")
+            changes[key] = _parsed(_BY_NAME[_LIMIT_FIELDS[key]], str(value), f"{place}.{key}")
+        by_model[model] = replace(default, **changes)
+    return Limits(default, by_model)
+
+
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -425,7 +564,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidOption(str(path), f"cannot be read ({error})", "mend the file or remove it") from None
-    known = [*_BY_NAME, _RETRY_TABLE]
+    known = [*_BY_NAME, _RETRY_TABLE, _OPENROUTER_TABLE]
     for key in content:
         if key not in known:
             near = get_close_matches(key, known, n=1)

@@ -12,12 +12,14 @@ from redis import Redis
 from rq import Queue
 
 from jobctl.adapters import embedded_redis
-from jobctl.adapters.exporter import FleetExporter
+from jobctl.adapters.exporter import FleetExporter, LimiterState
 from jobctl.adapters.openrouter_account import OpenRouterAccount
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.adapters.redis_connection import connect
 from jobctl.adapters.redis_election import Election
+from jobctl.adapters.redis_limiter import RedisLimiter
 from jobctl.adapters.rq_fleet import RqFleet
+from jobctl.core.limiting import Limit, Limits
 from jobctl.core.metrics import EXPORTER, FLEET
 from jobctl.core.service import Constant
 from jobctl.errors import ServiceUnavailable
@@ -114,7 +116,7 @@ def test_nobody_said_how_many(make: Make) -> None:
     assert scrape(make())["planned_replicas"] == {}
 
 
-class Limits:
+class Source:
     """A source that shows what a limiter would, or that it is away."""
 
     away = False
@@ -126,15 +128,32 @@ class Limits:
 
 
 def test_further_sources_are_shown_and_one_that_is_away_hides_no_other(make: Make) -> None:
-    limits = Limits()
-    fleet = make(sources=[limits])
+    source = Source()
+    fleet = make(sources=[source])
     found = scrape(fleet)
     assert (found["limiter_headroom"], found["breaker_open"]) == ({("m",): 0.25}, {("m",): 1.0})
 
-    limits.away = True
+    source.away = True
 
     found = scrape(fleet)
     assert (found["limiter_headroom"], found["workers"]) == ({}, {(): 0})
+
+
+def test_the_limiters_state_is_shown_for_each_model_that_was_called(make: Make, redis: Redis) -> None:
+    limits = Limits(default=Limit(rpm=60.0))
+    limiter = RedisLimiter(redis, "an account", limits)
+    found = scrape(make(sources=[LimiterState(limiter)]))
+    assert (found["limiter_headroom"], found["breaker_open"]) == ({}, {})
+
+    for _ in range(40):
+        limiter.acquire("openai/gpt")
+
+    fleet = make(rank=2, sources=[LimiterState(limiter)])
+    found = scrape(fleet)
+    limiter.close()
+    assert set(found["limiter_headroom"]) == {("openai/gpt",)}
+    assert found["limiter_headroom"]["openai/gpt",] < 0.5
+    assert found["breaker_open"] == {("openai/gpt",): 0}
 
 
 def test_what_was_read_is_kept_for_a_moment(make: Make, redis: Redis) -> None:

@@ -69,26 +69,28 @@ def test_nonsense_is_nothing(nonsense: bytes) -> None:
 
 
 def test_it_is_asked_once_a_period() -> None:
-    now_s = 1000.0
+    clock = [1000.0]
     with SocketServer(answering(body(limit_remaining=1.0))) as server:
-        account = OpenRouterAccount(server.url.rstrip("/"), KEY, now_s=lambda: now_s)
-        for now_s in (1000.0, 1030.0, 1059.0):
+        account = OpenRouterAccount(server.url.rstrip("/"), KEY, now_s=lambda: clock[-1])
+        for at_s in (1000.0, 1030.0, 1059.0):
+            clock.append(at_s)
             account.ask_when_due()
         assert server.accepted == 2  # once for each of the figures
-        now_s = 1060.0
+        clock.append(1060.0)
         account.ask_when_due()
         assert server.accepted == 4
 
 
 def test_a_figure_that_cannot_be_renewed_is_kept_for_three_periods_and_then_forgotten() -> None:
-    now_s = 1000.0
+    clock = [1000.0]
     with SocketServer(answering(body(limit_remaining=1.0))) as server:
-        account = OpenRouterAccount(server.url.rstrip("/"), KEY, now_s=lambda: now_s)
+        account = OpenRouterAccount(server.url.rstrip("/"), KEY, now_s=lambda: clock[-1])
         account.ask_when_due()
-    for now_s in (1060.0, 1120.0, 1180.0):
+    for at_s in (1060.0, 1120.0, 1180.0):
+        clock.append(at_s)
         account.ask_when_due()  # nobody listens
         assert account.readings() == {KEY_METRIC: [((), 1.0)]}
-    now_s = 1181.0
+    clock.append(1181.0)
 
     assert account.readings() == {}
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -260,6 +262,24 @@ def test_a_database_that_is_frozen_holds_no_slot_beyond_the_deadline(pooler: Poo
     assert "did not answer within 0.5 s" in line
     assert 0.5 <= took_s < 2.0
     save(store, "b")
+
+
+def test_a_slot_that_is_interrupted_leaves_the_pool_whole(postgres: Postgres, open_store: Open) -> None:
+    class TimeIsUp(Exception):
+        pass
+
+    store = open_store(postgres.dsn, pool_size=1, timeout_s=10.0)
+    with postgres.locked(), ThreadPoolExecutor(1) as slot:
+        thread_id = slot.submit(threading.get_ident).result()
+        blocked = slot.submit(save, store, "a")
+        while store.pool_use().in_use == 0:
+            time.sleep(0.005)
+        time.sleep(0.05)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(TimeIsUp))
+        assert isinstance(blocked.exception(timeout=2.0), TimeIsUp)  # long before its own deadline
+
+    save(store, "b")
+    assert stored(postgres, "b") is None
 
 
 def test_a_restart_of_the_database_costs_no_result(

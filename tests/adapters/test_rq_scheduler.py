@@ -106,7 +106,7 @@ def test_a_job_enters_its_queue_when_its_fraction_of_a_second_comes_and_never_be
 
 @pytest.mark.serial
 def test_ninety_five_of_a_hundred_jobs_are_less_than_three_tenths_of_a_second_late(redis: Redis) -> None:
-    late_s = fire(redis, 200, 4.0)
+    late_s = fire(redis, 200, 2.0)
 
     assert late_s[0] >= 0
     assert late_s[round(0.95 * len(late_s)) - 1] < 0.3
@@ -305,7 +305,7 @@ def test_a_redis_that_goes_and_returns_is_told_once_each_and_delayed_jobs_fire_t
             server.process.kill()
             server.process.wait()
             wait_until(lambda: told)
-            time.sleep(1.0)
+            time.sleep(0.7)  # more than one try
             restarted = embedded_redis.start(group)
             with connect(restarted.url) as second:
                 (job_id,) = schedule(second, [time.time() + 0.2])
@@ -321,7 +321,7 @@ def test_an_outage_that_nobody_asked_to_hear_of_is_one_line(caplog: pytest.LogCa
     scheduler = ThreadScheduler(["q"], connection=nowhere)
     with caplog.at_level("WARNING", "rq.scheduler"):
         scheduler.start()
-        time.sleep(1.2)
+        time.sleep(0.8)
         scheduler.request_stop()
         scheduler.join(5)
 

@@ -189,6 +189,16 @@ def test_nothing_of_one_job_shows_in_the_next_one_on_the_same_thread(server: Sen
     assert first["contexts"]["trace"]["trace_id"] != second["contexts"]["trace"]["trace_id"]
 
 
+def test_nothing_of_the_worker_shows_in_a_job(server: SentryServer, make: Make) -> None:
+    observer = make()
+    with sentry_sdk.isolation_scope():
+        sentry_sdk.add_breadcrumb(message="of the worker")
+        run(observer, started(), fail())
+    observer.close(5.0)
+
+    assert crumbs(server.errors[0]) == []
+
+
 def test_coroutines_on_one_loop_keep_apart_though_they_interleave(server: SentryServer, make: Make) -> None:
     observer = make()
     loop = asyncio.new_event_loop()
@@ -305,6 +315,28 @@ def test_a_postponed_job_is_no_error_of_its_trace(server: SentryServer, make: Ma
     observer.close(5.0)
 
     assert [found["contexts"]["trace"]["status"] for found in server.transactions] == ["aborted", "aborted"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (JobOutcome.SUCCEEDED, "ok"),
+        (JobOutcome.DEAD, "internal_error"),
+        (JobOutcome.RETRIED, "internal_error"),
+        (JobOutcome.POSTPONED, "aborted"),
+    ],
+)
+def test_an_outcome_that_is_told_before_the_body_ends_is_the_traces(
+    server: SentryServer, make: Make, outcome: JobOutcome, status: str
+) -> None:
+    observer = make(traces_sample_rate=1.0)
+    job = started()
+    with observer.running(job):  # RQ's own path catches what the job raised
+        observer.ended(JobEnded(job, 101.0, outcome, "", None if status == "ok" else ValueError("caught")))
+    observer.close(5.0)
+
+    assert [found["contexts"]["trace"]["status"] for found in server.transactions] == [status]
+    assert len(server.errors) == (outcome is JobOutcome.DEAD)
 
 
 @pytest.mark.parametrize(("sampled", "kept"), [("1", 1), ("0", 0)])

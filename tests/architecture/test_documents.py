@@ -20,19 +20,23 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 
 
-def mentioned_commands(text: str) -> list[tuple[str, list[str]]]:
-    """Verb and options of each `jobctl ...` in backticks or after a prompt."""
+def mentioned_commands(text: str) -> list[tuple[list[str], list[str]]]:
+    """Words and options of each `jobctl ...` in backticks or after a prompt."""
     lines = [*re.findall(r"`jobctl ([a-z][^`\n]*)`", text), *re.findall(r"^\$ jobctl (.+)$", text, re.MULTILINE)]
-    return [(line.split()[0], re.findall(r"(?<!\S)--[a-z-]+", line)) for line in lines]
+    return [(line.split(), re.findall(r"(?<!\S)--[a-z-]+", line)) for line in lines]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_that_is_mentioned_exists_with_its_options(document: Path) -> None:
-    for verb, options in mentioned_commands(document.read_text(encoding="utf-8")):
+    for (verb, *words), options in mentioned_commands(document.read_text(encoding="utf-8")):
         if verb.startswith("-"):
             continue
         assert verb in COMMANDS, verb
-        known = {option for parameter in COMMANDS[verb].params for option in parameter.opts}
+        command = COMMANDS[verb]
+        if hasattr(command, "commands") and words:  # a group: `jobctl dead list|show` names several of it
+            command, *others = [command.commands[word] for word in words[0].split("|")]
+            assert not (others and options), f"jobctl {verb} {words[0]}"
+        known = {option for parameter in command.params for option in parameter.opts}
         assert set(options) <= known, f"jobctl {verb}"
 
 

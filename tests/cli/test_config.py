@@ -46,6 +46,7 @@ def test_it_prints_every_setting_with_its_value_and_origin(
         "attempts": ("5", "default"),
         "retry_base_s": ("2", "default"),
         "retry_cap_s": ("300", "default"),
+        "allow": ("everything", "default"),
         "database_url": ("(unset)", "default"),
         "db_pool_size": ("(unset)", "default"),
         "db_timeout_s": ("10", "default"),
@@ -55,6 +56,11 @@ def test_it_prints_every_setting_with_its_value_and_origin(
         "metrics_port": ("(unset)", "default"),
         "metrics_host": ("0.0.0.0", "default"),
         "planned_replicas": ("(unset)", "default"),
+        "openrouter_rpm": ("(unset)", "default"),
+        "openrouter_tpm": ("(unset)", "default"),
+        "openrouter_burst": ("0", "default"),
+        "queue_models": ("(unset)", "default"),
+        "limiter_failure": ("open", "default"),
     }
 
 

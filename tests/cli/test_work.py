@@ -13,8 +13,16 @@ import pytest
         (["--concurrency", "-3"], "--concurrency", "at least 1"),
         (["--concurrency", "many"], "--concurrency", "whole number"),
         (["--queues", ""], "--queues", "default"),
+        (["--queues", "high:6,low:0"], "--queues", "at least 1"),
+        (["--queues", "high:6,low"], "--queues", "all queues a weight"),
+        (["--attempts", "-1"], "--attempts", "at least 1"),
+        (["--retry-base", "soon"], "--retry-base", "a duration such as"),
         (["--redis-url", "nonsense"], "--redis-url", "redis://"),
         (["--redis-url", "http://localhost"], "--redis-url", "redis://"),
+        (["--sentry-dsn", "nonsense"], "--sentry-dsn", "https://KEY@HOST/PROJECT"),
+        (["--sentry-traces-sample-rate", "2"], "--sentry-traces-sample-rate", "0 to 1"),
+        (["--sentry-errors", "some"], "--sentry-errors", "dead or every"),
+        (["--metrics-port", "99999"], "--metrics-port", "at most 65535"),
     ],
 )
 def test_what_means_nothing_is_told_in_one_line(options: list[str], named: str, remedy: str) -> None:

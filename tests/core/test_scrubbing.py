@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -56,6 +57,23 @@ def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
 )
 def test_a_value_under_a_telling_key_goes_whole(key: str) -> None:
     assert scrub({"a": [{key: ["x", {"y": 1}]}]}) == {"a": [{key: FILTERED}]}
+
+
+@pytest.mark.parametrize("piece", ["a", "eyJ-", "token ", '"messages" ', "redis://", "-sk-", "a:"])
+def test_no_text_is_so_bad_that_it_takes_long(piece: str) -> None:
+    began_s = time.process_time()
+    scrub(piece * 1_000_000)
+
+    assert time.process_time() - began_s < 1.0
+
+
+def test_a_long_text_is_cut_after_its_secrets_are_gone() -> None:
+    clean = scrub("x" * 980 + " redis://joe:hunter22@host " + "y" * 980)
+
+    assert len(clean) == 1000
+    assert clean.endswith("...")
+    assert "hunter" not in clean
+    assert scrub(clean) == clean
 
 
 def test_other_values_keep_their_form() -> None:

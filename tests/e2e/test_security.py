@@ -150,6 +150,34 @@ def test_listed_callbacks_and_jobctls_own_jobs_run(place: Path, redis: Redis, re
     assert own.return_value() == 0.01
 
 
+def test_rqs_own_command_with_our_worker_obeys_the_list_and_runs_both_encodings(
+    place: Path, redis: Redis, redis_url: str
+) -> None:
+    """It hands every worker its default serializer, which unpickles whatever it is given."""
+    trap = place / "trapped"
+    attacked = [enqueue(redis, planted(where, trap, "myapp.tasks.add")) for where in ("args", "meta")]
+    unlisted = enqueue(redis, {"data": as_json("myapp.other.f", None)})
+    pickled = enqueue(redis)
+    in_json = Queue("q", connection=redis, serializer=JSONSerializer).enqueue("myapp.tasks.add", 3, 4)
+    command = [str(Path(sys.executable).with_name("rq")), "worker", "--worker-class", "jobctl.Worker", "--burst"]
+
+    subprocess.run(
+        [*command, "-u", redis_url, "q"],
+        cwd=place,
+        env=environment(place, JOB_ALLOW="myapp.tasks"),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert not trap.exists()
+    assert not (place / "unlisted-imported").exists()
+    for job in attacked:
+        assert "builtins.exec is not on the allowlist" in reason(redis, job)
+    assert "myapp.other.f is not on the allowlist" in reason(redis, unlisted)
+    assert (pickled.return_value(), in_json.return_value()) == (3, 7)
+
+
 def test_a_trap_in_a_job_that_the_worker_only_looks_after_never_runs(place: Path, redis: Redis, redis_url: str) -> None:
     """One waits for another, one is scheduled, the worker of one died, and one is in a registry for too long."""
     trap = place / "trapped"

@@ -13,21 +13,45 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client import Metric as Family
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from jobctl.adapters.redis_election import Election
-from jobctl.core.metrics import EXPORTER, FLEET, Kind, Metric
+from jobctl.core.metrics import EXPORTER, FLEET, OTHER, Kind, Metric, bounded
 from jobctl.errors import ServiceUnavailable
-from jobctl.ports import FleetSource, Readings
+from jobctl.ports import FleetSource, Limiter, Readings
 
 if TYPE_CHECKING:
     from jobctl.adapters.openrouter_account import OpenRouterAccount  # which imports httpx
 
-__all__ = ["FleetExporter"]
+__all__ = ["FleetExporter", "LimiterState"]
+
+#: Models beyond so many are left out: a label must be bounded.
+_MOST_MODELS: Final = 50
+
+
+class LimiterState:
+    """What a limiter that the fleet shares shows.
+
+    Args:
+        limiter: The limiter; it shows no model while it does not answer.
+    """
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+        self._model = bounded(_MOST_MODELS)
+
+    def readings(self) -> Readings:
+        """Headroom and breaker of each model that was called lately."""
+        states = [(self._model(state.model), state) for state in self._limiter.status()]
+        known = [((model,), state) for model, state in states if model != OTHER]
+        return {
+            "limiter_headroom": [(labels, state.headroom) for labels, state in known],
+            "breaker_open": [(labels, float(state.breaker_open)) for labels, state in known],
+        }
 
 
 class _Look(NamedTuple):

@@ -49,9 +49,6 @@ class MetricsServer:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
     def __init__(self, listener: socket.socket, handler: type[MetricsHandler]) -> None:
         super().__init__(listener.getsockname()[:2], handler, bind_and_activate=False)
         self.socket.close()

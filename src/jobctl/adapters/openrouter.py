@@ -13,8 +13,9 @@ What the API demands, and what is done about it:
 With a limiter, as in a worker, each attempt is one call. The limiter is asked first and told how it went. What it
 denies, and what the upstream asks to wait for, raises :class:`~jobctl.errors.Postponed`: the job comes back later, with
 its place in the line, and its slot is free meanwhile. An error that may heal is raised as well: to try again is the
-worker's business. Only a job that has called before waits in its slot, within the call's deadline, because it would pay
-for its earlier calls again. Without a limiter, as in a script, the client tries again by itself.
+worker's business. Only a job that has called before waits in its slot, within the call's deadline, because it would
+pay for its earlier calls again; so does everybody outside a worker that can postpone. Without a limiter, as in a
+script, the client tries again by itself.
 """
 
 from __future__ import annotations
@@ -184,8 +185,8 @@ class OpenRouterClient:
         self, limiter: Limiter, model: str, body: bytes, tokens: float | None, deadline_s: float
     ) -> dict[str, Any]:
         """One call that the limiter allows and learns from."""
-        holding = permitted.get()
-        kept = "" if holding is None else holding.take()
+        held = permitted.get()
+        kept = None if held is None else held.take()
         first = kept is not None
         while True:
             charged = self._permitted(limiter, model, tokens, kept, deadline_s)
@@ -198,7 +199,6 @@ class OpenRouterClient:
                 if first or time.monotonic() + later.delay_s >= deadline_s:
                     raise self._postponed(later) from error
                 time.sleep(later.delay_s)
-                kept = later.permits or None
             else:
                 used = _number(result["prompt_tokens"]) + _number(result["completion_tokens"])
                 correction = used - charged if used else 0.0
@@ -214,7 +214,7 @@ class OpenRouterClient:
             limiter: Whom to ask.
             model: What is called.
             tokens: What it is expected to take.
-            kept: What the job holds; None for a job that has called before.
+            kept: What the job holds; None for one that has called before, or in a worker that cannot postpone.
             deadline_s: Until when such a job may wait.
 
         Returns:
@@ -223,12 +223,12 @@ class OpenRouterClient:
         Raises:
             Postponed: It does not.
         """
-        held = Permits.parse(kept or "", model)
-        if held.kind == "granted":
+        before = Permits.parse(kept or "", model)
+        if before.kind == "granted":
             self._waited(0.0)
-            return held.value
-        holding = permitted.get()
-        retry = holding is not None and holding.retry and kept is not None
+            return before.value
+        held = permitted.get()
+        retry = held is not None and held.retry and kept is not None
         waited_s = 0.0
         while True:
             grant = limiter.acquire(model, tokens=tokens, retry=retry, permits=kept)

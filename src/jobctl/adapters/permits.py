@@ -1,21 +1,21 @@
 """What the running job holds for its calls, in a context variable.
 
-The worker holds it open around a job's body (:func:`held`); the OpenRouter client takes it for the job's first call
-(:meth:`Held.take`). A coroutine and the threads it sends work to run in copies of the job's context, and all copies
-share one :class:`Held`: what was taken once is gone.
+A worker that knows :class:`~jobctl.errors.Postponed` calls :func:`hold` in the job's own context before each job's
+body, also with nothing to hold. The OpenRouter client takes it for the job's first call; calls after the first, and
+those outside such a worker, wait where they are. A coroutine, and the threads it sends work to, run in copies of the
+job's context, and all copies share one :class:`Held`: what was taken once is gone.
 
-The text is :class:`jobctl.core.limiting.Permits`, in its own words: what the job kept from :attr:`Postponed.permits`,
-or what :attr:`Grant.permits` gave the worker that asked before it fetched the job.
+The text is :class:`jobctl.core.limiting.Permits` in its own words: what the job kept from :attr:`Postponed.permits`, or
+what :attr:`Grant.permits` gave the worker that asked before it fetched the job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
+from typing import Final
 
-__all__ = ["Held", "held", "permitted"]
+__all__ = ["Held", "hold", "permitted"]
 
 
 class Held:
@@ -32,7 +32,7 @@ class Held:
         self.retry = retry
 
     def take(self) -> str | None:
-        """What it holds, once; from then on None: the job's first call is on its way."""
+        """What it holds, once; from then on None."""
         with self._lock:
             text, self._text = self._text, None
         return text
@@ -43,16 +43,12 @@ class Held:
         return self._text or ""
 
 
-#: Of the job that runs in this context; None outside jobs.
-permitted: ContextVar[Held | None] = ContextVar("jobctl_permitted", default=None)
+#: Of the job that runs in this context; None where nobody would know what to do with a postponed job.
+permitted: Final[ContextVar[Held | None]] = ContextVar("permitted", default=None)
 
 
-@contextmanager
-def held(text: str, *, retry: bool = False) -> Iterator[Held]:
-    """Hold permits for what runs inside."""
-    holding = Held(text, retry=retry)
-    token = permitted.set(holding)
-    try:
-        yield holding
-    finally:
-        permitted.reset(token)
+def hold(text: str, *, retry: bool = False) -> Held:
+    """Hold permits for the rest of this context, which ends with the job."""
+    held = Held(text, retry=retry)
+    permitted.set(held)
+    return held

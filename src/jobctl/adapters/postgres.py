@@ -24,7 +24,6 @@ from uuid import uuid4
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from jobctl.errors import InvalidOption, ServiceUnavailable
@@ -200,10 +199,8 @@ class PostgresResults:
             connection.deadline_s = deadline_s
             connection.execute(_LIMITED + _INSERT, self._limited(row, deadline_s - time.monotonic()))
         finally:
-            if connection.pgconn.transaction_status != TransactionStatus.IDLE:
-                connection.close()  # the pool replaces it
             self._count(-1)
-            self._pool.putconn(connection)
+            self._pool.putconn(connection)  # which replaces one that broke or was interrupted
 
     def _count(self, change: int) -> None:
         with self._lock:

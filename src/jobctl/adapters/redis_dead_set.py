@@ -58,7 +58,7 @@ class RedisDeadSet:
         """
         with _translated():
             keys = cast(set[bytes], self._connection.smembers(Queue.redis_queues_keys))
-        return sorted(key.decode().removeprefix(Queue.redis_queue_namespace_prefix) for key in keys)
+        return sorted(_text(key).removeprefix(Queue.redis_queue_namespace_prefix) for key in keys)
 
     def count(self, queue: str) -> int:
         """How many jobs of a queue are dead."""
@@ -72,7 +72,7 @@ class RedisDeadSet:
         while True:
             with _translated():
                 members = self._connection.zrevrange(self._registry(queue), first, first + _PAGE - 1)
-            ids = [member.decode() for member in cast(list[bytes], members)]
+            ids = [_text(member) for member in cast(list[bytes], members)]
             if not ids:
                 return
             # Those that died since the last page have pushed its end into this one.
@@ -91,7 +91,7 @@ class RedisDeadSet:
         with _translated(), self._connection.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.hget(Job.key_for(job_id), "origin")
-            queues = [(origin or b"").decode() for origin in pipeline.execute()]
+            queues = [_text(_or_empty(origin, None)) for origin in pipeline.execute(raise_on_error=False)]
             for job_id, queue in zip(job_ids, queues, strict=True):
                 pipeline.zscore(self._registry(queue), job_id)
             scores = pipeline.execute()
@@ -118,7 +118,7 @@ class RedisDeadSet:
             args=data.args,
             kwargs=data.kwargs,
             meta=read_value(fields.get(b"meta", b"")),
-            description=fields.get(b"description", b"").decode(errors="replace"),
+            description=_text(fields.get(b"description")),
             traceback=_traceback(results, fields.get(b"exc_info")),
             created_s=_epoch_s(fields.get(b"created_at")),
             enqueued_s=_epoch_s(fields.get(b"enqueued_at")),
@@ -172,7 +172,7 @@ def _dead_job(job_id: str, queue: str, fields: Sequence[bytes | None], results: 
         job_type=job_type(data or b""),
         died_s=died_s,
         attempts=_whole(attempts) or _whole(retries) + 1,
-        reason=(reason or b"").decode(errors="replace"),
+        reason=_text(reason),
         error=lines[-1][:_LONGEST_ERROR] if lines else "",
     )
 
@@ -189,7 +189,12 @@ def _traceback(results: Results, exc_info: bytes | None) -> str:
         deflated = base64.b64decode(packed) if packed else exc_info or b""
     except binascii.Error:
         return ""
-    return inflate(deflated).decode(errors="replace")
+    return _text(inflate(deflated))
+
+
+def _text(data: bytes | None) -> str:
+    """What Redis holds as text; anything may be there."""
+    return (data or b"").decode(errors="replace")
 
 
 def _whole(text: bytes | None) -> int:

@@ -181,7 +181,15 @@ class Desk:
             state: The worker's state to note when a job is begun; empty when it is noted already.
         """
         now_s = time.time()
-        words: list[Any] = [*self._head, repr(now_s), _second(int(now_s)), uuid4().hex[:24], wanted, self._beat_s, state]
+        words: list[Any] = [
+            *self._head,
+            repr(now_s),
+            _second(int(now_s)),
+            uuid4().hex[:24],
+            wanted,
+            self._beat_s,
+            state,
+        ]
         words.append(len(self._queues))
         for i, name in enumerate(self._queues):
             words += (name, UNLIMITED if limits is None else limits[i])
@@ -191,7 +199,8 @@ class Desk:
         for job in ended:
             words += job.place
             words += (job.result, job.result_ttl_s, job.started_s, job.ended_s, rq_time(job.ended_s))
-        bookings, lengths, begun = self._turn(args=words)  # type: ignore[misc]
+        answer: Any = self._turn(args=words)
+        bookings, lengths, begun = answer
         return Turn(bookings, lengths, [self._begun(fields) for fields in begun])
 
     def put_back(
@@ -216,16 +225,16 @@ class Desk:
             For each whether it was still this worker's.
         """
         delay = "" if delay_s is None else repr(delay_s)
-        words = [*self._head, delay, int(spent), reason, permits]
+        words: list[Any] = [*self._head, delay, int(spent), reason, permits]
         for place in reversed(places):
             words += place
-        answer: list[int] = self._put_back(args=words)  # type: ignore[assignment]
+        answer: Any = self._put_back(args=words)
         return [taken == 1 for taken in reversed(answer)]
 
     def pulse(self, places: Iterable[Place], *, worker_ttl_s: int) -> None:
         """Show the worker alive, and these executions in RQ's own places."""
         now_s = time.time()
-        words = [*self._head, repr(now_s), rq_time(now_s), self._beat_s + 60, worker_ttl_s]
+        words: list[Any] = [*self._head, repr(now_s), rq_time(now_s), self._beat_s + 60, worker_ttl_s]
         for place in places:
             words += place
         self._pulse(args=words)
@@ -244,7 +253,7 @@ class Desk:
             f"jobctl: abandoned {abandon_limit} times: each time the worker that ran it died without a word "
             "(killed, out of memory, or its machine gone). It is not tried again."
         )
-        words = [*self._head, silence_s, abandon_limit, DEAD_TTL_S, error, rq_time(time.time())]
+        words: list[Any] = [*self._head, silence_s, abandon_limit, DEAD_TTL_S, error, rq_time(time.time())]
         answer: Any = self._recover(args=words)
         if not answer:
             return None
@@ -283,7 +292,8 @@ class Desk:
         if len(words) > 10:
             flat = iter(words[10])
             fields = dict(zip(flat, flat, strict=True))
-        return Begun(place, *words[3:7], words[7], words[8], words[9].decode(), fields)
+        data, timeout, result_ttl, enqueued_at, attempt, meta, permits = words[3:10]
+        return Begun(place, data, timeout, result_ttl, enqueued_at, attempt, meta, permits.decode(), fields)
 
 
 def rq_time(instant_s: float) -> str:

@@ -29,7 +29,7 @@ _OWN = frozenset({"_id", "connection", "serializer", "_read"})
 
 
 def lazy_job(
-    job_class: type[Job], job_id: str, connection: Redis, serializer: Any, read: Callable[[], Mapping[bytes, bytes]]
+    job_class: Any, job_id: str, connection: Redis, serializer: Any, read: Callable[[], Mapping[bytes, bytes]]
 ) -> Job:
     """A job that is read when it is looked at.
 
@@ -40,7 +40,7 @@ def lazy_job(
         serializer: Unpacks its parts.
         read: Fetches its hash.
     """
-    job = object.__new__(_lazy(job_class))
+    job: Job = object.__new__(_lazy(job_class))
     job.__dict__.update(_id=job_id, connection=connection, serializer=serializer, _read=read)
     return job
 
@@ -50,21 +50,19 @@ def is_untouched(job: Job) -> bool:
     return len(job.__dict__) == len(_OWN)
 
 
-def restored_job(
-    job_class: type[Job], job_id: str, connection: Redis, serializer: Any, fields: Mapping[bytes, bytes]
-) -> Job:
+def restored_job(job_class: Any, job_id: str, connection: Redis, serializer: Any, fields: Mapping[bytes, bytes]) -> Job:
     """A job with its hash; its coroutine runs on the worker's shared loop.
 
     Raises:
         Exception: The hash means nothing; what RQ raises depends on what is in it.
     """
-    job = _on_shared_loop(job_class)(job_id, connection=connection, serializer=serializer)
+    job: Job = _on_shared_loop(job_class)(job_id, connection=connection, serializer=serializer)
     job.restore(fields)
     return job
 
 
 @cache
-def _on_shared_loop(job_class: type[Job]) -> type[Job]:
+def _on_shared_loop(job_class: Any) -> Any:
     """The class with one thing changed: a coroutine runs on the worker's loop instead of one of its own."""
 
     def _execute(self: Job) -> Any:
@@ -78,7 +76,7 @@ def _on_shared_loop(job_class: type[Job]) -> type[Job]:
 
 
 @cache
-def _lazy(job_class: type[Job]) -> type[Job]:
+def _lazy(job_class: Any) -> Any:
     base = _on_shared_loop(job_class)
 
     def __getattr__(self: Job, name: str) -> Any:  # noqa: N807 - it becomes a method

@@ -6,6 +6,9 @@ keys were read and sends one message when one of them changes. Where it must not
 a proxy), the queues are looked at every so often instead.
 """
 
+# mypy: allow-untyped-calls
+# redis-py's connections are typed in part only.
+
 from __future__ import annotations
 
 import threading
@@ -14,9 +17,9 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.connection import AbstractConnection
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from jobctl.adapters.outage import AWAY, Outage
+from jobctl.adapters.outage import Outage
 
 __all__ = ["Listener"]
 
@@ -33,14 +36,13 @@ class Listener:
 
     Args:
         connection: Redis; a connection of its own is made to the same server.
-        keys: The queues' keys.
         call: Called on the thread, once for each time it was armed.
         outage: Is told when Redis does not answer.
     """
 
-    def __init__(self, connection: Redis, keys: Sequence[str], call: Callable[[], None], outage: Outage) -> None:
+    def __init__(self, connection: Redis, call: Callable[[], None], outage: Outage) -> None:
         self._pool = connection.connection_pool
-        self._keys = keys
+        self._keys: Sequence[str] = ()
         self._call = call
         self._outage = outage
         self._armed = threading.Event()
@@ -49,8 +51,9 @@ class Listener:
         self._link: AbstractConnection | None = None
         self._tracks = True
 
-    def arm(self) -> None:
-        """Call once when there is something, now or later."""
+    def arm(self, keys: Sequence[str]) -> None:
+        """Call once when there is something in one of these queues, now or later."""
+        self._keys = keys
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="listener", daemon=True)
             self._thread.start()
@@ -68,7 +71,7 @@ class Listener:
                 break
             try:
                 heard = self._listen()
-            except (*AWAY, OSError) as error:
+            except (RedisError, OSError) as error:
                 self._outage.began(error)
                 self._drop()
                 self._closed.wait(_LOOK_S)
@@ -81,9 +84,10 @@ class Listener:
     def _listen(self) -> bool:
         """Whether there is something, after waiting for it a while."""
         link = self._link = self._link or self._connected()
-        for key in self._keys:
+        keys = self._keys
+        for key in keys:
             link.send_command("LLEN", key)
-        lengths: list[Any] = [link.read_response() for _ in self._keys]
+        lengths: list[Any] = [link.read_response() for _ in keys]
         if any(lengths):
             return True
         if not self._tracks:

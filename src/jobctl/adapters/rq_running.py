@@ -13,6 +13,7 @@ from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
 
+from jobctl.adapters.permits import Held
 from jobctl.adapters.rq_codec import Call
 from jobctl.adapters.rq_deadlines import Region
 from jobctl.adapters.rq_desk import Begun
@@ -33,6 +34,8 @@ class Running:
     Attributes:
         job: RQ's object for it.
         call: What it calls; None until that is known.
+        permits: What it may hold for its calls.
+        held: The same once its body may begin.
         loaded: Whether its body may have begun: what it calls is known and found.
         value: What it returned.
         started: What observers are told; None while nobody observes.
@@ -52,6 +55,8 @@ class Running:
         self.beat_s = time.monotonic()
         self.job: Job | None = None
         self.call: Call | None = None
+        self.permits = ""
+        self.held: Held | None = None
         self.loaded = False
         self.value: Any = None
         self.started: JobStarted | None = None

@@ -45,7 +45,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, cast
 
 import redis.exceptions
 from redis import Redis
@@ -60,6 +60,7 @@ from rq.defaults import (
     DEFAULT_LOGGING_FORMAT,
     UNSERIALIZABLE_RETURN_VALUE_PAYLOAD,
 )
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job, JobStatus, Retry, _current_job
 from rq.job_lifecycle import call_exception_handlers, format_exc_info
@@ -68,10 +69,9 @@ from rq.suspension import is_suspended
 from rq.timeouts import JobTimeoutException
 from rq.utils import current_timestamp, ensure_job_list
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
-from rq.worker.base import StopRequested
 
 from jobctl.adapters.outage import AWAY, Outage, Pauses
-from jobctl.adapters.permits import permitted
+from jobctl.adapters.permits import hold
 from jobctl.adapters.rq_codec import Call, check_callbacks, decode_call, inflate, resolve_call, serializer_for
 from jobctl.adapters.rq_deadlines import Region, current, enter
 from jobctl.adapters.rq_desk import DEAD_TTL_S, UNLIMITED, Begun, Booking, Desk, Ended, Place, Recovered, Turn
@@ -106,6 +106,8 @@ _STEADY_PULSES: Final = 3
 _LAST_WORDS_S: Final = 5.0
 #: Longest wait for an answer of Redis, seconds: a network that swallows packets must be noticed.
 _ANSWER_S: Final = 8.0
+#: A main thread that took so long over one turn is not ready, seconds.
+_UNSEEN_S: Final = 30.0
 #: Seconds without a slot's use being told again to observers.
 _TELL_S: Final = 0.5
 #: How long a job may run that does not say, seconds.
@@ -125,11 +127,15 @@ class Gate(Protocol):
         """How many may be taken now; those that are not taken are handed back."""
 
     def hand_back(self, count: int) -> None:
-        """So many were not taken after all."""
+        """So many were not taken after all, or made no call."""
 
     @property
     def permits(self) -> str:
-        """What a job that was let through carries, see ``permits``."""
+        """What a job that was let through holds, see ``permits``."""
+
+    @property
+    def closed_for_s(self) -> float:
+        """Seconds until it is worth asking again."""
 
 
 class Worker(BaseWorker):
@@ -209,7 +215,10 @@ class Worker(BaseWorker):
         self._reconciled = 0
         self._pulse_stop = threading.Event()
         self._beat_at_s = self._suspension_at_s = self._told_at_s = -math.inf
-        self._suspended = self._worked = False
+        self._suspended = self._worked = self._broken = False
+        self._looked_at_s = time.monotonic()
+        #: When the worker last reached Redis, seconds since the epoch; None while it never did.
+        self.last_pulse_s: float | None = None
         self._working = self._exhausted = self._forced = self._stopped_busy = False
         self._jobs_left: int | None = None
 
@@ -232,10 +241,10 @@ class Worker(BaseWorker):
             Whether any job was taken.
 
         Raises:
-            SystemExit: With status 1, after a drain, when half the slots are stuck.
+            SystemExit: With status 1, after a drain, when half the slots are stuck, or something broke.
         """
         self._jobs_left = max_jobs
-        self._exhausted = self._forced = self._stopped_busy = self._worked = False
+        self._exhausted = self._forced = self._stopped_busy = self._worked = self._broken = False
         self._lean = self._may_be_lean()
         self._working = True
         try:
@@ -247,7 +256,19 @@ class Worker(BaseWorker):
         if self._exhausted:
             self.log.error("Worker %s: half of %d slots stuck, exiting to be restarted", self.name, self.concurrency)
             raise SystemExit(1)
+        if self._broken:
+            raise SystemExit(1)
         return self._worked
+
+    def unready(self) -> str | None:
+        """Why it takes no jobs, in a few words; None when it does."""
+        if self._stop_requested:
+            return "draining"
+        if self._outage.lasts:
+            return "Redis is away"
+        if time.monotonic() - self._looked_at_s > _UNSEEN_S:
+            return "the main thread does not come round"
+        return "suspended" if self._suspended else None
 
     def _may_be_lean(self) -> bool:
         """Whether nobody replaced a step of RQ's that the short way leaves out: a subclass, or who patches RQ."""
@@ -264,9 +285,7 @@ class Worker(BaseWorker):
         """Register, start the pulse, and say so; a signal that comes right after that is heard already."""
         super().bootstrap(logging_level, date_format, log_format)
         self._install_signal_handlers()
-        self._listener = Listener(
-            self.connection, [queue.key for queue in self.queues], lambda: self._inbox.put(None), self._outage
-        )
+        self._listener = Listener(self.connection, lambda: self._inbox.put(None), self._outage)
         self._desk.pulse((), worker_ttl_s=self.worker_ttl)
         self._pulse_stop = threading.Event()
         threading.Thread(target=self._pulse, args=(self._pulse_stop,), name="pulse", daemon=True).start()
@@ -411,7 +430,18 @@ class Worker(BaseWorker):
         """
         if not self._working:
             return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
-        burst, idle_since_s, pauses = timeout is None, time.monotonic(), Pauses()
+        try:
+            self._serve(burst=timeout is None, max_idle_time_s=math.inf if max_idle_time is None else max_idle_time)
+        except StopRequested:
+            raise
+        except Exception:
+            self._broken = True  # RQ logs it and goes
+            raise
+        return None
+
+    def _serve(self, *, burst: bool, max_idle_time_s: float) -> None:
+        """Take turns at the desk until the worker should end."""
+        idle_since_s, pauses = time.monotonic(), Pauses()
         while not self._stop_requested and not self._is_exhausted() and self._jobs_left != 0:
             try:
                 self._look_around(burst=burst)
@@ -428,12 +458,12 @@ class Worker(BaseWorker):
                 pauses = Pauses()
             if self._running or begun:
                 idle_since_s = time.monotonic()
-            elif burst or (max_idle_time is not None and time.monotonic() - idle_since_s >= max_idle_time):
-                return None
+            elif burst or time.monotonic() - idle_since_s >= max_idle_time_s:
+                return
             if begun < wanted and not burst:
-                self._listener.arm()
-            self._collect(_LOOK_S)
-        return None
+                self._listener.arm(self._awaited())
+            self._collect(min(_LOOK_S, *self._closed_for_s(), _LOOK_S))
+            self._looked_at_s = time.monotonic()
 
     def _is_exhausted(self) -> bool:
         """Whether so many slots are, or were, stuck that only a restart helps: half of them."""
@@ -505,6 +535,14 @@ class Worker(BaseWorker):
                 limits[i] = gate.admit(wanted) if self._gate_lengths[queue.name] else 0
         return limits
 
+    def _awaited(self) -> list[str]:
+        """Keys of the queues in which something new could be begun; not those where jobs wait at a closed gate."""
+        return [queue.key for queue in self.queues if not self._gate_lengths.get(queue.name)]
+
+    def _closed_for_s(self) -> list[float]:
+        """Seconds until gates at which jobs wait may open."""
+        return [gate.closed_for_s for name, gate in self._gates.items() if self._gate_lengths[name]]
+
     def _settle(self, turn: Turn, limits: list[int] | None) -> None:
         """Hand back what gates let through and was not taken, and remember whether jobs wait behind them."""
         if limits is None:
@@ -520,6 +558,8 @@ class Worker(BaseWorker):
 
     def _hand_out(self, begun: Begun) -> None:
         running = Running(begun, self._queue_of[begun.place.queue], self.name, self._give_up)
+        gate = self._gates.get(begun.place.queue)
+        running.permits = begun.permits if gate is None else gate.permits
         self._running[begun.place.execution_id] = running
         self.log.debug("Worker %s: %s: %s", self.name, begun.place.queue, begun.place.job_id)
         self._slots.submit(running, len(self._running))
@@ -596,14 +636,24 @@ class Worker(BaseWorker):
         enter(running)
         ended = None
         try:
-            ended = self._finish_by_rq(running) if running.claimed else self._perform(running)
+            if running.claimed:
+                self._finish_by_rq(running)
+            else:
+                ended = self._perform(running)
         except BaseException:
             self.log.exception("Worker %s: job %s could not be finished", self.name, running.begun.place.job_id)
         finally:
             enter(None)
+            if running.begun.place.queue in self._gates:
+                self._hand_back(running)
             if running.leave():
                 self._slots.mark_stuck(-1)
             self._inbox.put((running, ended))
+
+    def _hand_back(self, running: Running) -> None:
+        """Give back what a job was let through with and did not use."""
+        if running.held is None or running.held.left:
+            self._gates[running.begun.place.queue].hand_back(1)
 
     def _perform(self, running: Running) -> Ended | None:
         """Run a job; its end, or None when that is on the books already."""
@@ -665,7 +715,8 @@ class Worker(BaseWorker):
 
     def _read(self, place: Place) -> Mapping[bytes, bytes]:
         """A job's hash."""
-        return self._outage.outlast(lambda: self.connection.hgetall(self.job_class.key_for(place.job_id)))
+        fields: Any = self._outage.outlast(lambda: self.connection.hgetall(self.job_class.key_for(place.job_id)))
+        return cast(Mapping[bytes, bytes], fields)
 
     def _serializer(self, begun: Begun) -> Any:
         """What unpacks a job's parts: the worker's own serializer, if it was given one, else by the job's encoding."""
@@ -944,10 +995,9 @@ class Worker(BaseWorker):
 
     def _observed(self, running: Running) -> AbstractContextManager[object]:
         """What observers and limiters put around a job's body."""
-        gate = self._gates.get(running.begun.place.queue)
-        permits = gate.permits if gate is not None else running.begun.permits
-        if permits:
-            permitted.set(permits)  # in the slot's context, which ends with the job
+        running.held = hold(
+            running.permits, retry=running.begun.attempt > 1
+        )  # in the slot's context: it ends with the job
         if not self._observers:
             return nullcontext()
         started = running.started = self._started(running)
@@ -1064,6 +1114,7 @@ class Worker(BaseWorker):
             last_s = now_s
             try:
                 self._desk.pulse(self._due(now_s), worker_ttl_s=self.worker_ttl)
+                self.last_pulse_s = time.time()
                 if now_s - beat_at_s >= _BEAT_S:
                     self._beat()
                     beat_at_s = now_s

@@ -39,8 +39,12 @@ TRACE_META_KEY: Final = "_sentry_trace_headers"
 _ORIGIN: Final = "manual.queue.jobctl"
 #: Loggers whose lines are about the worker: a job that failed is reported as such, not by the line that says so.
 _OWN_LOGGERS: Final = ("jobctl", "jobctl.*", "rq", "rq.*")
-#: A longer text is cut: error messages repeat what they were given.
-_LONGEST_TEXT: Final = 1000
+#: What a trace says of a job whose error RQ caught inside the job's body, as it does where it runs one by itself.
+_STATUSES: Final = {
+    JobOutcome.DEAD: SPANSTATUS.INTERNAL_ERROR,
+    JobOutcome.RETRIED: SPANSTATUS.INTERNAL_ERROR,
+    JobOutcome.POSTPONED: SPANSTATUS.ABORTED,
+}
 _BATCH_COUNT: Final = "messaging.batch.message_count"
 
 
@@ -68,11 +72,9 @@ def start(dsn: str, *, traces_sample_rate: float, secrets: Iterable[str] = ()) -
             ThreadingIntegration(),
         ],
         include_local_variables=False,
-        max_value_length=_LONGEST_TEXT,
         auto_session_tracking=False,
-        before_send=lambda event, hint: scrub(event),
+        before_send=lambda event, hint: scrub(event),  # breadcrumbs leave inside of events and transactions alone
         before_send_transaction=lambda event, hint: scrub(event),
-        before_breadcrumb=lambda crumb, hint: scrub(crumb),
     )
 
 
@@ -141,19 +143,20 @@ class SentryObserver:
             )
             with around:
                 self._held[_key(started)] = _Held(scope, transaction)
-                status = SPANSTATUS.OK  # an error overrides it
                 try:
                     yield
                 except Postponed as error:  # which is no error of the trace
-                    postponed, status = error, SPANSTATUS.ABORTED
-                if transaction is not None:
-                    transaction.set_status(status)
+                    postponed = error
+                if transaction is not None and not transaction.status:  # the outcome may have been told already
+                    transaction.set_status(SPANSTATUS.OK if postponed is None else SPANSTATUS.ABORTED)
         if postponed is not None:
             raise postponed
 
     def ended(self, ended: JobEnded) -> None:
         """Send the error, if it is one to be sent."""
         held = self._held.pop(_key(ended.started), None)
+        if held is not None and held.span is not None and ended.outcome in _STATUSES:
+            held.span.set_status(_STATUSES[ended.outcome])  # without effect if the body has ended
         if ended.outcome not in self._sent:
             return
         kept = Scope() if held is None else held.scope

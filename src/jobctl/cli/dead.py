@@ -180,7 +180,7 @@ def _render_list(jobs: Sequence[DeadJob]) -> None:
     rows = [("JOB", "QUEUE", "TYPE", "DIED (UTC)", "ATTEMPTS", "REASON", "ERROR")]
     rows += [
         (
-            job.job_id,
+            _printable(job.job_id),
             _cell(job.queue),
             _cell(job.job_type) or "-",
             _instant(job.died_s),

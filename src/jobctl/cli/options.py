@@ -15,11 +15,13 @@ from jobctl.core.arrivals import Arrivals, parse_arrivals
 from jobctl.core.units import SECONDS_PER_DAY, parse_count, parse_duration, parse_positive_duration, parse_whole
 from jobctl.core.workload import parse_service_law
 from jobctl.errors import InvalidOption, InvalidValue
-from jobctl.settings import FIELDS, QueueNames
+from jobctl.settings import FIELDS, QueueModels, QueueNames
 
 __all__ = [
+    "LIMITS",
     "LOAD",
     "OBSERVING",
+    "AbandonLimit",
     "Allow",
     "ArgsFrom",
     "ArrivalProcess",
@@ -28,17 +30,24 @@ __all__ = [
     "DatabasePool",
     "DatabaseTimeout",
     "DatabaseUrl",
+    "DrainTimeout",
     "Job",
     "JobTimeout",
     "Json",
     "LawOfService",
+    "LimiterFailure",
     "MetricsHost",
     "MetricsPort",
+    "OpenRouterBurst",
+    "OpenRouterRpm",
+    "OpenRouterTpm",
     "OpenRouterUrl",
     "PerDay",
     "PlannedReplicas",
+    "QueueModel",
     "Queues",
     "Rate",
+    "RecoverAfter",
     "RedisUrl",
     "RetryBase",
     "RetryCap",
@@ -52,6 +61,7 @@ __all__ = [
     "duration_option",
     "parser",
     "setting",
+    "together",
 ]
 
 T = TypeVar("T")
@@ -112,6 +122,11 @@ def arrival_rate_per_s(per_day: float | None, rate: float | None) -> float | Non
     return per_day / SECONDS_PER_DAY if per_day is not None else rate
 
 
+def together(models: list[QueueModels] | None) -> QueueModels | None:
+    """One value of an option that was repeated; of a queue that was named again the last one counts."""
+    return QueueModels({queue: model for part in models for queue, model in part.items()}) if models else None
+
+
 def check_writable(target: str | None, option: str = "--json") -> None:
     """Refuse an output file that cannot be written, before any work is done."""
     if target is None or target == "-":
@@ -148,12 +163,24 @@ Allow = Annotated[
 ]
 #: The panel of options that say how jobs are tried again.
 RETRIES: Final = "Retries"
+#: The panel of options about what must not get lost.
+SAFETY: Final = "Safety"
 Attempts = Annotated[int | None, setting("attempts", "N", "Tries of a job in all, the first included.", panel=RETRIES)]
 RetryBase = Annotated[
     float | None,
     setting("retry_base_s", "DURATION", "Longest wait before the second try; doubled for each more.", panel=RETRIES),
 ]
 RetryCap = Annotated[float | None, setting("retry_cap_s", "DURATION", "Longest wait before any try.", panel=RETRIES)]
+DrainTimeout = Annotated[
+    float | None, setting("drain_timeout_s", "DURATION", "How long a stop waits for running jobs.", panel=SAFETY)
+]
+RecoverAfter = Annotated[
+    float | None,
+    setting("recover_after_s", "DURATION", "Jobs of a killed worker run again within this time.", panel=SAFETY),
+]
+AbandonLimit = Annotated[
+    int | None, setting("abandon_limit", "N", "A job whose worker died this often is dead.", panel=SAFETY)
+]
 #: The panel of options about the database of results.
 DATABASE: Final = "Results in Postgres"
 DatabaseUrl = Annotated[
@@ -223,6 +250,33 @@ ServiceTime = Annotated[
         parser=parser(parse_positive_duration),
         metavar="DURATION",
         help="Mean time a job holds a slot (8s, 250ms).",
+    ),
+]
+#: The panel of options that say how OpenRouter is spared.
+LIMITS: Final = "OpenRouter's limits"
+OpenRouterRpm = Annotated[
+    float | None, setting("openrouter_rpm", "N", "Calls a minute to a model, all workers together.", panel=LIMITS)
+]
+OpenRouterTpm = Annotated[float | None, setting("openrouter_tpm", "N", "Tokens a minute likewise.", panel=LIMITS)]
+OpenRouterBurst = Annotated[
+    int | None, setting("openrouter_burst", "N", "Calls by which a minute may exceed that.", panel=LIMITS)
+]
+QueueModel = Annotated[
+    list[QueueModels] | None,
+    setting(
+        "queue_models",
+        "QUEUE=MODEL",
+        "Take jobs of this queue only when a call of this model is allowed; may be repeated.",
+        panel=LIMITS,
+    ),
+]
+LimiterFailure = Annotated[
+    str | None,
+    setting(
+        "limiter_failure",
+        "open|closed",
+        "While the limiter's Redis does not answer, let each worker limit itself, or put calls off.",
+        panel=LIMITS,
     ),
 ]
 #: The panel of options that describe a load.

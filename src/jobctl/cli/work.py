@@ -8,22 +8,31 @@ import typer
 
 from jobctl import settings
 from jobctl.cli.options import (
+    AbandonLimit,
     Allow,
     Attempts,
     Concurrency,
     DatabasePool,
     DatabaseTimeout,
     DatabaseUrl,
+    DrainTimeout,
+    LimiterFailure,
     MetricsHost,
     MetricsPort,
+    OpenRouterBurst,
+    OpenRouterRpm,
+    OpenRouterTpm,
     OpenRouterUrl,
+    QueueModel,
     Queues,
+    RecoverAfter,
     RedisUrl,
     RetryBase,
     RetryCap,
     SentryDsn,
     SentryErrors,
     SentryTracesSampleRate,
+    together,
 )
 
 __all__ = ["work"]
@@ -39,6 +48,14 @@ def work(
     ] = None,
     redis_url: RedisUrl = None,
     openrouter_url: OpenRouterUrl = None,
+    openrouter_rpm: OpenRouterRpm = None,
+    openrouter_tpm: OpenRouterTpm = None,
+    openrouter_burst: OpenRouterBurst = None,
+    queue_model: QueueModel = None,
+    limiter_failure: LimiterFailure = None,
+    drain_timeout: DrainTimeout = None,
+    recover_after: RecoverAfter = None,
+    abandon_limit: AbandonLimit = None,
     allow: Allow = None,
     attempts: Attempts = None,
     retry_base: RetryBase = None,
@@ -55,10 +72,10 @@ def work(
 ) -> None:
     """Run jobs from RQ queues: plain functions on threads, coroutines on one event loop, up to N at once.
 
-    It runs any RQ job that can be imported from this directory. SIGTERM stops fetching and waits for running jobs; a
-    second signal does not wait.
+    It runs any RQ job that can be imported from this directory. SIGTERM stops fetching and waits for running jobs; what
+    still runs after --drain-timeout, or at a second signal, goes back to the front of its queue.
     """
-    from jobctl import wiring
+    from jobctl.wiring.worker import run_worker
 
     merged = settings.load(
         {
@@ -66,6 +83,14 @@ def work(
             "concurrency": concurrency,
             "redis_url": redis_url,
             "openrouter_url": openrouter_url,
+            "openrouter_rpm": openrouter_rpm,
+            "openrouter_tpm": openrouter_tpm,
+            "openrouter_burst": openrouter_burst,
+            "queue_models": together(queue_model),
+            "limiter_failure": limiter_failure,
+            "drain_timeout_s": drain_timeout,
+            "recover_after_s": recover_after,
+            "abandon_limit": abandon_limit,
             "allow": allow,
             "attempts": attempts,
             "retry_base_s": retry_base,
@@ -80,4 +105,4 @@ def work(
             "metrics_host": metrics_host,
         }
     )
-    raise typer.Exit(wiring.run_worker(merged, burst=burst, name=name, verbose=verbose, say=typer.echo))
+    raise typer.Exit(run_worker(merged, burst=burst, name=name, verbose=verbose, say=typer.echo))

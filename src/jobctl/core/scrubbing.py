@@ -3,7 +3,8 @@
 What is taken out: values under keys that say so (``password``, ``api_key``, ``messages``, ...), keys of known forms
 (``sk-...``, bearer tokens, JSON web tokens), user and password inside URLs (a Sentry DSN is one), ``password=`` and the
 like in text, everything that follows a quoted ``"messages":`` or ``"content":`` in text, and the secrets that were
-named. What cannot be known: a prompt that somebody's error message repeats in the middle of a sentence.
+named. Of a text 1,000 characters are left, cut after the search, so that no half of a secret stays. What cannot be known: a prompt that somebody's error message repeats in
+the middle of a sentence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ __all__ = ["FILTERED", "make_scrubber"]
 FILTERED: Final = "[Filtered]"
 #: A named secret shorter than this is a word that may stand anywhere.
 _SHORTEST_SECRET: Final = 6
+#: Characters of a text that are searched, so that none costs more than milliseconds, and that are left of it.
+_SEARCHED, _KEPT = 10_000, 1_000
+_ELLIPSIS: Final = "..."
 _SECRET_NAMES: Final = (
     r"pass(?:word|wd)?|pwd|secret|(?:api[_-]?|secret[_-]?|private[_-]?)key|token|authorization|dsn|cookie"
 )
@@ -25,7 +29,7 @@ _PROMPT_NAMES: Final = r"messages|content|prompts?|completions?|flagged_input|ar
 _KEY: Final = re.compile(rf"(?:^|[._-])(?:{_SECRET_NAMES}|{_PROMPT_NAMES})$", re.IGNORECASE)
 _TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(rf"(\\*[\"'](?:{_PROMPT_NAMES})\\*[\"']\s*:).*", re.DOTALL | re.IGNORECASE), rf"\1 {FILTERED}"),
-    (re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s@'\"]*@", re.IGNORECASE), rf"\1{FILTERED}@"),
+    (re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^/\s@'\"]*@", re.IGNORECASE), rf"\1{FILTERED}@"),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {FILTERED}"),
     (re.compile(r"\bsk-[\w-]{6,}|\bsb_secret_\w+|\beyJ[\w-]+\.[\w-]+\.[\w-]*"), FILTERED),
     (
@@ -44,11 +48,12 @@ def make_scrubber(secrets: Iterable[str] = ()) -> Callable[[Any], Any]:
     named = sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)
 
     def text(value: str) -> str:
+        value = value[:_SEARCHED]
         for secret in named:
             value = value.replace(secret, FILTERED)
         for pattern, replacement in _TEXT:
             value = pattern.sub(replacement, value)
-        return value
+        return value if len(value) <= _KEPT else value[: _KEPT - len(_ELLIPSIS)] + _ELLIPSIS
 
     def scrub(value: Any) -> Any:
         match value:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from jobctl.errors import InvalidOption, InvalidValue, ServiceUnavailable
+from jobctl.wiring.limiter import bind_tasks
+from jobctl.wiring.limiter import bind_tasks_from_environment as bind_tasks_from_environment
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from jobctl.adapters.processes import ProcessGroup
     from jobctl.adapters.rig import Rig
-    from jobctl.adapters.rq_worker import Worker
     from jobctl.apps.bench.driver import BenchConfig, BenchResult
     from jobctl.apps.bench.generator import Sent
     from jobctl.apps.bench.request import BenchRequest
@@ -560,106 +561,7 @@ def _latency_law(text: str) -> Law:
 # -------------------------------------------------------------------------------------------------------------- work
 
 
-def worker_class() -> type[Worker]:
-    """The worker, with the settings' number of slots for those that are not told otherwise.
-
-    Raises:
-        InvalidOption: A setting means nothing.
-    """
-    from jobctl import settings
-    from jobctl.adapters.rq_worker import Worker
-
-    Worker.default_concurrency = settings.load({}).concurrency
-    return Worker
-
-
-def run_worker(settings: Settings, *, burst: bool, name: str | None, verbose: bool, say: Callable[[str], None]) -> int:
-    """Work until told to stop, or, in a burst, until the queues are empty.
-
-    Args:
-        settings: Redis, queues and slots.
-        burst: End when the queues are empty.
-        name: The worker's name in Redis.
-        verbose: Log each job.
-        say: Takes the line that says that it listens.
-
-    Returns:
-        The exit status: 1 when half the slots are stuck and it should be restarted.
-
-    Raises:
-        InvalidOption: A worker of that name is alive.
-        ServiceUnavailable: Redis does not answer.
-    """
-    import os
-    import socket
-
-    from jobctl.adapters.processes import ProcessGroup
-    from jobctl.adapters.rq_worker import Worker
-
-    importable_from_here()
-    bind_tasks(settings)
-    with ProcessGroup() as group:
-        connection, redis_url = open_redis(settings, group)
-        shown_url = redis_url if settings.redis_url is None else settings.masked_redis_url
-        worker_name = name or f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:6]}"
-        ready = (
-            f"jobctl work: {worker_name} listening on {','.join(settings.queues)} with {settings.concurrency} slots "
-            f"(pid {os.getpid()}, Redis {shown_url})"
-        )
-        worker = Worker(
-            list(settings.queues),
-            name=worker_name,
-            connection=connection,
-            concurrency=settings.concurrency,
-            log_job_description=verbose,
-            on_ready=lambda: say(ready),
-        )
-        try:
-            worker.work(burst=burst, logging_level="INFO" if verbose else "WARNING", with_scheduler=True)
-        except ValueError as error:
-            if "There exists an active worker" not in str(error):
-                raise
-            raise InvalidOption("--name", f"a worker named {worker_name!r} is alive", "give another name") from None
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
-
-
 def importable_from_here() -> None:
     """Make modules of the working directory importable, as `rq worker` does."""
     if "" not in sys.path:
         sys.path.insert(0, "")
-
-
-def bind_tasks(settings: Settings) -> None:
-    """Hand the synthetic jobs what they call: RQ imports them by path, so this is done once for the process.
-
-    The client is imported when a key is configured, and then at once: the first jobs should not wait for it.
-
-    Raises:
-        InvalidOption: The key or the URL means nothing.
-    """
-    from jobctl.apps.work import tasks
-
-    key = settings.openrouter_api_key
-    if key is None:
-        tasks.bind(_no_key)
-        return
-    from jobctl.adapters.openrouter import OpenRouterClient
-
-    tasks.bind(OpenRouterClient(settings.openrouter_url, key, timeout_s=settings.call_timeout_s).chat)
-
-
-def _no_key(**call: object) -> dict[str, Any]:
-    raise InvalidOption("OPENROUTER_API_KEY", "is not set", "set it to your OpenRouter key, sk-or-...")
-
-
-def bind_tasks_from_environment() -> None:
-    """Bind the synthetic jobs in a worker that jobctl did not boot.
-
-    Raises:
-        InvalidOption: A setting means nothing.
-    """
-    from jobctl import settings
-
-    bind_tasks(settings.load({}))

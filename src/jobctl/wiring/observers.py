@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from jobctl import __version__
+from jobctl.wiring.limiter import make_limiter
 
 if TYPE_CHECKING:
     from jobctl.adapters.exporter import FleetExporter
@@ -86,13 +87,12 @@ class Observation:
         self._exit.close()
 
 
-def make_observers(settings: Settings, redis_url: str, sources: Sequence[FleetSource] = ()) -> Observation:
+def make_observers(settings: Settings, redis_url: str) -> Observation:
     """Build the observers that are configured, and serve metrics if a port is.
 
     Args:
         settings: Say which.
         redis_url: The Redis that the worker uses.
-        sources: What more the elected worker reads for the fleet, such as the limiter's state.
 
     Raises:
         InvalidOption: The metrics port cannot be had.
@@ -100,7 +100,7 @@ def make_observers(settings: Settings, redis_url: str, sources: Sequence[FleetSo
     """
     observation = Observation()
     if settings.metrics_port is not None:
-        _add_prometheus(observation, settings, redis_url, sources)
+        _add_prometheus(observation, settings, redis_url)
     if settings.sentry_dsn is not None:
         from jobctl.adapters.sentry import SentryObserver
 
@@ -123,44 +123,42 @@ def start_sentry(settings: Settings) -> None:
         start(settings.sentry_dsn, traces_sample_rate=settings.sentry_traces_sample_rate, secrets=settings.secrets())
 
 
-def make_fleet(
-    settings: Settings, redis_url: str, sources: Sequence[FleetSource] = (), *, dedicated: bool = False
-) -> FleetExporter:
+def make_fleet(settings: Settings, redis_url: str, *, dedicated: bool = False) -> FleetExporter:
     """The collector of what all workers share, standing for election.
 
     Args:
-        settings: The OpenRouter account, and the planned replicas.
+        settings: The OpenRouter key, whose account and limits are shown, and the planned replicas.
         redis_url: Redis.
-        sources: What it reads besides RQ's keys and the account.
         dedicated: Whether this process is there for nothing else, and takes over from workers.
 
     Raises:
         InvalidOption: The URL means nothing.
         ServiceUnavailable: Redis does not answer.
     """
-    from jobctl.adapters.exporter import FleetExporter
+    from jobctl.adapters.exporter import FleetExporter, LimiterState
     from jobctl.adapters.redis_connection import connect
     from jobctl.adapters.redis_election import Election
     from jobctl.adapters.rq_fleet import RqFleet
 
     connection = connect(redis_url, option=settings.origins["redis_url"].name or "--redis-url", answer_s=_ANSWER_S)
-    rank = _EXPORTER_RANK if dedicated else _WORKER_RANK
+    sources: list[FleetSource] = [RqFleet(connection, time.time)]
     account = None
     if settings.openrouter_api_key is not None:
         from jobctl.adapters.openrouter_account import OpenRouterAccount
 
         account = OpenRouterAccount(settings.openrouter_url, settings.openrouter_api_key)
+        limiter = make_limiter(settings, connection)
+        if limiter is not None:
+            sources.append(LimiterState(limiter))
     return FleetExporter(
-        Election(connection, _ELECTION, rank=rank, ttl_s=_ELECTED_S),
-        [RqFleet(connection, time.time), *sources],
+        Election(connection, _ELECTION, rank=_EXPORTER_RANK if dedicated else _WORKER_RANK, ttl_s=_ELECTED_S),
+        sources,
         planned_replicas=settings.planned_replicas,
         account=account,
     )
 
 
-def _add_prometheus(
-    observation: Observation, settings: Settings, redis_url: str, sources: Sequence[FleetSource]
-) -> None:
+def _add_prometheus(observation: Observation, settings: Settings, redis_url: str) -> None:
     from jobctl.adapters.listening import listen
     from jobctl.adapters.metrics_server import MetricsServer
     from jobctl.adapters.prometheus import PrometheusObserver
@@ -172,7 +170,7 @@ def _add_prometheus(
     with ExitStack() as stack:
         stack.callback(listener.close)
         prometheus = PrometheusObserver(__version__)
-        fleet = make_fleet(settings, redis_url, sources)
+        fleet = make_fleet(settings, redis_url)
         stack.callback(fleet.close)
         prometheus.registry.register(fleet)
         server = MetricsServer(listener, prometheus.registry, observation.unready)

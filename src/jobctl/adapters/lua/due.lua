@@ -5,9 +5,12 @@
 --   due, or '' when none is scheduled; then limits, see entry.lua.
 local now, most = server_time(), tonumber(ARGV[3])
 local moved, more, next_due = 0, 0, nil
-for place = 4, #ARGV do
-  local queue = ARGV[place]
-  local scheduled = prefix .. ':scheduled:' .. queue
+
+local function next_score(scheduled)
+  return tonumber(call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2] or '')
+end
+
+local function move(queue, scheduled)
   local due = call('ZRANGEBYSCORE', scheduled, '-inf', format('%.6f', now), 'LIMIT', 0, most)
   for _, id in ipairs(due) do
     call('ZREM', scheduled, id)
@@ -19,7 +22,15 @@ for place = 4, #ARGV do
   end
   moved = moved + #due
   if #due == most then more = 1 end
-  local first = call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
-  if first and (not next_due or tonumber(first) < next_due) then next_due = tonumber(first) end
+end
+
+for place = 4, #ARGV do
+  local scheduled = prefix .. ':scheduled:' .. ARGV[place]
+  local first = next_score(scheduled)
+  if first and first <= now then
+    move(ARGV[place], scheduled)
+    first = next_score(scheduled)
+  end
+  if first and (not next_due or first < next_due) then next_due = first end
 end
 return { moved, more, next_due and format('%.6f', next_due - now) or '', unpack(limits) }

@@ -1,0 +1,116 @@
+"""The fleet's limiter, the gates of queues that declare their model, and what the synthetic jobs call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobctl.errors import InvalidOption, InvalidValue
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from jobctl.adapters.model_gate import ModelGate
+    from jobctl.ports import Limiter, LimiterObserver, UpstreamObserver
+    from jobctl.settings import Settings
+
+__all__ = ["bind_tasks", "bind_tasks_from_environment", "make_gates", "make_limiter"]
+
+
+def make_limiter(settings: Settings, connection: Redis) -> Limiter | None:
+    """The limiter that all replicas share on this Redis; None without an API key, when nobody could call.
+
+    Pauses, the retry budget and the breaker work without a configured limit as well.
+
+    Args:
+        settings: The key, the limits, and what holds while Redis does not answer.
+        connection: A client of the Redis; the limiter opens connections of its own like it.
+    """
+    if settings.openrouter_api_key is None:
+        return None
+    from jobctl.adapters.memory import MemoryLimiter
+    from jobctl.adapters.redis_limiter import RedisLimiter, fingerprint
+
+    local = MemoryLimiter(settings.limits, clock=time.time) if settings.limiter_failure == "open" else None
+    return RedisLimiter(connection, fingerprint(settings.openrouter_api_key), settings.limits, local=local)
+
+
+def make_gates(settings: Settings, limiter: Limiter | None) -> dict[str, ModelGate]:
+    """By the name of the queue, the gates of those that declare their model."""
+    if limiter is None or not settings.queue_models:
+        return {}
+    from jobctl.adapters.model_gate import ModelGate
+
+    return {queue: ModelGate(limiter, model) for queue, model in settings.queue_models.items()}
+
+
+def bind_tasks(
+    settings: Settings,
+    limiter: Limiter | None = None,
+    *,
+    observers: Sequence[UpstreamObserver] = (),
+    limiter_observer: LimiterObserver | None = None,
+) -> None:
+    """Hand the synthetic jobs what they call: RQ imports them by path, so this is done once for the process.
+
+    The client is imported when a key is configured, and then at once: the first jobs should not wait for it.
+
+    Args:
+        settings: The key, the URL and the deadline of a call.
+        limiter: Asked before each call; without one the client tries again by itself, in the job's slot.
+        observers: Told how each call ended.
+        limiter_observer: Told what the limiter costs.
+
+    Raises:
+        InvalidOption: The key or the URL means nothing.
+    """
+    from jobctl.apps.work import tasks
+
+    key = settings.openrouter_api_key
+    if key is None:
+        tasks.bind(_no_key)
+        return
+    from jobctl.adapters.openrouter import OpenRouterClient
+
+    client = OpenRouterClient(
+        settings.openrouter_url,
+        key,
+        timeout_s=settings.call_timeout_s,
+        limiter=limiter,
+        observers=observers,
+        limiter_observer=limiter_observer,
+    )
+    tasks.bind(client.chat)
+
+
+def _no_key(**call: object) -> dict[str, Any]:
+    raise InvalidOption("OPENROUTER_API_KEY", "is not set", "set it to your OpenRouter key, sk-or-...")
+
+
+def bind_tasks_from_environment() -> None:
+    """Bind the synthetic jobs in a worker that jobctl did not boot.
+
+    Such a worker knows nothing of postponed jobs, so its calls wait in their slot. Where ``REDIS_URL`` is set they
+    share the fleet's limits.
+
+    Raises:
+        InvalidOption: A setting means nothing.
+    """
+    from jobctl import settings
+
+    merged = settings.load({})
+    bind_tasks(merged, _limiter_of(merged))
+
+
+def _limiter_of(settings: Settings) -> Limiter | None:
+    if settings.redis_url is None:
+        return None
+    from redis import Redis
+
+    try:
+        return make_limiter(settings, Redis.from_url(settings.redis_url))
+    except ValueError as error:
+        if isinstance(error, InvalidValue):
+            raise
+        raise InvalidOption("REDIS_URL", "is not a Redis URL", "give redis://host:6379/0") from None

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobctl.core.limiting import Account, Ask, Decision, Limit, Limits, Outcome, Permits, Report, Scope, Tuning
+
+MODEL = "openai/gpt-4o-mini"
+TUNING = Tuning()
+
+
+@dataclass
+class Upstream:
+    """What reaches it: each call up to the tolerated jitter after its grant."""
+
+    rng: random.Random
+    arrived: list[tuple[float, float]] = field(default_factory=list)
+
+    def send(self, now_s: float, tokens: float = 0.0) -> None:
+        self.arrived.append((now_s + self.rng.uniform(0, TUNING.jitter_s), tokens))
+
+    def most(self, of: Callable[[float], float]) -> float:
+        """The most that any minute saw, half open as a sliding log counts."""
+        ordered, start, sum_, most = sorted(self.arrived), 0, 0.0, 0.0
+        for instant_s, tokens in ordered:
+            sum_ += of(tokens)
+            while ordered[start][0] <= instant_s - 60:
+                sum_ -= of(ordered[start][1])
+                start += 1
+            most = max(most, sum_)
+        return most
+
+
+steps = st.lists(
+    st.tuples(
+        st.floats(0, 3) | st.floats(0, 0.05),
+        st.integers(1, 40),
+        st.floats(1, 3000),
+        st.sampled_from(["walk in", "newcomer", "returns", "gives back", "throttled"]),
+    ),
+    min_size=20,
+    max_size=150,
+)
+
+
+@given(
+    rpm=st.integers(1, 3000),
+    burst=st.integers(0, 20),
+    tpm=st.integers(1000, 200_000),
+    steps=steps,
+    seed=st.integers(0, 9),
+)
+def test_no_minute_sees_more_than_its_limits_whatever_callers_do(
+    rpm: int, burst: int, tpm: int, steps: list[tuple[float, int, float, str]], seed: int
+) -> None:
+    limit, now_s = Limit(rpm, tpm, burst), 1e9
+    scope, account, upstream = Scope.new(now_s), Account.new(TUNING, now_s), Upstream(random.Random(seed))
+    kept: list[float] = []
+    largest = 0.0
+    for pause_s, calls, tokens, what in steps:
+        now_s += pause_s
+        if what == "throttled":
+            scope.report(limit, TUNING, account, Report(Outcome.THROTTLED, wait_s=pause_s), now_s)
+            continue
+        permits = None if what == "walk in" else Permits()
+        if what == "returns" and kept:
+            permits = Permits("place", MODEL, kept.pop(0))
+        decision = scope.acquire(limit, TUNING, account, Ask(calls, tokens, permits=permits), now_s)
+        sent = decision.granted
+        if what == "gives back" and sent:
+            sent -= 1
+            scope.release(limit, TUNING, account, 1, decision.tokens, now_s)
+        for _ in range(sent):
+            upstream.send(now_s, tokens)
+            largest = max(largest, tokens)
+        if decision.kind == "place":
+            kept.append(decision.value)
+        assert decision.granted <= calls
+        assert decision.granted == calls or 0 < decision.delay_s < math.inf
+
+    assert upstream.most(lambda tokens: 1) <= rpm + burst
+    assert upstream.most(lambda tokens: tokens) <= tpm + largest + 1
+
+
+@dataclass
+class Run:
+    """A mixed queue in virtual time: slots, jobs that come back when they are told, and how that went."""
+
+    limit: Limit = field(default_factory=lambda: Limit(rpm=600))
+    demand: float = 3.0
+    minutes: float = 5.0
+    slots: int = 100
+    service_s: tuple[float, float] = (0.2, 2.0)
+    lateness_s: float = 0.3
+    lost_share: float = 0.0
+    throttle_at_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        rng = random.Random(1)
+        scope, account, upstream = Scope.new(0.0), Account.new(TUNING, 0.0), Upstream(random.Random(2))
+        per_s = self.demand * (self.limit.rpm or 0) / 60
+        #: Events: when, number, job (None: a slot comes free), its place, how often it was postponed.
+        events: list[tuple[float, int, int | None, Permits, int]] = []
+        at_s, number = 0.0, 0
+        while at_s < self.minutes * 60:
+            at_s += rng.expovariate(per_s)
+            events.append((at_s, number, number, Permits(), 0))
+            number += 1
+        waiting: list[tuple[int, Permits, int]] = []
+        free = self.slots
+        self.postponed: list[int] = []
+        self.order: list[int] = []
+        while events and events[0][0] < self.minutes * 60:
+            now_s, _, job, place, times = heapq.heappop(events)
+            if now_s > self.throttle_at_s:
+                self.throttle_at_s = math.inf
+                scope.report(self.limit, TUNING, account, Report(Outcome.THROTTLED, wait_s=5.0), now_s)
+            if job is None:
+                free += 1
+            else:
+                waiting.append((job, place, times))
+            while waiting and free:
+                head, place, times = waiting.pop(0)
+                decision = scope.acquire(self.limit, TUNING, account, Ask(1, 0.0, permits=place), now_s)
+                number += 1
+                if decision.granted:
+                    free -= 1
+                    upstream.send(now_s)
+                    heapq.heappush(events, (now_s + rng.uniform(*self.service_s), number, None, Permits(), 0))
+                    self.postponed.append(times)
+                    self.order.append(head)
+                elif rng.random() >= self.lost_share:
+                    again_s = now_s + decision.delay_s + rng.uniform(0, self.lateness_s)
+                    held = Permits(decision.kind, MODEL, decision.value)
+                    heapq.heappush(events, (again_s, number, head, held, times + 1))
+        self.used = len(upstream.arrived) / self.minutes / (self.limit.rpm or 1)
+        self.most = upstream.most(lambda tokens: 1)
+        self.jumped = sum(abs(job - place) for job, place in zip(self.order, sorted(self.order), strict=True)) / number
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {},
+        {"service_s": (0.2, 0.2), "slots": 3},
+        {"service_s": (1.0, 60.0), "slots": 1000, "minutes": 6.0},
+        {"lateness_s": 1.0},
+        {"limit": Limit(rpm=6000), "slots": 1000, "minutes": 2.5},
+        {"limit": Limit(rpm=60, burst=10), "minutes": 10.0},
+        {"lost_share": 0.05},
+        {"demand": 1.5},
+    ],
+    ids=str,
+)
+def test_under_overload_the_allowance_is_used_and_a_job_is_postponed_once_or_twice(run: dict[str, object]) -> None:
+    went = Run(**run)  # type: ignore[arg-type]
+
+    assert went.most <= (went.limit.rpm or 0) + went.limit.burst
+    assert went.used >= 0.95
+    assert sum(went.postponed) / len(went.postponed) <= 1.6
+    assert sorted(went.postponed)[int(0.99 * len(went.postponed))] <= 4
+
+
+def test_a_pause_costs_each_waiting_job_one_more_postponement() -> None:
+    went = Run(throttle_at_s=120.0)
+
+    assert went.used >= 0.97 * (1 - 5 / 300) - 0.01
+    assert sorted(went.postponed)[int(0.99 * len(went.postponed))] <= 3
+
+
+def test_jobs_go_roughly_in_the_order_of_their_first_wish() -> None:
+    """All but the few newcomers who find what the line left."""
+    went = Run()
+    overtaken = sum(job < max(went.order[: place + 1]) - 60 for place, job in enumerate(went.order[:20]))
+
+    assert overtaken == 0
+    ahead = sum(job - place > 100 for place, job in enumerate(went.order))
+    assert ahead <= 0.02 * len(went.order)
+
+
+def test_below_the_limit_nobody_waits_long() -> None:
+    went = Run(demand=0.5)
+
+    assert sum(went.postponed) == 0
+
+
+def test_all_who_were_refused_together_come_back_one_after_the_other() -> None:
+    limit, account, scope = Limit(rpm=600), Account.new(TUNING, 0.0), Scope.new(0.0)
+    told = [scope.report(limit, TUNING, account, Report(Outcome.THROTTLED, 1.0, 5.0), 10.0) for _ in range(25)]
+
+    assert [decision.delay_s - 5 for decision in told] == pytest.approx([n * 1.005 * 61.8 / 600 for n in range(25)])
+
+
+def test_time_that_steps_back_stands_still() -> None:
+    limit, account, scope = Limit(rpm=60), Account.new(TUNING, 100.0), Scope.new(100.0)
+    scope.acquire(limit, TUNING, account, Ask(10), 100.0)
+
+    assert scope.acquire(limit, TUNING, account, Ask(10), 50.0).granted == 0
+    assert scope.acquire(limit, TUNING, account, Ask(10), 103.0).granted == 2
+
+
+@pytest.mark.parametrize("kind", ["granted", "place", "budget"])
+@given(value=st.floats(-1e12, 1e12))
+def test_permits_are_read_as_they_were_written(kind: str, value: float) -> None:
+    permits = Permits(kind, "meta/llama:free", value)
+    read = Permits.parse(permits.to_text(), "meta/llama:free")
+
+    assert (read.kind, read.model) == (kind, "meta/llama:free")
+    assert read.value == pytest.approx(value, abs=1e-6)
+    assert Permits.parse(permits.to_text(), MODEL) == Permits()
+
+
+@given(text=st.text())
+def test_any_text_can_be_read_as_permits(text: str) -> None:
+    assert Permits.parse(text, MODEL).kind in {"", "granted", "place", "budget"}
+
+
+def test_nothing_to_keep_is_empty() -> None:
+    assert Decision().to_grant(MODEL).permits == ""
+
+
+def test_a_model_that_is_not_named_has_the_default_limit() -> None:
+    limits = Limits(Limit(rpm=5), {MODEL: Limit(rpm=7)})
+
+    assert (limits.of(MODEL).rpm, limits.of("other/one").rpm) == (7, 5)
