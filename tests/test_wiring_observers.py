@@ -19,6 +19,8 @@ from rq import Queue
 
 from jobctl import settings
 from jobctl.adapters.listening import listen
+from jobctl.adapters.rq_worker import Worker
+from jobctl.adapters.sentry import TRACE_META_KEY, publishing
 from jobctl.core.events import JobEnded, JobOutcome, JobStarted, SlotsChanged
 from jobctl.core.metrics import EXPORTER, FLEET, WORKER
 from jobctl.errors import InvalidOption
@@ -132,6 +134,36 @@ def test_an_enqueuer_without_a_dsn_has_no_sentry(tmp_path: Path) -> None:
     start_sentry(settings.load({}, env={}, directory=tmp_path))
 
     assert not sentry_sdk.get_client().is_active()
+
+
+def test_a_worker_tells_both_about_functions_and_coroutines(redis: Redis, redis_url: str, tmp_path: Path) -> None:
+    queue = Queue("high", connection=redis)
+    flags = {"metrics_port": 0, "sentry_traces_sample_rate": 1.0}
+    with sentry_server() as server:
+        with observing(redis_url, tmp_path, sentry_dsn=server.dsn, **flags) as observation:
+            with publishing("high", ["published"]) as headers:
+                queue.enqueue("support.observed_jobs.succeed", job_id="published", meta={TRACE_META_KEY: dict(headers)})
+            for number in range(4):
+                queue.enqueue("support.observed_jobs.fail", f"f{number}")
+                queue.enqueue("support.observed_jobs.fail_slowly", f"s{number}")
+            worker = Worker(["high"], connection=redis, concurrency=4, observers=observation.workers)
+            worker.work(burst=True, logging_level="CRITICAL")
+            text = get(observation, "/metrics").text
+        sentry_sdk.get_global_scope().set_client(None)
+
+    for job_type, outcome, count in (("succeed", "succeeded", 1), ("fail", "dead", 4), ("fail_slowly", "dead", 4)):
+        labels = f'job_type="support.observed_jobs.{job_type}",outcome="{outcome}",queue="high"'
+        assert f"jobctl_jobs_finished_total{{{labels}}} {count}.0" in text
+    told = {
+        event["exception"]["values"][0]["value"]: [crumb["message"] for crumb in event["breadcrumbs"]["values"]]
+        for event in server.errors
+    }
+    words = [f"{kind}{number}" for kind in "fs" for number in range(4)]
+    assert told == {word: [word] for word in words}
+    traces = {found["transaction"]: found["contexts"]["trace"] for found in server.transactions}
+    publish, process = traces["high"], traces["support.observed_jobs.succeed"]
+    assert (publish["op"], process["op"]) == ("queue.publish", "queue.process")
+    assert (process["trace_id"], process["parent_span_id"]) == (publish["trace_id"], publish["span_id"])
 
 
 PROBE = """

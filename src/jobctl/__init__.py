@@ -1,18 +1,20 @@
 """jobctl: how many replicas do your background LLM jobs need, and does what you have hold?
 
 ``Worker`` is an RQ worker with many jobs in flight in one process; it is resolved on first use, so that importing
-the package stays cheap.
+the package stays cheap. ``Postponed`` is raised in a job to have it run later without spending an attempt.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobctl.errors import Postponed
+
 if TYPE_CHECKING:
     from jobctl.adapters.rq_worker import Worker
 
 __version__ = "0.1.0"
-__all__ = ["Worker", "__version__"]
+__all__ = ["Postponed", "Worker", "__version__"]
 
 
 def __getattr__(name: str) -> object:

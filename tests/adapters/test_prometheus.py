@@ -139,6 +139,7 @@ def test_names_that_come_with_the_jobs_cannot_grow_without_bound(observer: Prome
         run(observer, started(f"planted.f{number}", queue=f"q{number}"), JobOutcome.RETRIED, f"r{number}")
         observer.answered(UpstreamAnswer(str(number), 1.0, f"model-{number}"))
     assert len(generate_latest(observer.registry).splitlines()) == seen
+    assert len(observer._series) <= 1000
 
 
 def test_every_metric_has_the_name_kind_and_labels_of_the_catalogue(observer: PrometheusObserver) -> None:

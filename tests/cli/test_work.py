@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 
@@ -34,3 +35,19 @@ def test_what_means_nothing_is_told_in_one_line(options: list[str], named: str, 
     assert named in done.stderr
     assert remedy in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_taken_metrics_port_is_told_in_one_line(redis_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        options = ["--redis-url", redis_url, "--metrics-host", "127.0.0.1"]
+        done = subprocess.run(
+            [sys.executable, "-m", "jobctl", "work", *options, "--metrics-port", str(taken.getsockname()[1])],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "--metrics-port: 127.0.0.1:" in done.stderr
+    assert "cannot be had (address already in use)" in done.stderr

@@ -142,7 +142,6 @@ class Run:
                     heapq.heappush(events, (again_s, number, head, held, times + 1))
         self.used = len(upstream.arrived) / self.minutes / (self.limit.rpm or 1)
         self.most = upstream.most(lambda tokens: 1)
-        self.jumped = sum(abs(job - place) for job, place in zip(self.order, sorted(self.order), strict=True)) / number
 
 
 @pytest.mark.parametrize(
@@ -178,9 +177,6 @@ def test_a_pause_costs_each_waiting_job_one_more_postponement() -> None:
 def test_jobs_go_roughly_in_the_order_of_their_first_wish() -> None:
     """All but the few newcomers who find what the line left."""
     went = Run()
-    overtaken = sum(job < max(went.order[: place + 1]) - 60 for place, job in enumerate(went.order[:20]))
-
-    assert overtaken == 0
     ahead = sum(job - place > 100 for place, job in enumerate(went.order))
     assert ahead <= 0.02 * len(went.order)
 

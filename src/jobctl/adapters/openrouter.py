@@ -223,12 +223,14 @@ class OpenRouterClient:
         Raises:
             Postponed: It does not.
         """
-        before = Permits.parse(kept or "", model)
-        if before.kind == "granted":
-            self._waited(0.0)
-            return before.value
         held = permitted.get()
         retry = held is not None and held.retry and kept is not None
+        before = Permits.parse(kept or "", model)
+        if before.kind == "granted":
+            if not retry:
+                self._waited(0.0)
+                return before.value
+            limiter.release(model, 1, before.value)  # who granted it did not know that the retry budget is concerned
         waited_s = 0.0
         while True:
             grant = limiter.acquire(model, tokens=tokens, retry=retry, permits=kept)
@@ -366,10 +368,10 @@ def _asked_s(headers: httpx.Headers) -> float | None:
     if 0 <= seconds < math.inf:
         return seconds
     try:
-        seconds = _seconds_until(float(headers.get("x-ratelimit-reset", "")) / 1000, sent)
+        reset_s = float(headers.get("x-ratelimit-reset", "")) / 1000
     except ValueError:
         return None
-    return seconds if seconds < math.inf else None
+    return _seconds_until(reset_s, sent) if math.isfinite(reset_s) else None
 
 
 def _seconds_until(instant_s: float, sent: str) -> float:

@@ -108,6 +108,8 @@ local function cost(tokens) return C.spacing * math.max(1 / rate(), tokens / per
 
 local function pace() return S.factor * math.max(0.5, 1 - S.pushed / C.seen) end
 
+local function usual_tokens() return S.mean_tokens > 0 and S.mean_tokens or C.first_tokens end
+
 local function room(tokens)
   local calls = S.calls
   if tokens > 0 and C.tpm then
@@ -196,7 +198,7 @@ local function count(calls)
 end
 
 local function acquire()
-  local tokens = ask.tokens or S.mean_tokens
+  local tokens = ask.tokens or usual_tokens()
   local until_s, reason = blocked()
   if until_s > S.at then
     be_limited()
@@ -288,7 +290,7 @@ local function throttle()
   else
     S.paused_until = paused_until
   end
-  return send_back(S.served, S.mean_tokens, 'paused', math.max(0, (blocked()) - S.at))
+  return send_back(S.served, usual_tokens(), 'paused', math.max(0, (blocked()) - S.at))
 end
 
 local function report()

@@ -210,6 +210,7 @@ def _rule(limit: Limit, tuning: Tuning) -> str:
         "floor": tuning.floor,
         "recover": tuning.recover_s,
         "seen": tuning.seen_s,
+        "first_tokens": tuning.first_tokens,
         "lowest_rate": tuning.lowest_rate_per_s,
         "retry_share": tuning.retry_share,
         "retry_trickle": tuning.retry_trickle_per_s,

@@ -59,29 +59,21 @@ _LARGEST: Final = 64 << 20
 _LONGEST: Final = 120
 _MANY: Final = 4096
 
+_PATHS: Final = (pathlib.PosixPath, pathlib.PurePosixPath)
 #: Types that ordinary arguments are made of, by the names that pickles give them. To construct one runs no code but its
 #: own, which imports, opens and calls nothing.
 _HARMLESS: Final[Mapping[tuple[str, str], type]] = {
-    (kind.__module__, kind.__qualname__): kind
-    for kind in (
-        bytearray,
-        complex,
-        frozenset,
-        range,
-        set,
-        slice,
-        collections.OrderedDict,
-        collections.deque,
-        datetime.date,
-        datetime.datetime,
-        datetime.time,
-        datetime.timedelta,
-        datetime.timezone,
-        decimal.Decimal,
-        pathlib.PosixPath,
-        pathlib.PurePosixPath,
-        uuid.UUID,
-    )
+    (module, kind.__name__): kind
+    for module, kinds in {
+        "builtins": (bytearray, complex, frozenset, range, set, slice),
+        "collections": (collections.OrderedDict, collections.deque),
+        "datetime": (datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone),
+        "decimal": (decimal.Decimal,),
+        "pathlib": _PATHS,
+        "pathlib._local": _PATHS,  # as Python 3.13 names them
+        "uuid": (uuid.UUID,),
+    }.items()
+    for kind in kinds
 }
 _FUNCTIONS: Final = (FunctionType, BuiltinFunctionType, MethodType)
 
@@ -286,7 +278,8 @@ class _Listed(_PythonUnpickler):  # type: ignore[misc]  # it is not in the publi
 
 
 def _unpickle(data: bytes, allow: Allowlist) -> Any:
-    if not _extensions:  # the fast one does not ask before it takes a known extension
+    # The fast one does not ask before it takes a known extension, and makes room for an array of any size at once.
+    if not _extensions and pickle.BYTEARRAY8 not in data:
         try:
             return _Plain(io.BytesIO(data)).load()
         except _NamesGlobal:

@@ -68,6 +68,7 @@ class Begun(NamedTuple):
         attempt: Which attempt this is, from 1.
         meta: What its enqueuer attached, packed.
         permits: What a limiter reserved for it.
+        result: What it returned in an earlier run, packed, when only storing that failed; empty otherwise.
         fields: Its whole hash, where the job has more to it than a function to call.
     """
 
@@ -79,6 +80,7 @@ class Begun(NamedTuple):
     attempt: int
     meta: bytes
     permits: str
+    result: bytes
     fields: dict[bytes, bytes] | None
 
 
@@ -211,6 +213,7 @@ class Desk:
         spent: bool = False,
         reason: str = "",
         permits: str = "",
+        result: bytes = b"",
     ) -> list[bool]:
         """Take executions off the books and let their jobs run again.
 
@@ -220,12 +223,13 @@ class Desk:
             spent: Whether each has spent an attempt.
             reason: Kept with the job.
             permits: Kept with the job.
+            result: Kept with the job, which is to store it instead of running again.
 
         Returns:
             For each whether it was still this worker's.
         """
         delay = "" if delay_s is None else repr(delay_s)
-        words: list[Any] = [*self._head, delay, int(spent), reason, permits]
+        words: list[Any] = [*self._head, delay, int(spent), reason, permits, result]
         for place in reversed(places):
             words += place
         answer: Any = self._put_back(args=words)
@@ -289,11 +293,11 @@ class Desk:
     def _begun(self, words: list[Any]) -> Begun:
         place = Place(self._queues[words[0]], words[1].decode(), words[2].decode())
         fields = None
-        if len(words) > 10:
-            flat = iter(words[10])
+        if len(words) > 11:
+            flat = iter(words[11])
             fields = dict(zip(flat, flat, strict=True))
-        data, timeout, result_ttl, enqueued_at, attempt, meta, permits = words[3:10]
-        return Begun(place, data, timeout, result_ttl, enqueued_at, attempt, meta, permits.decode(), fields)
+        data, timeout, result_ttl, enqueued_at, attempt, meta, permits, result = words[3:11]
+        return Begun(place, data, timeout, result_ttl, enqueued_at, attempt, meta, permits.decode(), result, fields)
 
 
 def rq_time(instant_s: float) -> str:

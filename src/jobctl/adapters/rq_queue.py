@@ -38,7 +38,7 @@ __all__ = ["RqCompletions", "RqQueue", "count_listeners"]
 
 #: Registry scores are whole seconds of several clocks: look back this far for late entries.
 _MARGIN_S: Final = 2
-_FIELDS: Final = ("status", "started_at", "ended_at", "number_of_retries")
+_FIELDS: Final = ("status", "started_at", "ended_at", "number_of_retries", "jobctl_attempts")
 _CHUNK: Final = 500
 _LONGEST_ERROR: Final = 200
 _REGISTRIES: Final = (
@@ -246,13 +246,13 @@ def _translated() -> Iterator[None]:
 def _completion(
     job_id: str, fields: Sequence[bytes | None], results: Sequence[tuple[bytes, dict[bytes, bytes]]]
 ) -> Completion:
-    status, started_at, ended_at, retries = fields
+    status, started_at, ended_at, retries, attempts = fields
     return Completion(
         job_id=job_id,
         status=status.decode() if status else None,
         started_s=_epoch_s(started_at),
         finished_s=_epoch_s(ended_at),
-        retries=int(retries or 0),
+        retries=max(int(retries or 0), int(attempts or 1) - 1),
         successes=sum(result.get(b"type") == _SUCCESSFUL for _, result in results),
         error=_last_error(results),
     )

@@ -38,6 +38,8 @@ class Running:
         held: The same once its body may begin.
         loaded: Whether its body may have begun: what it calls is known and found.
         value: What it returned.
+        stored: Whether that is in the store of results.
+        kept: What it returned, packed, because storing it failed.
         started: What observers are told; None while nobody observes.
         region: The innermost open region, see ``rq_deadlines``.
         cancel_coroutine: Cancels the coroutine that runs for it; None while a plain function runs.
@@ -59,6 +61,8 @@ class Running:
         self.held: Held | None = None
         self.loaded = False
         self.value: Any = None
+        self.stored = False
+        self.kept = b""
         self.started: JobStarted | None = None
         self.region: Region | None = None
         self.cancel_coroutine: Callable[[], None] | None = None

@@ -41,7 +41,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
@@ -85,7 +85,7 @@ from jobctl.core.events import JobEnded, JobOutcome, JobsRecovered, JobStarted, 
 from jobctl.core.retrying import Dead, RetryPolicies, decide, examine
 from jobctl.core.retrying import Retry as Again
 from jobctl.core.turns import Turns
-from jobctl.errors import Postponed
+from jobctl.errors import Postponed, ServiceUnavailable
 from jobctl.ports import ResultStore, WorkerObserver
 
 __all__ = ["Gate", "JobStopped", "Worker"]
@@ -106,6 +106,8 @@ _STEADY_PULSES: Final = 3
 _LAST_WORDS_S: Final = 5.0
 #: Longest wait for an answer of Redis, seconds: a network that swallows packets must be noticed.
 _ANSWER_S: Final = 8.0
+#: How long a job waits whose result could not be stored, seconds, between these.
+_STORE_AGAIN_S: Final = (2.0, 10.0)
 #: A main thread that took so long over one turn is not ready, seconds.
 _UNSEEN_S: Final = 30.0
 #: Seconds without a slot's use being told again to observers.
@@ -671,9 +673,8 @@ class Worker(BaseWorker):
             return None
         try:
             with self._observed(running), Region(_timeout_s(begun), JobTimeoutException, job_id=job.id):
-                running.value = value = self._execute(job, function, call)
-            if self._results is not None:
-                self._store(running, self._results)
+                running.value = value = self._execute(running, job, function)
+            self._store(running)
         except BaseException:
             self._failed(running, sys.exc_info())
             return None
@@ -732,8 +733,12 @@ class Worker(BaseWorker):
             return decode_call(begun.data, self._allow)
         return Call(*self.serializer.loads(inflate(begun.data)))
 
-    def _execute(self, job: Job, function: Callable[..., Any], call: Call) -> Any:
-        """Call a job's function as RQ does, a coroutine's on the shared loop."""
+    def _execute(self, running: Running, job: Job, function: Callable[..., Any]) -> Any:
+        """Call a job's function as RQ does, a coroutine's on the shared loop; not again when only storing failed."""
+        call, begun = running.call, running.begun
+        assert call is not None
+        if begun.result:
+            return self._serializer(begun).loads(begun.result)
         _current_job.set(job)  # in the slot's context, which ends with the job
         value = function(*call.args, **call.kwargs)
         return self._run_coroutine(value) if asyncio.iscoroutine(value) else value
@@ -751,18 +756,31 @@ class Worker(BaseWorker):
         finally:
             running.cancel_coroutine = None
 
-    def _store(self, running: Running, results: ResultStore) -> None:
-        """Keep a result where the team wants it, before its success is on the books."""
+    def _store(self, running: Running) -> None:
+        """Keep a result where the team wants it, before its success is on the books.
+
+        Raises:
+            Postponed: It could not be kept: the job is to come back with its result, which was paid for.
+        """
+        if self._results is None or running.stored or isinstance(running.value, Retry):
+            return
         place = running.begun.place
-        results.save(
-            job_id=place.job_id,
-            queue=place.queue,
-            job_type=running.job_type,
-            attempt=running.begun.attempt,
-            started_s=running.started_s,
-            finished_s=time.time(),
-            result=running.value,
-        )
+        try:
+            self._results.save(
+                job_id=place.job_id,
+                queue=place.queue,
+                job_type=running.job_type,
+                attempt=running.begun.attempt,
+                started_s=running.started_s,
+                finished_s=time.time(),
+                result=running.value,
+            )
+        except ServiceUnavailable as error:
+            self.log.info("Worker %s: result of job %s waits for its store (%s)", self.name, place.job_id, error)
+            with suppress(Exception):  # what cannot be packed is to run again
+                running.kept = self._serializer(running.begun).dumps(running.value)
+            raise Postponed(self._rng.uniform(*_STORE_AGAIN_S), "database") from error
+        running.stored = True
 
     def _ended(self, running: Running, value: Any) -> Ended | None:
         """A plain success as the desk books it; None when RQ's own way is meant: its result is not kept."""
@@ -798,6 +816,8 @@ class Worker(BaseWorker):
         if running is None:
             super()._finalize_success(job, queue, execution, return_value)
         elif running.claim():
+            running.value = return_value
+            self._store(running)
             self._book(running, lambda: super(Worker, self)._finalize_success(job, queue, execution, return_value))
             retried = isinstance(return_value, Retry) and job.get_status(refresh=False) != JobStatus.FAILED
             self._tell_ended(running, JobOutcome.RETRIED if retried else JobOutcome.SUCCEEDED)
@@ -860,6 +880,7 @@ class Worker(BaseWorker):
                 delay_s=postponed.delay_s,
                 reason=postponed.reason,
                 permits=postponed.permits,
+                result=running.kept,
             )
         )
         self._tell_ended(running, JobOutcome.POSTPONED, reason=postponed.reason)
@@ -873,6 +894,9 @@ class Worker(BaseWorker):
             return
         error = exc_info[1]
         assert error is not None
+        if isinstance(error, Postponed):
+            self._put_off(running, error)
+            return
         if running.stopping:
             self._book(running, lambda: self._handle_stopped_job(job, queue, execution))
             self._tell_ended(running, JobOutcome.STOPPED, error=error)

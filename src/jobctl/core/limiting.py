@@ -141,6 +141,7 @@ class Tuning:
         floor: The lowest share of the full rate.
         recover_s: How long the recovery of one full rate takes.
         seen_s: Time constant of the observed rate.
+        first_tokens: What a call is expected to take before any answer has told.
         lowest_rate_per_s: No observed rate counts for less.
         retry_share: What each first call pays into the retry budget.
         retry_trickle_per_s: What time pays into it.
@@ -165,6 +166,7 @@ class Tuning:
     floor: float = 0.05
     recover_s: float = 300.0
     seen_s: float = 10.0
+    first_tokens: float = 1000.0
     lowest_rate_per_s: float = 1.0
     retry_share: float = 0.1
     retry_trickle_per_s: float = 0.2
@@ -400,7 +402,7 @@ class Scope:
         opened: How often it opened in a row; 0 when it is closed.
         probing: Probes sent.
         probed: Probes that succeeded.
-        mean_tokens: What a call takes.
+        mean_tokens: What a call takes; 0 while no answer has told.
     """
 
     at_s: float
@@ -451,7 +453,7 @@ class Scope:
         """
         self.advance(limit, tuning, account, now_s)
         now_s = self.at_s
-        tokens = self.mean_tokens if ask.tokens is None else ask.tokens
+        tokens = self._usual_tokens(tuning) if ask.tokens is None else ask.tokens
         until_s, reason = self._blocked(account)
         if until_s > now_s:
             self._be_limited(limit, tuning)
@@ -577,6 +579,9 @@ class Scope:
         """What a call takes of the line's clock."""
         by_calls_s = 1.0 / self._rate_per_s(limit, tuning)
         return tuning.spacing * max(by_calls_s, tokens / _per_s(limit.tpm, tuning))
+
+    def _usual_tokens(self, tuning: Tuning) -> float:
+        return self.mean_tokens if self.mean_tokens > 0 else tuning.first_tokens
 
     def _room(self, limit: Limit, tuning: Tuning, tokens: float) -> int:
         """How many calls of so many tokens the buckets hold."""
@@ -712,7 +717,7 @@ class Scope:
         else:
             self.paused_until_s = paused_until_s
         blocked_s = max(0.0, self._blocked(account)[0] - self.at_s)
-        return self._send_back(limit, tuning, self.served_s, self.mean_tokens, Denial.PAUSED, blocked_s)
+        return self._send_back(limit, tuning, self.served_s, self._usual_tokens(tuning), Denial.PAUSED, blocked_s)
 
 
 def _struck(

@@ -3,8 +3,9 @@
 What is taken out: values under keys that say so (``password``, ``api_key``, ``messages``, ...), keys of known forms
 (``sk-...``, bearer tokens, JSON web tokens), user and password inside URLs (a Sentry DSN is one), ``password=`` and the
 like in text, everything that follows a quoted ``"messages":`` or ``"content":`` in text, and the secrets that were
-named. Of a text 1,000 characters are left, cut after the search, so that no half of a secret stays. What cannot be known: a prompt that somebody's error message repeats in
-the middle of a sentence.
+named. Of a text 1,000 characters are left; it is cut after the search, so that no half of a secret stays.
+
+What cannot be known: a prompt that somebody's error message repeats in the middle of a sentence.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 -- Take executions off the books and let their jobs run again.
 --
 -- ARGV: 3 seconds until then, or '' for at once, at the front of the queue; 4 whether the attempts are spent, 0 or 1;
---   5 a reason to keep with the job, or ''; 6 permits to keep with it, or ''; then for each: queue, id, execution.
+--   5 a reason to keep with the job, or ''; 6 permits to keep with it, or ''; 7 its packed result, or '', where only
+--   storing that failed; then for each: queue, id, execution.
 -- Answers for each 1, or 0 when it was taken over.
-local delay, spent, reason, permits = ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6]
+local delay, spent, reason, permits, result = ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6], ARGV[7]
 local answer = {}
-for place = 7, #ARGV, 3 do
+for place = 8, #ARGV, 3 do
   local queue, id, execution = ARGV[place], ARGV[place + 1], ARGV[place + 2]
   local job = prefix .. ':job:' .. id
   if not close(queue, id, execution) then
@@ -16,6 +17,7 @@ for place = 7, #ARGV, 3 do
     if not spent then call('HINCRBY', job, 'jobctl_attempts', -1) end
     if reason ~= '' then call('HSET', job, 'jobctl_reason', reason) end
     if permits ~= '' then call('HSET', job, 'jobctl_permits', permits) end
+    if result ~= '' then call('HSET', job, 'jobctl_result', result) end
     call('HDEL', job, 'started_at', 'worker_name')
     if delay == '' then
       call('HSET', job, 'status', 'queued')

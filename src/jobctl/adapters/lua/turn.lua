@@ -69,26 +69,26 @@ end
 local begun = {}
 
 -- Begins a job that has just left its queue; nothing when it is gone. The fields: index of the queue, id, execution,
--- data, timeout, TTL of its result, when it was enqueued, attempt, meta, permits; then, for a job that has more to it
+-- data, timeout, TTL of its result, when it was enqueued, attempt, meta, permits, packed result; then, for a job that has more to it
 -- than a function to call, its whole hash.
 local function begin(i, id)
   local job = prefix .. ':job:' .. id
   local had = call('HMGET', job, 'data', 'timeout', 'result_ttl', 'enqueued_at', 'jobctl_attempts', 'meta',
-    'jobctl_permits', 'created_at', 'status', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name',
+    'jobctl_permits', 'jobctl_result', 'created_at', 'status', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name',
     'webhooks', 'repeats_left', 'group_id', 'rate_limit_key', 'dependency_ids', 'dependency_id')
-  if not (had[1] or had[8] or had[9]) then return end
+  if not (had[1] or had[9] or had[10]) then return end
   local execution = batch .. format('%08x', #begun)
   local member = id .. ':' .. execution
   local timeout, attempt = tonumber(had[2]) or 180, (tonumber(had[5]) or 0) + 1
   local ttl = (timeout > 0 and math.min(math.floor(timeout), interval) or interval) + 60
   local fields = { i - 1, id, execution, had[1] or '', had[2] or '', had[3] or '', had[4] or '', attempt, had[6] or '',
-    had[7] or '' }
+    had[7] or '', had[8] or '' }
   if not had[1] then
-    fields[11] = call('HGETALL', job)
+    fields[12] = call('HGETALL', job)
   else
-    for n = 10, 18 do
+    for n = 11, 19 do
       if had[n] and had[n] ~= '' then
-        fields[11] = call('HGETALL', job)
+        fields[12] = call('HGETALL', job)
         break
       end
     end
@@ -97,7 +97,7 @@ local function begin(i, id)
   local text = format('%s.%06dZ', second, math.min(math.floor(now % 1 * 1e6) + #begun, 999999))
   call('HSET', job, 'status', 'started', 'started_at', text, 'last_heartbeat', text, 'worker_name', worker,
     'jobctl_attempts', attempt)
-  if had[7] then call('HDEL', job, 'jobctl_permits') end
+  if had[7] or had[8] then call('HDEL', job, 'jobctl_permits', 'jobctl_result') end
   call('PERSIST', job)
   call('HSET', prefix .. ':execution:' .. member, 'id', execution, 'job_id', id, 'created_at', ARGV[3],
     'last_heartbeat', ARGV[3], 'worker_name', worker)

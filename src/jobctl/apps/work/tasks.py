@@ -40,6 +40,7 @@ def chat_completion(prompt: str, model: str = "openai/gpt-4o-mini", max_tokens: 
 
     Raises:
         UpstreamError: No attempt gave an answer.
+        Postponed: The limiter, or the upstream, wants the job to come later.
     """
     chat = _chat or _bound_from_environment()
     return dict(chat(messages=[{"role": "user", "content": prompt}], model=model, max_tokens=max_tokens))
