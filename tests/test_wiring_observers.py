@@ -20,12 +20,12 @@ from rq import Queue
 from jobctl import settings
 from jobctl.adapters.listening import listen
 from jobctl.adapters.rq_worker import Worker
-from jobctl.adapters.sentry import TRACE_META_KEY, publishing
+from jobctl.adapters.sentry import publishing
 from jobctl.core.events import JobEnded, JobOutcome, JobStarted, SlotsChanged
 from jobctl.core.metrics import EXPORTER, FLEET, WORKER
 from jobctl.errors import InvalidOption
 from jobctl.ports import PoolUse
-from jobctl.wiring.observers import Observation, make_observers, start_sentry
+from jobctl.wiring.observers import Observation, make_observers, publishing_jobs
 from support.sentry_server import sentry_server
 
 
@@ -131,7 +131,8 @@ def test_every_error_is_sent_when_that_is_asked_for(redis_url: str, redis: Redis
 
 
 def test_an_enqueuer_without_a_dsn_has_no_sentry(tmp_path: Path) -> None:
-    start_sentry(settings.load({}, env={}, directory=tmp_path))
+    with publishing_jobs(settings.load({}, env={}, directory=tmp_path)) as publishing:
+        assert publishing is None
 
     assert not sentry_sdk.get_client().is_active()
 
@@ -141,8 +142,8 @@ def test_a_worker_tells_both_about_functions_and_coroutines(redis: Redis, redis_
     flags = {"metrics_port": 0, "sentry_traces_sample_rate": 1.0}
     with sentry_server() as server:
         with observing(redis_url, tmp_path, sentry_dsn=server.dsn, **flags) as observation:
-            with publishing("high", ["published"]) as headers:
-                queue.enqueue("support.observed_jobs.succeed", job_id="published", meta={TRACE_META_KEY: dict(headers)})
+            with publishing("high", ["published"]) as meta:
+                queue.enqueue("support.observed_jobs.succeed", job_id="published", meta=dict(meta))
             for number in range(4):
                 queue.enqueue("support.observed_jobs.fail", f"f{number}")
                 queue.enqueue("support.observed_jobs.fail_slowly", f"s{number}")

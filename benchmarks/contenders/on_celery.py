@@ -1,4 +1,4 @@
-"""Celery with its pool of threads and results in Redis: ``on_celery.py fill JOB COUNT``, ``on_celery.py work SLOTS``."""
+"""Celery, its pool of threads, results in Redis: ``on_celery.py fill JOB COUNT``, ``on_celery.py work SLOTS``."""
 
 from __future__ import annotations
 

@@ -422,9 +422,9 @@ class Settings:
 
     def secrets(self) -> list[str]:
         """The secrets among the values, and the passwords inside URLs: what must not leave the process."""
-        texts = {field: str(getattr(self, field.name)) for field in FIELDS if getattr(self, field.name) is not None}
-        whole = [text for field, text in texts.items() if field.secret]
-        return whole + [password for text in texts.values() if (password := password_of(text)) is not None]
+        texts = [(field, str(value)) for field in FIELDS if (value := getattr(self, field.name)) is not None]
+        passwords = [password for _, text in texts if (password := password_of(text)) is not None]
+        return [text for field, text in texts if field.secret] + passwords
 
     def shown(self, field: Field) -> str:
         """The value as it may be printed: secrets and passwords inside URLs masked."""

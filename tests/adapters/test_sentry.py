@@ -260,9 +260,9 @@ def test_what_a_job_logs_as_an_error_is_an_event_with_the_jobs_tags(server: Sent
 
 def test_publish_and_process_are_one_trace(server: SentryServer, make: Make) -> None:
     observer = make(traces_sample_rate=1.0)
-    with sentry_sdk.start_transaction(name="POST /chat"), publishing("high", ["job-1"]) as headers:
+    with sentry_sdk.start_transaction(name="POST /chat"), publishing("high", ["job-1"]) as meta:
         pass
-    run(observer, started(meta={TRACE_META_KEY: dict(headers)}), lambda: None, JobOutcome.SUCCEEDED)
+    run(observer, started(meta=meta), lambda: None, JobOutcome.SUCCEEDED)
     observer.close(5.0)
 
     web, process = server.transactions
@@ -363,14 +363,14 @@ def test_nonsense_in_place_of_a_trace_harms_no_job(server: SentryServer, make: M
 
 
 def test_without_sentry_publishing_leaves_no_headers() -> None:
-    with publishing("high", ["job-1"]) as headers:
-        assert headers == {}
+    with publishing("high", ["job-1"]) as meta:
+        assert meta == {}
 
 
 def test_an_enqueuer_has_traces_without_an_observer(server: SentryServer, make: Make) -> None:
     start(server.dsn, traces_sample_rate=1.0)
-    with publishing("high", ["job-1"]) as headers:
-        assert headers["sentry-trace"].endswith("-1")
+    with publishing("high", ["job-1"]) as meta:
+        assert meta[TRACE_META_KEY]["sentry-trace"].endswith("-1")
     sentry_sdk.get_client().close(timeout=5)
 
     assert len(server.transactions) == 1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobctl.core.urls import without_password
+from jobctl.core.urls import password_of, without_password
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,18 @@ from jobctl.core.urls import without_password
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("redis://joe:secret@host:6379/0", "secret"),
+        ("rediss://:p@ss:word@host", "p@ss:word"),
+        ("redis://host:6379/0", None),
+        ("redis://joe@host:6379/0", None),
+        ("unix:///path/to.sock", None),
+        ("high,default,low", None),
+    ],
+)
+def test_the_password_of_a_url_is_what_stands_before_its_host(url: str, password: str | None) -> None:
+    assert password_of(url) == password

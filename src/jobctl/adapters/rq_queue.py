@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -52,6 +52,10 @@ _REGISTRIES: Final = (
 _SUCCESSFUL: Final = str(Result.Type.SUCCESSFUL.value).encode()
 
 
+#: See :class:`RqQueue`.
+Publishing = Callable[[str, Sequence[str]], AbstractContextManager[Mapping[str, Any]]]
+
+
 class RqQueue:
     """A queue of RQ. Its jobs are JSON; RQ's own workers run them with ``--serializer json``.
 
@@ -60,14 +64,26 @@ class RqQueue:
         name: The queue's name.
         result_ttl_s: How long finished jobs and their results are kept, seconds; RQ's default when None.
         failure_ttl_s: How long failed ones are, likewise.
+        publishing: Put around the enqueueing of some jobs, by the queue's name and their ids; gives what to attach to
+            each of them.
+        counted: Where the enqueued jobs are counted by queue, a hash in Redis; nowhere when None.
     """
 
     def __init__(
-        self, connection: Redis, name: str, *, result_ttl_s: int | None = None, failure_ttl_s: int | None = None
+        self,
+        connection: Redis,
+        name: str,
+        *,
+        result_ttl_s: int | None = None,
+        failure_ttl_s: int | None = None,
+        publishing: Publishing | None = None,
+        counted: str | None = None,
     ) -> None:
         self._queue = Queue(name, connection=connection, serializer=JSONSerializer)
         self._result_ttl_s = result_ttl_s
         self._failure_ttl_s = failure_ttl_s
+        self._publishing = publishing
+        self._counted = counted
 
     def enqueue_many(self, requests: Sequence[JobRequest]) -> None:
         """Enqueue all of them in one round trip.
@@ -76,6 +92,13 @@ class RqQueue:
             ServiceUnavailable: Redis did not take them.
             TypeError: JSON cannot express an argument.
         """
+        if self._publishing is None:
+            self._enqueue(requests, None)
+            return
+        with self._publishing(self._queue.name, [request.job_id for request in requests]) as meta:
+            self._enqueue(requests, dict(meta) or None)
+
+    def _enqueue(self, requests: Sequence[JobRequest], meta: dict[str, Any] | None) -> None:
         prepared = [
             Queue.prepare_data(
                 request.function,
@@ -86,11 +109,18 @@ class RqQueue:
                 result_ttl=self._result_ttl_s,
                 failure_ttl=self._failure_ttl_s,
                 description=request.function,
+                meta=meta,
             )
             for request in requests
         ]
         with _translated():
-            self._queue.enqueue_many(prepared)
+            if self._counted is None:
+                self._queue.enqueue_many(prepared)
+                return
+            with self._queue.connection.pipeline() as pipeline:
+                self._queue.enqueue_many(prepared, pipeline=pipeline)
+                pipeline.hincrby(self._counted, self._queue.name, len(prepared))
+                pipeline.execute()
 
     def backlog(self) -> int:
         """How many jobs wait in the queue now."""

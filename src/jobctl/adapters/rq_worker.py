@@ -58,6 +58,7 @@ from rq.command import handle_command, parse_payload
 from rq.defaults import (
     DEFAULT_LOGGING_DATE_FORMAT,
     DEFAULT_LOGGING_FORMAT,
+    DEFAULT_SERIALIZER_CLASS,
     UNSERIALIZABLE_RETURN_VALUE_PAYLOAD,
 )
 from rq.exceptions import StopRequested
@@ -65,6 +66,7 @@ from rq.executions import Execution
 from rq.job import Job, JobStatus, Retry, _current_job
 from rq.job_lifecycle import call_exception_handlers, format_exc_info
 from rq.results import Result
+from rq.serializers import DefaultSerializer, JSONSerializer
 from rq.suspension import is_suspended
 from rq.timeouts import JobTimeoutException
 from rq.utils import current_timestamp, ensure_job_list
@@ -72,7 +74,16 @@ from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
 from jobctl.adapters.outage import AWAY, Outage, Pauses
 from jobctl.adapters.permits import hold
-from jobctl.adapters.rq_codec import Call, check_callbacks, decode_call, inflate, resolve_call, serializer_for
+from jobctl.adapters.rq_codec import (
+    Call,
+    JobSerializer,
+    check_callbacks,
+    decode_call,
+    decode_value,
+    inflate,
+    resolve_call,
+    serializer_for,
+)
 from jobctl.adapters.rq_deadlines import Region, current, enter
 from jobctl.adapters.rq_desk import DEAD_TTL_S, UNLIMITED, Begun, Booking, Desk, Ended, Place, Recovered, Turn
 from jobctl.adapters.rq_jobs import is_untouched, lazy_job, restored_job, run_coroutine
@@ -85,7 +96,7 @@ from jobctl.core.events import JobEnded, JobOutcome, JobsRecovered, JobStarted, 
 from jobctl.core.retrying import Dead, RetryPolicies, decide, examine
 from jobctl.core.retrying import Retry as Again
 from jobctl.core.turns import Turns
-from jobctl.errors import Postponed, ServiceUnavailable
+from jobctl.errors import JobRefused, Postponed, ServiceUnavailable
 from jobctl.ports import ResultStore, WorkerObserver
 
 __all__ = ["Gate", "JobStopped", "Worker"]
@@ -104,6 +115,8 @@ _SILENCE: Final = 0.6
 _STEADY_PULSES: Final = 3
 #: Seconds a worker that drains waits for Redis to take what ended.
 _LAST_WORDS_S: Final = 5.0
+#: Seconds in which observers send what they hold, at the end.
+_FLUSH_S: Final = 2.0
 #: Longest wait for an answer of Redis, seconds: a network that swallows packets must be noticed.
 _ANSWER_S: Final = 8.0
 #: How long a job waits whose result could not be stored, seconds, between these.
@@ -152,7 +165,7 @@ class Worker(BaseWorker):
         drain_timeout_s: How long a drain waits for running jobs, seconds; None for as long as they take.
         recover_after_s: Within this time jobs of a worker that was killed run again.
         abandon_limit: A job whose worker died this often is dead.
-        allow: What may be imported and unpickled.
+        allow: What may be imported and unpickled; the class's default when None.
         results: Where results are stored besides RQ's own place.
         observers: Are told what happens.
         gates: By the name of a queue, what must let its jobs through.
@@ -164,6 +177,8 @@ class Worker(BaseWorker):
 
     #: Slots of workers that are not told; settings fill it.
     default_concurrency: ClassVar[int] = 25
+    #: What may be imported and unpickled by workers that are not told; settings fill it.
+    default_allow: ClassVar[Allowlist] = EVERYTHING
     death_penalty_class = Region
 
     def __init__(
@@ -176,19 +191,26 @@ class Worker(BaseWorker):
         drain_timeout_s: float | None = None,
         recover_after_s: float = 30.0,
         abandon_limit: int = 3,
-        allow: Allowlist = EVERYTHING,
+        allow: Allowlist | None = None,
         results: ResultStore | None = None,
         observers: Sequence[WorkerObserver] = (),
         gates: Mapping[str, Gate] | None = None,
         **kwargs: Any,
     ) -> None:
         self._stopped_here = threading.local()
+        self._allow = self.default_allow if allow is None else allow
+        given = kwargs.get("serializer")
+        self._by_encoding = given is None or given in _RQS_SERIALIZERS
+        if self._by_encoding:
+            kwargs["serializer"] = JobSerializer(self._allow, as_json=_RQS_SERIALIZERS.get(given, False))
         super().__init__(*args, **kwargs)
         self.connection = _client(self.connection)
         named = {queue for queue in ensure_job_list(args[0] if args else kwargs["queues"]) if isinstance(queue, str)}
         for queue in self.queues:
             if queue.name in named:  # a queue that somebody else made keeps its connection
                 queue.connection = self.connection
+            elif self._by_encoding:
+                queue.serializer = self.serializer
         self.concurrency = self.default_concurrency if concurrency is None else concurrency
         if self.concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, got {self.concurrency}")
@@ -199,7 +221,6 @@ class Worker(BaseWorker):
         self._pulse_s = recover_after_s / _PULSES
         self._silence_s = recover_after_s * _SILENCE
         self._abandon_limit = abandon_limit
-        self._allow = allow
         self._results = results
         self._observers = tuple(observers)
         self._gates = dict(gates or {})
@@ -326,8 +347,7 @@ class Worker(BaseWorker):
         self._coroutines.close()
         self._carefully(self._desk.leave, until_s=last_s)
         self._carefully(super().teardown, until_s=last_s)
-        for observer in self._observers:
-            observer.close(2.0)
+        self._tell(lambda observer: observer.close(_FLUSH_S))
 
     def _drain(self, deadline_s: float) -> None:
         """Wait for running jobs and book them, until a monotonic instant or a second signal."""
@@ -663,6 +683,7 @@ class Worker(BaseWorker):
         try:
             job = running.job = self._job(running)
             call = running.call = self._call(begun)
+            self._check_values(begun)
             function = resolve_call(call, self._allow)
         except BaseException:
             self._failed(running, sys.exc_info())
@@ -721,7 +742,7 @@ class Worker(BaseWorker):
 
     def _serializer(self, begun: Begun) -> Any:
         """What unpacks a job's parts: the worker's own serializer, if it was given one, else by the job's encoding."""
-        return self.serializer if self._serializer_arg is not None else serializer_for(begun.data, self._allow)
+        return serializer_for(begun.data, self._allow) if self._by_encoding else self.serializer
 
     def _call(self, begun: Begun) -> Call:
         """What a job calls.
@@ -729,9 +750,22 @@ class Worker(BaseWorker):
         Raises:
             JobRefused: It cannot be read, or may not be called.
         """
-        if self._serializer_arg is None:
+        if self._by_encoding:
             return decode_call(begun.data, self._allow)
         return Call(*self.serializer.loads(inflate(begun.data)))
+
+    def _check_values(self, begun: Begun) -> None:
+        """Refuse a job with a pickle in its meta or result that names something which is not on the list.
+
+        Raises:
+            JobRefused: It has one.
+        """
+        if not self._allow.active:
+            return
+        result = (begun.fields or {}).get(b"result")
+        for what, packed in (("meta", begun.meta), ("result", result)):
+            if packed:
+                decode_value(packed, self._allow, what)
 
     def _execute(self, running: Running, job: Job, function: Callable[..., Any]) -> Any:
         """Call a job's function as RQ does, a coroutine's on the shared loop; not again when only storing failed."""
@@ -863,6 +897,9 @@ class Worker(BaseWorker):
         if isinstance(error, Postponed):
             if running.claim():
                 self._put_off(running, error)
+            return
+        if isinstance(error, JobRefused) and self._allow.active:
+            self._fail_unreadable(running, error)  # RQ would import and call its failure callback
             return
         try:
             if running.job is None or is_untouched(running.job):
@@ -1059,14 +1096,23 @@ class Worker(BaseWorker):
             return
         started = running.started or self._started(running)
         event = JobEnded(started, time.time() if ended_s is None else ended_s, outcome, reason, error)
+        self._tell(lambda observer: observer.ended(event))
+
+    def _tell(self, what: Callable[[WorkerObserver], None]) -> None:
+        """Tell all observers; one that breaks its promise not to raise breaks no job."""
         for observer in self._observers:
-            observer.ended(event)
+            try:
+                what(observer)
+            except Exception:
+                self.log.exception("Worker %s: an observer raised", self.name)
 
     def _tell_slots(self) -> None:
-        if self._observers and time.monotonic() - self._told_at_s >= _TELL_S:
-            self._told_at_s = time.monotonic()
-            for observer in self._observers:
-                observer.slots(SlotsChanged(self.concurrency, len(self._running), self._slots.stuck))
+        """Tell how the slots are used, a few times a second; that they are all free, at once."""
+        if not self._observers or (self._running and time.monotonic() - self._told_at_s < _TELL_S):
+            return
+        self._told_at_s = time.monotonic()
+        changed = SlotsChanged(self.concurrency, len(self._running), self._slots.stuck)
+        self._tell(lambda observer: observer.slots(changed))
 
     def _tell_recovered(self, recovered: Recovered) -> None:
         requeued, dead = len(recovered.requeued), len(recovered.dead)
@@ -1077,8 +1123,8 @@ class Worker(BaseWorker):
             requeued,
             dead,
         )
-        for observer in self._observers:
-            observer.recovered(JobsRecovered(recovered.worker, requeued, dead))
+        event = JobsRecovered(recovered.worker, requeued, dead)
+        self._tell(lambda observer: observer.recovered(event))
 
     # --------------------------------------------------------------------------------------------------------- commands
 
@@ -1179,10 +1225,21 @@ class Worker(BaseWorker):
         self._tell_recovered(recovered)
         for job_id in recovered.with_dependents:
             job = self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
-            self._queue_of.get(job.origin, Queue(job.origin, connection=self.connection)).enqueue_dependents(job)
+            Queue(job.origin, connection=self.connection, serializer=self.serializer).enqueue_dependents(job)
         return True
 
 
+#: What RQ's own serializers are given as, and whether each is JSON: in their place the encoding is recognised by job.
+_RQS_SERIALIZERS: Final[Mapping[Any, bool]] = {
+    None: False,
+    "pickle": False,
+    "json": True,
+    DEFAULT_SERIALIZER_CLASS: False,
+    "rq.serializers.PickleSerializer": False,
+    "rq.serializers.JSONSerializer": True,
+    DefaultSerializer: False,
+    JSONSerializer: True,
+}
 #: Steps of RQ's that the short way leaves out, as they are here.
 _STEPS: Final = {
     name: getattr(Worker, name)

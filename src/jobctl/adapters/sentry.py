@@ -32,7 +32,7 @@ from jobctl.core.scrubbing import make_scrubber
 from jobctl.errors import Postponed
 from jobctl.ports import UpstreamAnswer
 
-__all__ = ["TRACE_META_KEY", "SentryObserver", "publishing", "start"]
+__all__ = ["TRACE_META_KEY", "SentryObserver", "finish", "publishing", "start"]
 
 #: Where a job's meta holds the trace that it belongs to, as ``sentry_sdk.integrations.rq`` has it.
 TRACE_META_KEY: Final = "_sentry_trace_headers"
@@ -78,8 +78,13 @@ def start(dsn: str, *, traces_sample_rate: float, secrets: Iterable[str] = ()) -
     )
 
 
+def finish(timeout_s: float) -> None:
+    """Send what is still held, within that many seconds, and no more."""
+    sentry_sdk.get_client().close(timeout=timeout_s)
+
+
 @contextmanager
-def publishing(queue: str, job_ids: Sequence[str]) -> Iterator[Mapping[str, str]]:
+def publishing(queue: str, job_ids: Sequence[str]) -> Iterator[Mapping[str, Mapping[str, str]]]:
     """A ``queue.publish`` span around the enqueueing of some jobs in one round trip.
 
     It belongs to the span it is opened in, and is a transaction of its own where there is none.
@@ -89,7 +94,7 @@ def publishing(queue: str, job_ids: Sequence[str]) -> Iterator[Mapping[str, str]
         job_ids: The jobs.
 
     Yields:
-        What to put into each job's meta under :data:`TRACE_META_KEY`; empty where Sentry was not started.
+        What to put into each job's meta; empty where Sentry was not started.
     """
     if not sentry_sdk.get_client().is_active():
         yield {}
@@ -102,7 +107,7 @@ def publishing(queue: str, job_ids: Sequence[str]) -> Iterator[Mapping[str, str]
             span.set_data(SPANDATA.MESSAGING_MESSAGE_ID, job_ids[0])
         else:
             span.set_data(_BATCH_COUNT, len(job_ids))
-        yield dict(sentry_sdk.get_current_scope().iter_trace_propagation_headers(span=span))
+        yield {TRACE_META_KEY: dict(sentry_sdk.get_current_scope().iter_trace_propagation_headers(span=span))}
 
 
 class _Held(NamedTuple):

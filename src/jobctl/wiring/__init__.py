@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from jobctl.errors import InvalidOption, InvalidValue, ServiceUnavailable
-from jobctl.wiring.limiter import bind_tasks
 from jobctl.wiring.limiter import bind_tasks_from_environment as bind_tasks_from_environment
+from jobctl.wiring.observers import publishing_jobs
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -477,17 +477,19 @@ def enqueue(
     connection = connect(settings.redis_url, option=settings.origins["redis_url"].name)
     # As many digits as RQ's own ids have: jobs of other runs may still be there.
     request = EnqueueRequest(uuid4().hex, instants, workload, seed, job_timeout_s)
-    return _fire(request, connection, queue)
+    return _fire(settings, request, connection, queue)
 
 
-def _fire(request: EnqueueRequest, connection: Redis, queue: str) -> Iterator[Progress]:
+def _fire(settings: Settings, request: EnqueueRequest, connection: Redis, queue: str) -> Iterator[Progress]:
     from jobctl.adapters.clock import SystemClock
+    from jobctl.adapters.rq_fleet import ENQUEUED_KEY
     from jobctl.adapters.rq_queue import RqQueue
     from jobctl.adapters.signals import Interruption
     from jobctl.apps.enqueue.enqueue import fire
 
-    with connection, Interruption(lambda: None) as interruption:
-        yield from fire(request, RqQueue(connection, queue), SystemClock(), lambda: interruption.happened)
+    with connection, Interruption(lambda: None) as interruption, publishing_jobs(settings) as publishing:
+        jobs = RqQueue(connection, queue, publishing=publishing, counted=ENQUEUED_KEY)
+        yield from fire(request, jobs, SystemClock(), lambda: interruption.happened)
     if interruption.happened:
         raise KeyboardInterrupt
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from jobctl.wiring.limiter import make_limiter
 if TYPE_CHECKING:
     from jobctl.adapters.exporter import FleetExporter
     from jobctl.adapters.prometheus import PrometheusObserver
+    from jobctl.adapters.rq_queue import Publishing
     from jobctl.ports import (
         FleetSource,
         LimiterObserver,
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
     )
     from jobctl.settings import Settings
 
-__all__ = ["Observation", "make_fleet", "make_observers", "start_sentry"]
+__all__ = ["Observation", "make_fleet", "make_observers", "publishing_jobs"]
 
 #: The key for which those who could expose the fleet's metrics stand, and how long an election holds, seconds.
 _ELECTION: Final = "jobctl:exporter"
 _ELECTED_S: Final = 20.0
 #: A dedicated exporter takes over from a worker.
 _WORKER_RANK, _EXPORTER_RANK = 1, 2
+#: How long an enqueuer takes to send its last traces, seconds.
+_FLUSH_S: Final = 2.0
 #: How long a scrape waits for Redis, seconds; Prometheus gives a scrape 10 s.
 _ANSWER_S: Final = 2.0
 
@@ -115,12 +118,17 @@ def make_observers(settings: Settings, redis_url: str) -> Observation:
     return observation
 
 
-def start_sentry(settings: Settings) -> None:
-    """Let a process that enqueues send traces, if Sentry is configured; ``adapters.sentry.publishing`` makes them."""
-    if settings.sentry_dsn is not None:
-        from jobctl.adapters.sentry import start
+@contextmanager
+def publishing_jobs(settings: Settings) -> Iterator[Publishing | None]:
+    """What an enqueuer puts around its jobs, so that their traces begin with it; None unless Sentry is configured."""
+    if settings.sentry_dsn is None:
+        yield None
+        return
+    from jobctl.adapters import sentry
 
-        start(settings.sentry_dsn, traces_sample_rate=settings.sentry_traces_sample_rate, secrets=settings.secrets())
+    sentry.start(settings.sentry_dsn, traces_sample_rate=settings.sentry_traces_sample_rate, secrets=settings.secrets())
+    yield sentry.publishing
+    sentry.finish(_FLUSH_S)
 
 
 def make_fleet(settings: Settings, redis_url: str, *, dedicated: bool = False) -> FleetExporter:

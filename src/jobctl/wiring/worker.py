@@ -21,7 +21,7 @@ __all__ = ["run_worker", "worker_class"]
 
 
 def worker_class() -> type[Worker]:
-    """The worker, with the settings' number of slots for those that are not told otherwise.
+    """The worker, with the settings' slots and allowlist for those that are not told otherwise.
 
     Raises:
         InvalidOption: A setting means nothing.
@@ -29,7 +29,8 @@ def worker_class() -> type[Worker]:
     from jobctl import settings
     from jobctl.adapters.rq_worker import Worker
 
-    Worker.default_concurrency = settings.load({}).concurrency
+    merged = settings.load({})
+    Worker.default_concurrency, Worker.default_allow = merged.concurrency, merged.allow
     return Worker
 
 
@@ -68,9 +69,10 @@ def run_worker(settings: Settings, *, burst: bool, name: str | None, verbose: bo
         bind_tasks(settings, limiter, observers=observation.upstream, limiter_observer=observation.limiter)
         shown_url = redis_url if settings.redis_url is None else settings.masked_redis_url
         worker_name = name or f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:6]}"
+        metrics = "" if observation.port is None else f", metrics on port {observation.port}"
         ready = (
             f"jobctl work: {worker_name} listening on {settings.queues} with {settings.concurrency} slots "
-            f"(pid {os.getpid()}, Redis {shown_url})"
+            f"(pid {os.getpid()}, Redis {shown_url}{metrics})"
         )
         worker = Worker(
             list(settings.queues),

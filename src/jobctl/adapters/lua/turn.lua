@@ -75,7 +75,7 @@ local function begin(i, id)
   local job = prefix .. ':job:' .. id
   local had = call('HMGET', job, 'data', 'timeout', 'result_ttl', 'enqueued_at', 'jobctl_attempts', 'meta',
     'jobctl_permits', 'jobctl_result', 'created_at', 'status', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name',
-    'webhooks', 'repeats_left', 'group_id', 'rate_limit_key', 'dependency_ids', 'dependency_id')
+    'webhooks', 'repeats_left', 'group_id', 'rate_limit_key', 'dependency_ids', 'dependency_id', 'result')
   if not (had[1] or had[9] or had[10]) then return end
   local execution = batch .. format('%08x', #begun)
   local member = id .. ':' .. execution
@@ -86,7 +86,7 @@ local function begin(i, id)
   if not had[1] then
     fields[12] = call('HGETALL', job)
   else
-    for n = 11, 19 do
+    for n = 11, 20 do
       if had[n] and had[n] ~= '' then
         fields[12] = call('HGETALL', job)
         break
