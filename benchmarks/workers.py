@@ -62,6 +62,8 @@ _LOOK_S: Final = 0.01
 _BOOT_S: Final = 60.0
 _BOOKING_S: Final = 10.0
 _STOP_S: Final = 2.0
+#: Beginnings of the names of variables that a worker could take for settings.
+_SETTINGS: Final = ("JOB", "RQ_", "REDIS_", "DATABASE_", "SENTRY_", "OPENROUTER_", "dramatiq_", "CELERY_")
 
 
 class Failed(Exception):
@@ -180,7 +182,7 @@ def _bullmq() -> Iterator[Contender]:
 
 def _threads() -> Iterator[Contender]:
     script = [sys.executable, str(CONTENDERS / "on_threads.py")]
-    yield Contender("(threads without a queue)", [], [*script, "JOB", "COUNT", "SLOTS"], lambda _, count: count, "-")
+    yield Contender("(no queue, threads)", [], [*script, "JOB", "COUNT", "SLOTS"], lambda _, count: count, "-")
 
 
 #: By the name that `--only` takes and that stands in the table where one cannot be installed.
@@ -359,11 +361,11 @@ class Ring:
 
     def _environment(self, contender: Contender, notes: Path) -> dict[str, str]:
         return {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("JOBCTL_", "RQ_"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)},
             "BENCH_REDIS": str(self._socket),
             "BENCH_NOTES": str(notes),
             "BENCH_URL": self._url,
-            "RQ_REDIS_URL": f"unix://{self._socket}",
+            "REDIS_URL": f"unix://{self._socket}",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(CONTENDERS), os.environ.get("PYTHONPATH", "")])),
             **contender.env,
         }

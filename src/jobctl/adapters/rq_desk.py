@@ -28,7 +28,6 @@ from rq.defaults import RQ_KEY_PREFIX
 __all__ = [
     "DEAD_TTL_S",
     "PULSES_KEY",
-    "UNLIMITED",
     "Begun",
     "Booking",
     "Desk",
@@ -42,8 +41,6 @@ __all__ = [
 
 #: When each worker last showed itself alive: a sorted set of names by the server's clock.
 PULSES_KEY: Final = f"{RQ_KEY_PREFIX}:jobctl:pulses"
-#: As many jobs as there are.
-UNLIMITED: Final = 1_000_000_000
 #: How long a dead job is kept that does not say, seconds.
 DEAD_TTL_S: Final = 180 * 86_400
 
@@ -116,7 +113,7 @@ class Turn(NamedTuple):
 
     Attributes:
         bookings: For each ended job what became of it.
-        lengths: How many jobs wait in each queue of which no more were wanted; 0 for the others.
+        lengths: How many jobs wait in each queue that has a limit; 0 for the others.
         begun: The jobs begun.
     """
 
@@ -169,7 +166,7 @@ class Desk:
         ended: Sequence[Ended],
         wanted: int,
         *,
-        limits: Sequence[int] | None = None,
+        limits: Sequence[int | None] | None = None,
         turns: Sequence[int] = (),
         state: str = "",
     ) -> Turn:
@@ -178,7 +175,7 @@ class Desk:
         Args:
             ended: Jobs that ran to success.
             wanted: How many jobs to begin at most.
-            limits: For each queue how many at most; no limit when None.
+            limits: For each queue how many at most; None for no limit.
             turns: Indices of queues to take one job from each, before the others are emptied in order.
             state: The worker's state to note when a job is begun; empty when it is noted already.
         """
@@ -194,7 +191,8 @@ class Desk:
         ]
         words.append(len(self._queues))
         for i, name in enumerate(self._queues):
-            words += (name, UNLIMITED if limits is None else limits[i])
+            limit = None if limits is None else limits[i]
+            words += (name, "" if limit is None else limit)
         words.append(len(turns))
         words += turns
         words.append(len(ended))

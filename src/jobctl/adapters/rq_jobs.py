@@ -14,7 +14,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from threading import RLock
+from typing import Any, Final
 
 from redis import Redis
 from rq.job import Job
@@ -25,7 +26,9 @@ __all__ = ["is_untouched", "lazy_job", "restored_job", "run_coroutine"]
 run_coroutine: ContextVar[Callable[[Any], Any] | None] = ContextVar("run_coroutine", default=None)
 
 #: What a job has before it is read.
-_OWN = frozenset({"_id", "connection", "serializer", "_read"})
+_OWN: Final = frozenset({"_id", "connection", "serializer", "_read"})
+#: Held while one is read: the threads of a job may look at it at once.
+_reading: Final = RLock()
 
 
 def lazy_job(
@@ -81,13 +84,15 @@ def _lazy(job_class: Any) -> Any:
 
     def __getattr__(self: Job, name: str) -> Any:  # noqa: N807 - it becomes a method
         own = self.__dict__
-        read = own.pop("_read", None)
-        if read is None:
+        with _reading:
+            read = own.pop("_read", None)
+            if read is not None:
+                given = dict(own)
+                base.__init__(self, given["_id"], connection=given["connection"], serializer=given["serializer"])
+                self.restore(read())
+                own.update(given)
+        if read is None and name not in own:
             raise AttributeError(name)
-        given = dict(own)
-        base.__init__(self, given["_id"], connection=given["connection"], serializer=given["serializer"])
-        self.restore(read())
-        own.update(given)
         return getattr(self, name)
 
     return type(job_class.__name__, (base,), {**_names(job_class), "__getattr__": __getattr__})

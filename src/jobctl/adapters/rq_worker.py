@@ -85,7 +85,7 @@ from jobctl.adapters.rq_codec import (
     serializer_for,
 )
 from jobctl.adapters.rq_deadlines import Region, current, enter
-from jobctl.adapters.rq_desk import DEAD_TTL_S, UNLIMITED, Begun, Booking, Desk, Ended, Place, Recovered, Turn
+from jobctl.adapters.rq_desk import DEAD_TTL_S, Begun, Booking, Desk, Ended, Place, Recovered, Turn
 from jobctl.adapters.rq_jobs import is_untouched, lazy_job, restored_job, run_coroutine
 from jobctl.adapters.rq_listener import Listener
 from jobctl.adapters.rq_running import Running
@@ -200,9 +200,9 @@ class Worker(BaseWorker):
         self._stopped_here = threading.local()
         self._allow = self.default_allow if allow is None else allow
         given = kwargs.get("serializer")
-        self._by_encoding = given is None or given in _RQS_SERIALIZERS
-        if self._by_encoding:
-            kwargs["serializer"] = JobSerializer(self._allow, as_json=_RQS_SERIALIZERS.get(given, False))
+        self._by_encoding = given in _PICKLING or given in _JSON
+        if given in _PICKLING:
+            kwargs["serializer"] = JobSerializer(self._allow)
         super().__init__(*args, **kwargs)
         self.connection = _client(self.connection)
         named = {queue for queue in ensure_job_list(args[0] if args else kwargs["queues"]) if isinstance(queue, str)}
@@ -235,6 +235,7 @@ class Worker(BaseWorker):
         self._inbox: SimpleQueue[tuple[Running, Ended | None] | None] = SimpleQueue()
         self._running: dict[str, Running] = {}
         self._unbooked: list[tuple[Running, Ended]] = []
+        self._doubtful = 0  # the first ones of these may be booked: the answer was lost
         self._reconciled = 0
         self._pulse_stop = threading.Event()
         self._beat_at_s = self._suspension_at_s = self._told_at_s = -math.inf
@@ -318,13 +319,18 @@ class Worker(BaseWorker):
     def register_birth(self) -> None:
         """Register; a name whose last bearer fell silent may be taken over, once its jobs are back at work."""
         successor = Desk(self.connection, f"{self.name}:successor", (), beat_s=_BEAT_S)
-        for recovered in iter(
-            lambda: successor.recover(silence_s=self._silence_s, abandon_limit=self._abandon_limit), None
-        ):
-            self._tell_recovered(recovered)
-            if recovered.worker == self.name:
+        while (name := self._sweep(successor, silence_s=self._silence_s)) is not None:
+            if name == self.name:
                 self.connection.delete(self.key)
         super().register_birth()
+
+    def register_death(self) -> None:
+        """Register the worker's death, once nothing is left on its books: nobody would look for that any more."""
+        left = self._desk.owned()
+        if left:
+            self._desk.put_back(left)
+        self._desk.leave()
+        super().register_death()
 
     def teardown(self) -> None:
         """Stop, in an order that loses nothing.
@@ -345,7 +351,6 @@ class Worker(BaseWorker):
         self._listener.close()
         self._slots.close()
         self._coroutines.close()
-        self._carefully(self._desk.leave, until_s=last_s)
         self._carefully(super().teardown, until_s=last_s)
         self._tell(lambda observer: observer.close(_FLUSH_S))
 
@@ -475,16 +480,17 @@ class Worker(BaseWorker):
                 self._outage.began(error)
                 self._collect(pauses.next_s())
                 continue
-            if self._outage.lasts:
-                self._outage.ended()
-                pauses = Pauses()
-            if self._running or begun:
+            pauses = Pauses()
+            if self._running or begun or any(self._gate_lengths.values()):
                 idle_since_s = time.monotonic()
             elif burst or time.monotonic() - idle_since_s >= max_idle_time_s:
                 return
-            if begun < wanted and not burst:
-                self._listener.arm(self._awaited())
-            self._collect(min(_LOOK_S, *self._closed_for_s(), _LOOK_S))
+            waits_s = [_LOOK_S]
+            if begun < wanted:
+                waits_s += self._closed_for_s()
+                if not burst:
+                    self._listener.arm(self._awaited())
+            self._collect(min(waits_s))
             self._looked_at_s = time.monotonic()
 
     def _is_exhausted(self) -> bool:
@@ -493,7 +499,7 @@ class Worker(BaseWorker):
         return self._exhausted
 
     def _wanted(self) -> int:
-        free = 0 if self._suspended else self.concurrency - len(self._running)
+        free = 0 if self._suspended else max(0, self.concurrency - len(self._running))
         return free if self._jobs_left is None else min(free, self._jobs_left)
 
     def _collect(self, timeout_s: float) -> None:
@@ -512,15 +518,19 @@ class Worker(BaseWorker):
 
     def _turn(self, wanted: int) -> int:
         """Book what ended and begin up to so many jobs; how many were begun."""
-        if not wanted and not self._unbooked:
-            return 0
+        if self._outage.lasts:
+            self.connection.ping()
+            self._outage.ended()
         if self._reconciled != self._outage.count:
             self._reconcile()
+        if not wanted and not self._unbooked:
+            return 0
         limits = self._admitted(wanted)
         turns = () if not wanted else self._next_turns(wanted)
         state = "" if self.get_state() == WorkerStatus.BUSY else WorkerStatus.BUSY.value
+        doubtful, self._doubtful = self._doubtful, len(self._unbooked)
         turn = self._desk.turn([ended for _, ended in self._unbooked], wanted, limits=limits, turns=turns, state=state)
-        unbooked, self._unbooked = self._unbooked, []
+        unbooked, self._unbooked, self._doubtful = self._unbooked, [], 0
         if turn.begun:
             self._state = WorkerStatus.BUSY
             self._worked = True
@@ -531,8 +541,8 @@ class Worker(BaseWorker):
         if turn.begun and self._dequeue_strategy == DequeueStrategy.ROUND_ROBIN:
             self.reorder_queues(self._queue_of[turn.begun[-1].place.queue])
         self._settle(turn, limits)
-        for (running, ended), booking in zip(unbooked, turn.bookings, strict=True):
-            self._booked(running, ended, booking)
+        for number, ((running, ended), booking) in enumerate(zip(unbooked, turn.bookings, strict=True)):
+            self._booked(running, ended, booking, doubtful=number < doubtful)
         self._tell_slots()
         return len(turn.begun)
 
@@ -546,11 +556,11 @@ class Worker(BaseWorker):
             return self._rng.choices(range(len(self.queues)), k=wanted)
         return ()
 
-    def _admitted(self, wanted: int) -> list[int] | None:
+    def _admitted(self, wanted: int) -> list[int | None] | None:
         """For each queue how many jobs its gate lets through now; a gate is asked only while jobs wait there."""
         if not self._gates or not wanted:
             return None
-        limits = [UNLIMITED] * len(self.queues)
+        limits: list[int | None] = [None] * len(self.queues)
         for i, queue in enumerate(self.queues):
             gate = self._gates.get(queue.name)
             if gate is not None:
@@ -565,16 +575,16 @@ class Worker(BaseWorker):
         """Seconds until gates at which jobs wait may open."""
         return [gate.closed_for_s for name, gate in self._gates.items() if self._gate_lengths[name]]
 
-    def _settle(self, turn: Turn, limits: list[int] | None) -> None:
+    def _settle(self, turn: Turn, limits: list[int | None] | None) -> None:
         """Hand back what gates let through and was not taken, and remember whether jobs wait behind them."""
         if limits is None:
             return
         for i, queue in enumerate(self.queues):
-            gate = self._gates.get(queue.name)
-            if gate is None:
+            gate, limit = self._gates.get(queue.name), limits[i]
+            if gate is None or limit is None:
                 continue
-            left = limits[i] - sum(begun.place.queue == queue.name for begun in turn.begun)
-            self._gate_lengths[queue.name] = 0 if left else turn.lengths[i]
+            left = limit - sum(begun.place.queue == queue.name for begun in turn.begun)
+            self._gate_lengths[queue.name] = turn.lengths[i]
             if left:
                 gate.hand_back(left)
 
@@ -586,15 +596,15 @@ class Worker(BaseWorker):
         self.log.debug("Worker %s: %s: %s", self.name, begun.place.queue, begun.place.job_id)
         self._slots.submit(running, len(self._running))
 
-    def _booked(self, running: Running, ended: Ended, booking: int) -> None:
+    def _booked(self, running: Running, ended: Ended, booking: int, *, doubtful: bool) -> None:
         if booking == Booking.HAS_DEPENDENTS:
             self._running[ended.place.execution_id] = running
             self._slots.submit(running, len(self._running))
             return
-        late = booking == Booking.LATE and self._outage.count == self._reconciled == 0
-        if late:
-            self.log.warning("Worker %s: job %s was taken over, its result is discarded", self.name, ended.place.job_id)
-        self._tell_ended(running, JobOutcome.LATE if late else JobOutcome.SUCCEEDED, ended_s=ended.ended_s)
+        if booking == Booking.LATE and not doubtful:
+            self._tell_late(running)
+            return
+        self._tell_ended(running, JobOutcome.SUCCEEDED, ended_s=ended.ended_s)
         if self.log.isEnabledFor(logging.INFO):
             self.log.info("Worker %s: %s: job OK (%s)", self.name, ended.place.queue, ended.place.job_id)
 
@@ -626,7 +636,7 @@ class Worker(BaseWorker):
 
     def clean_registries(self) -> None:
         """RQ's cleaning, which fails jobs of dead workers: those that can run again are put back to work before it."""
-        while self._working and self._sweep(silence_s=_BEAT_S + 60):
+        while self._working and self._sweep(self._desk, silence_s=_BEAT_S + 60) is not None:
             pass
         super().clean_registries()
 
@@ -656,9 +666,10 @@ class Worker(BaseWorker):
     def _run(self, running: Running) -> None:
         """Run a job on its slot, or book its end by RQ's code when the desk would not."""
         enter(running)
-        ended = None
+        ended, has_run = None, running.claimed
         try:
-            if running.claimed:
+            if has_run:
+                running.take_over()
                 self._finish_by_rq(running)
             else:
                 ended = self._perform(running)
@@ -666,7 +677,7 @@ class Worker(BaseWorker):
             self.log.exception("Worker %s: job %s could not be finished", self.name, running.begun.place.job_id)
         finally:
             enter(None)
-            if running.begun.place.queue in self._gates:
+            if running.begun.place.queue in self._gates and not has_run:
                 self._hand_back(running)
             if running.leave():
                 self._slots.mark_stuck(-1)
@@ -695,16 +706,19 @@ class Worker(BaseWorker):
         try:
             with self._observed(running), Region(_timeout_s(begun), JobTimeoutException, job_id=job.id):
                 running.value = value = self._execute(running, job, function)
+            if running.claimed:
+                return None  # it was given up or put back meanwhile
             self._store(running)
+            is_plain = begun.fields is None and is_untouched(job) and not isinstance(value, Retry)
+            ended = self._ended(running, value) if is_plain else None
         except BaseException:
             self._failed(running, sys.exc_info())
             return None
-        if begun.fields is None and is_untouched(job) and not isinstance(value, Retry):
-            ended = self._ended(running, value)
-            if ended is not None:
-                return ended if running.claim() else None
-        self._finish_by_rq(running)
-        return None
+        if not running.claim():
+            return None
+        if ended is None:
+            self._finish_by_rq(running)
+        return ended
 
     def _job(self, running: Running) -> Job:
         """RQ's object for a job; what it may call back is checked."""
@@ -836,7 +850,6 @@ class Worker(BaseWorker):
 
     def _finish_by_rq(self, running: Running) -> None:
         """Book a success by RQ's code: more hangs on it than a result."""
-        running.take_over()
         try:
             if running.job is None or is_untouched(running.job):
                 running.job = self._restored(running)
@@ -852,13 +865,23 @@ class Worker(BaseWorker):
         elif running.claim():
             running.value = return_value
             self._store(running)
-            self._book(running, lambda: super(Worker, self)._finalize_success(job, queue, execution, return_value))
+            if not self._book(
+                running, lambda: super(Worker, self)._finalize_success(job, queue, execution, return_value)
+            ):
+                self._tell_late(running)
+                return
             retried = isinstance(return_value, Retry) and job.get_status(refresh=False) != JobStatus.FAILED
             self._tell_ended(running, JobOutcome.RETRIED if retried else JobOutcome.SUCCEEDED)
 
-    def _book(self, running: Running, write: Callable[[], None]) -> None:
-        """Write an outcome by RQ's code, which knows neither of Redis being away nor of having been taken for dead."""
+    def _book(self, running: Running, write: Callable[[], None]) -> bool:
+        """Write an outcome by RQ's code, which knows neither of Redis being away nor of having been taken for dead.
+
+        Returns:
+            Whether the execution was still on the books.
+        """
+        owned = False
         while self._owns(running):
+            owned = True
             try:
                 write()
             except AWAY:
@@ -866,6 +889,7 @@ class Worker(BaseWorker):
                     raise  # it was somebody else's Redis
             if not self._outage.lasts:
                 break
+        return owned
 
     def _owns(self, running: Running) -> bool:
         """Whether an execution is still on the books."""
@@ -907,28 +931,35 @@ class Worker(BaseWorker):
         except Exception as unreadable:
             self._fail_unreadable(running, unreadable if running.loaded else error)
             return
-        self._finalize_failure(running.job, running.queue, running.execution, exc_info)
+        self._fail(running, running.job, exc_info)
 
     def _put_off(self, running: Running, postponed: Postponed) -> None:
         """Have a job run later, without spending an attempt."""
-        self._outage.outlast(
-            lambda: self._desk.put_back(
-                [running.begun.place],
-                delay_s=postponed.delay_s,
-                reason=postponed.reason,
-                permits=postponed.permits,
-                result=running.kept,
-            )
+        self._run_later(
+            running, postponed.delay_s, reason=postponed.reason, permits=postponed.permits, result=running.kept
         )
         self._tell_ended(running, JobOutcome.POSTPONED, reason=postponed.reason)
+
+    def _run_later(self, running: Running, delay_s: float, **kept: Any) -> None:
+        """Put a job among the scheduled ones; RQ's rate limit lets others in meanwhile."""
+        place = running.begun.place
+        self._outage.outlast(lambda: self._desk.put_back([place], delay_s=delay_s, **kept))
+        if running.begun.fields is not None and running.job is not None and running.job.has_rate_limit:
+            running.job._status = JobStatus.SCHEDULED
+            self._release_slot_safely(running.job)
 
     def _finalize_failure(self, job: Job, queue: Queue, execution: Execution, exc_info: ExcInfo) -> None:
         running = self._running_here(execution)
         if running is None:
             super()._finalize_failure(job, queue, execution, exc_info)
-            return
+        else:
+            self._fail(running, job, exc_info)
+
+    def _fail(self, running: Running, job: Job, exc_info: ExcInfo) -> None:
+        """Book a failed attempt of a job that can be read."""
         if not running.claim():
             return
+        queue, execution = running.queue, running.execution
         error = exc_info[1]
         assert error is not None
         if isinstance(error, Postponed):
@@ -938,11 +969,14 @@ class Worker(BaseWorker):
             self._book(running, lambda: self._handle_stopped_job(job, queue, execution))
             self._tell_ended(running, JobOutcome.STOPPED, error=error)
             return
+        if not self._owns(running):
+            self._tell_late(running)
+            return
         fate = self._fate(running, job, error)
         if isinstance(fate, Again):
             self._retry(running, job, exc_info, fate)
             return
-        if self._policies is not None:
+        if self._policies is not None and not job.should_retry:
             self._mark_dead(job, fate.reason)
         self._book(running, lambda: super(Worker, self)._finalize_failure(job, queue, execution, exc_info))
         retried = job.get_status(refresh=False) != JobStatus.FAILED
@@ -978,10 +1012,7 @@ class Worker(BaseWorker):
             running.begun.attempt,
             again.delay_s,
         )
-        place = running.begun.place
-        self._outage.outlast(
-            lambda: self._desk.put_back([place], delay_s=again.delay_s, spent=True, reason=again.reason)
-        )
+        self._run_later(running, again.delay_s, spent=True, reason=again.reason)
         self._tell_ended(running, JobOutcome.RETRIED, reason=again.reason, error=exc_info[1])
 
     def _mark_dead(self, job: Job, reason: str) -> None:
@@ -1106,6 +1137,12 @@ class Worker(BaseWorker):
             except Exception:
                 self.log.exception("Worker %s: an observer raised", self.name)
 
+    def _tell_late(self, running: Running) -> None:
+        self.log.warning(
+            "Worker %s: job %s was taken over, its result is discarded", self.name, running.begun.place.job_id
+        )
+        self._tell_ended(running, JobOutcome.LATE)
+
     def _tell_slots(self) -> None:
         """Tell how the slots are used, a few times a second; that they are all free, at once."""
         if not self._observers or (self._running and time.monotonic() - self._told_at_s < _TELL_S):
@@ -1189,7 +1226,7 @@ class Worker(BaseWorker):
                     self._beat()
                     beat_at_s = now_s
                 if steady >= _STEADY_PULSES:
-                    self._sweep(silence_s=self._silence_s)
+                    self._sweep(self._desk, silence_s=self._silence_s)
             except AWAY as error:
                 self._outage.began(error)
                 steady = 0
@@ -1217,29 +1254,21 @@ class Worker(BaseWorker):
                 worker_registration.register(self, pipeline)
                 pipeline.execute()
 
-    def _sweep(self, *, silence_s: float) -> bool:
-        """Put the jobs of one silent worker back to work; whether there was one."""
-        recovered = self._desk.recover(silence_s=silence_s, abandon_limit=self._abandon_limit)
+    def _sweep(self, desk: Desk, *, silence_s: float) -> str | None:
+        """Put the jobs of one silent worker back to work; its name, or None when there is none."""
+        recovered = desk.recover(silence_s=silence_s, abandon_limit=self._abandon_limit)
         if recovered is None:
-            return False
+            return None
         self._tell_recovered(recovered)
         for job_id in recovered.with_dependents:
             job = self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
             Queue(job.origin, connection=self.connection, serializer=self.serializer).enqueue_dependents(job)
-        return True
+        return recovered.worker
 
 
-#: What RQ's own serializers are given as, and whether each is JSON: in their place the encoding is recognised by job.
-_RQS_SERIALIZERS: Final[Mapping[Any, bool]] = {
-    None: False,
-    "pickle": False,
-    "json": True,
-    DEFAULT_SERIALIZER_CLASS: False,
-    "rq.serializers.PickleSerializer": False,
-    "rq.serializers.JSONSerializer": True,
-    DefaultSerializer: False,
-    JSONSerializer: True,
-}
+#: What RQ's own serializers are given as: in place of either the encoding is recognised job by job.
+_PICKLING: Final = (None, "pickle", DEFAULT_SERIALIZER_CLASS, "rq.serializers.PickleSerializer", DefaultSerializer)
+_JSON: Final = ("json", "rq.serializers.JSONSerializer", JSONSerializer)
 #: Steps of RQ's that the short way leaves out, as they are here.
 _STEPS: Final = {
     name: getattr(Worker, name)

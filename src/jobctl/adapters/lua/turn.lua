@@ -2,12 +2,12 @@
 --
 -- ARGV: 3 now, seconds; 4 its whole seconds as RQ writes them; 5 what the ids of new executions begin with; 6 wanted;
 --   7 seconds between RQ's heartbeats; 8 the state to note when a job begins, or '';
---   9 number of queues, each: name, most jobs to take now;
+--   9 number of queues, each: name, most jobs to take now, or '';
 --   then a number of places, each the index of a queue: take one job from each of these first;
 --   then a number of ended jobs, each: queue, id, execution, packed result or '', its TTL, started, ended, ended as RQ
 --   writes it.
 -- Answers: for each ended job 1, 0 when it was taken over, 2 when other jobs depend on it and nothing was written;
---   then the length of each queue; then for each begun job a list, see begin().
+--   then the length of each queue that has a limit, 0 for others; then for each begun job a list, see begin().
 local now, second, batch, wanted = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local interval, state = tonumber(ARGV[7]), ARGV[8]
 local place = 9
@@ -19,7 +19,7 @@ end
 
 local queues, most = {}, {}
 for i = 1, tonumber(word()) do
-  queues[i], most[i] = word(), tonumber(word())
+  queues[i], most[i] = word(), tonumber(word()) or math.huge
 end
 local turns = {}
 for i = 1, tonumber(word()) do turns[i] = tonumber(word()) + 1 end
@@ -68,15 +68,15 @@ end
 
 local begun = {}
 
--- Begins a job that has just left its queue; nothing when it is gone. The fields: index of the queue, id, execution,
+-- Begins a job that has just left its queue; nothing when it is gone, or something else is in its place. The fields: index of the queue, id, execution,
 -- data, timeout, TTL of its result, when it was enqueued, attempt, meta, permits, packed result; then, for a job that has more to it
 -- than a function to call, its whole hash.
 local function begin(i, id)
   local job = prefix .. ':job:' .. id
-  local had = call('HMGET', job, 'data', 'timeout', 'result_ttl', 'enqueued_at', 'jobctl_attempts', 'meta',
+  local had = redis.pcall('HMGET', job, 'data', 'timeout', 'result_ttl', 'enqueued_at', 'jobctl_attempts', 'meta',
     'jobctl_permits', 'jobctl_result', 'created_at', 'status', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name',
     'webhooks', 'repeats_left', 'group_id', 'rate_limit_key', 'dependency_ids', 'dependency_id', 'result')
-  if not (had[1] or had[9] or had[10]) then return end
+  if had.err or not (had[1] or had[9] or had[10]) then return end
   local execution = batch .. format('%08x', #begun)
   local member = id .. ':' .. execution
   local timeout, attempt = tonumber(had[2]) or 180, (tonumber(had[5]) or 0) + 1
@@ -135,6 +135,6 @@ end
 
 local lengths = {}
 for i = 1, #queues do
-  lengths[i] = most[i] == 0 and call('LLEN', prefix .. ':queue:' .. queues[i]) or 0
+  lengths[i] = most[i] < math.huge and call('LLEN', prefix .. ':queue:' .. queues[i]) or 0
 end
 return { booked, lengths, begun }
