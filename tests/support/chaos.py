@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import socket
 import subprocess
 import sys
@@ -119,7 +118,8 @@ class Link:
         self._sockets: list[socket.socket] = []
         self._count = 0
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
 
     def __enter__(self) -> Link:
         return self
@@ -131,6 +131,8 @@ class Link:
             self._changed.notify_all()
         for end in (self._listener, *self._sockets):
             _end(end)
+        for thread in self._threads:
+            thread.join()
 
     def cut(self) -> None:
         """Let nothing through from now on."""
@@ -163,6 +165,11 @@ class Link:
         """Whether that answer was lost."""
         return self._lose is None
 
+    def _start(self, target: Callable[..., None], *words: object) -> None:
+        thread = threading.Thread(target=target, args=words, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     def _accept(self) -> None:
         while not self._closed:
             try:
@@ -174,11 +181,12 @@ class Link:
                 server.connect(self._upstream)
             except OSError:
                 client.close()
+                server.close()
                 continue
             number, self._count = self._count, self._count + 1
             self._sockets += (client, server)
             for source, sink, answers in ((client, server, False), (server, client, True)):
-                threading.Thread(target=self._pump, args=(number, source, sink, answers), daemon=True).start()
+                self._start(self._pump, number, source, sink, answers)
 
     def _pump(self, number: int, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         with suppress(OSError):
@@ -249,16 +257,13 @@ class Replica:
         return self._log.read_text(encoding="utf-8", errors="replace").splitlines()
 
     @property
-    def pid(self) -> int:
-        """Its process, which may be a child of the command that runs it."""
-        found = re.search(r"\(pid (\d+)", self.lines[0])
-        assert found is not None
-        return int(found[1])
+    def _listens(self) -> bool:
+        return any("listening on" in line for line in self.lines)
 
     def wait_until_it_listens(self) -> Replica:
-        """Wait for its first line."""
-        wait_until(lambda: self.process.poll() is not None or self.lines, what="the replica")
-        assert "listening on" in self.lines[0], self.lines
+        """Wait for the line that says so."""
+        wait_until(lambda: self._listens or self.process.poll() is not None, what="the replica")
+        assert self._listens, self.lines
         return self
 
     def kill(self) -> None:

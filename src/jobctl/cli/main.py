@@ -13,6 +13,7 @@ import typer
 
 from jobctl import __version__
 from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.help_panels import PanelledCommand
 from jobctl.errors import InvalidValue, JobctlError, RunFailed, ServiceUnavailable
 
 __all__ = ["app", "run"]
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: it costs half the CPU, and text in [brackets] is shown as it is
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 #: The verbs in the order that `jobctl --help` lists them, in one line each; each is a module of this package with a
@@ -64,7 +65,7 @@ for _verb, _summary in VERBS.items():
     if isinstance(_entry, typer.Typer):
         app.add_typer(_entry, name=_verb, short_help=_summary)
     else:
-        app.command(_verb, short_help=_summary)(_entry)
+        app.command(_verb, short_help=_summary, cls=PanelledCommand)(_entry)
 
 
 def run(arguments: list[str] | None = None) -> None:
