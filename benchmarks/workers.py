@@ -42,15 +42,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import psutil
-from environments import CannotInstall, node_modules_of, python_of
+from environments import REPOSITORY, TOOLS, CannotInstall, node_modules_of, python_of
 from redis import Redis
 
 from jobctl.adapters import embedded_redis
@@ -122,6 +122,32 @@ def _own() -> Iterator[Contender]:
     )
 
 
+@contextmanager
+def all_on(plain: Contender) -> Iterator[Contender]:
+    """Our worker with Postgres, Sentry (errors, and traces of a job in a hundred) and metrics, each a real server.
+
+    Raises:
+        CannotInstall: One of them is not here.
+    """
+    if not (TOOLS / "bin" / "pgbouncer").exists():
+        raise CannotInstall("there is no PgBouncer; run `make tools`")
+    sys.path.append(str(REPOSITORY / "tests"))
+    from jobctl.adapters.postgres import migrate
+    from support.databases import serving_postgres
+    from support.sentry_server import sentry_server
+
+    with serving_postgres() as (postgres, pooler), sentry_server() as sentry:
+        migrate(postgres.dsn, timeout_s=10)
+        env = {
+            "DATABASE_URL": pooler.dsn,
+            "SENTRY_DSN": sentry.dsn,
+            "SENTRY_TRACES_SAMPLE_RATE": "0.01",
+            "JOB_METRICS_PORT": "0",
+            "JOB_METRICS_HOST": "127.0.0.1",
+        }
+        yield replace(plain, name=ALL_ON, env=env)
+
+
 def _celery() -> Iterator[Contender]:
     python = str(python_of("rivals"))
     script = [python, str(CONTENDERS / "on_celery.py")]
@@ -188,6 +214,8 @@ def _threads() -> Iterator[Contender]:
     script = [sys.executable, str(CONTENDERS / "on_threads.py")]
     yield Contender("(no queue, threads)", [], [*script, "JOB", "COUNT", "SLOTS"], lambda _, count: count, "-")
 
+
+ALL_ON: Final = "jobctl, Postgres Sentry metrics"
 
 #: By the name that `--only` takes and that stands in the table where one cannot be installed.
 SOURCES: Final[dict[str, Callable[[], Iterator[Contender]]]] = {
@@ -526,11 +554,12 @@ def gather(only: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
             contenders += list(source())
         except CannotInstall as error:
             absent[name] = f"not measured: {error}"
-    chosen = [one for one in contenders if not only or any(part.lower() in one.name.lower() for part in only)]
-    absent = {
-        name: why for name, why in absent.items() if not only or any(part.lower() in name.lower() for part in only)
-    }
-    return chosen, absent
+    absent = {name: why for name, why in absent.items() if wanted(name, only)}
+    return [one for one in contenders if wanted(one.name, only)], absent
+
+
+def wanted(name: str, only: Sequence[str]) -> bool:
+    return not only or any(part.lower() in name.lower() for part in only)
 
 
 def main() -> None:
@@ -543,9 +572,14 @@ def main() -> None:
     contenders, absent = gather(options.only)
     plan = scenarios(options.jobs, options.quick)
     rounds = 1 if options.quick else options.rounds
-    results: dict[str, Runs] = {one.name: {} for one in contenders}
     problems: dict[tuple[str, str], str] = {}
-    with ProcessGroup() as group:
+    with ProcessGroup() as group, ExitStack() as services:
+        if wanted(ALL_ON, options.only):
+            try:
+                contenders.insert(1, services.enter_context(all_on(next(_own()))))
+            except CannotInstall as error:
+                absent[ALL_ON] = f"not measured: {error}"
+        results: dict[str, Runs] = {one.name: {} for one in contenders}
         embedded_redis.start(group)
         with http_server(group) as url:
             ring = Ring(group, url)

@@ -88,9 +88,15 @@ def _lazy(job_class: Any) -> Any:
             read = own.pop("_read", None)
             if read is not None:
                 given = dict(own)
-                base.__init__(self, given["_id"], connection=given["connection"], serializer=given["serializer"])
-                self.restore(read())
-                own.update(given)
+                try:
+                    base.__init__(self, given["_id"], connection=given["connection"], serializer=given["serializer"])
+                    self.restore(read())
+                except BaseException:  # as if nobody had looked: it is not to be written back half read
+                    own.clear()
+                    own["_read"] = read
+                    raise
+                finally:
+                    own.update(given)
         if read is None and name not in own:
             raise AttributeError(name)
         return getattr(self, name)

@@ -474,7 +474,7 @@ class Worker(BaseWorker):
                 self._look_around(burst=burst)
                 wanted = self._wanted()
                 begun = self._turn(wanted)
-                if not self._running and not begun:
+                if not self._running and not begun and not self._suspended:
                     self.set_state(WorkerStatus.IDLE)
             except AWAY as error:
                 self._outage.began(error)
