@@ -251,7 +251,8 @@ def test_a_benchs_secrets_are_in_no_command_line_no_output_and_no_report(place: 
         while bench.process.poll() is None:
             for process in psutil.Process(bench.process.pid).children(recursive=True):
                 try:
-                    command_lines[process.pid] = process.cmdline()
+                    if command_line := process.cmdline():  # a zombie has none any more
+                        command_lines[process.pid] = command_line
                 except psutil.Error:
                     continue
             time.sleep(0.02)
