@@ -1,10 +1,11 @@
 # Bare `make` lists the targets. Everything runs in .venv, made from the hash-locked requirements by scripts/venv.sh.
-# Variables: PYTHON (interpreter), PER_DAY, DURATION and ARGS (make bench), WORKERS and PYTEST_ARGS (make test).
+# Variables: PYTHON (interpreter), PER_DAY, DURATION and ARGS (make bench), WORKERS and PYTEST_ARGS (make test), SOAK_S
+# (make soak, seconds).
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help bench test check proof lock upgrade clean runtime dev tools
+.PHONY: help bench test check proof soak lock upgrade clean runtime dev tools
 
 BIN := .venv/bin
 PER_DAY ?= 450000
@@ -12,8 +13,12 @@ DURATION ?= 30s
 ARGS ?=
 WORKERS ?= 2
 PYTEST_ARGS ?=
-BENCHMARKS := mock_latency worker_efficiency
+SOAK_S ?= 1800
+export SOAK_S
+BENCHMARKS := mock_latency workers
 PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
+# A proof that hangs shows where after so many seconds.
+LONG = -o faulthandler_timeout=$$(( $(SOAK_S) + 600 ))
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -35,9 +40,12 @@ check: dev ## Check format, lint, types, floors, the lock and the distributions
 	$(BIN)/python scripts/check_distributions.py
 
 proof: dev tools ## Show the full-length figures and write them to docs/figures/ (minutes)
-	$(PYTEST) -m proof
+	$(PYTEST) $(LONG) -m proof
 	@mkdir -p docs/figures; for name in $(BENCHMARKS); do echo "== $$name"; \
 	$(BIN)/python benchmarks/$$name.py > docs/figures/$$name.txt || exit 1; cat docs/figures/$$name.txt; done
+
+soak: dev tools ## Soak a worker: 50 jobs/s for half an hour; part of proof (SOAK_S=)
+	$(PYTEST) $(LONG) -m proof tests/proof/test_soak.py
 
 lock: dev ## Lock the requirements again after a change in pyproject.toml; pins that still fit stay
 	$(BIN)/python scripts/lock.py write

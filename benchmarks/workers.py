@@ -60,9 +60,8 @@ HERE: Final = Path(__file__).resolve().parent
 CONTENDERS: Final = HERE / "contenders"
 CALL_S: Final = 0.2
 _LOOK_S: Final = 0.01
-#: How long a worker may take to its first jobs, and its books to show the last one, seconds.
+#: How long a worker may take to its first jobs, and to stop, seconds.
 _BOOT_S: Final = 60.0
-_BOOKING_S: Final = 10.0
 _STOP_S: Final = 2.0
 #: Beginnings of the names of variables that a worker could take for settings.
 _SETTINGS: Final = ("JOB", "RQ_", "REDIS_", "DATABASE_", "SENTRY_", "OPENROUTER_", "dramatiq_", "CELERY_")
@@ -108,7 +107,7 @@ def _keys(pattern: str) -> Callable[[Redis, int], int]:
     return lambda redis, _: sum(1 for _key in redis.scan_iter(pattern, count=1000))
 
 
-def _own() -> Iterator[Contender]:
+def own() -> Iterator[Contender]:
     rq = [sys.executable, str(CONTENDERS / "on_rq.py")]
     fill = [*rq, "fill", "JOB", "COUNT"]
     release = version("rq")
@@ -219,7 +218,7 @@ ALL_ON: Final = "jobctl, Postgres Sentry metrics"
 
 #: By the name that `--only` takes and that stands in the table where one cannot be installed.
 SOURCES: Final[dict[str, Callable[[], Iterator[Contender]]]] = {
-    "jobctl, RQ": _own,
+    "jobctl, RQ": own,
     "Celery": _celery,
     "Dramatiq": _dramatiq,
     "Huey": _huey,
@@ -298,6 +297,15 @@ class Look:
     reads: int
 
 
+@dataclass(frozen=True)
+class Counters:
+    """What Redis did so far: CPU time, commands, socket reads."""
+
+    cpu_s: float
+    commands: int
+    reads: int
+
+
 class Ring:
     """Where the workers meet: Redis, the HTTP server, and a place for files.
 
@@ -313,8 +321,13 @@ class Ring:
         self._numbers = itertools.count()
         self.redis = Redis(unix_socket_path=str(self._socket))
 
-    def run(self, contender: Contender, scenario: Scenario) -> Figures:
+    def run(self, contender: Contender, scenario: Scenario, booking_s: float = 10.0) -> Figures:
         """One run.
+
+        Args:
+            contender: The worker.
+            scenario: What it is given.
+            booking_s: How long its books may take to show the last job, seconds.
 
         Raises:
             Failed: The worker did not do the jobs.
@@ -332,7 +345,7 @@ class Ring:
             _fill(contender, [values.get(word, word) for word in contender.fill], env)
         try:
             with self._worker(contender, [values.get(word, word) for word in contender.work], env) as process:
-                return self._measure(contender, scenario, process, notes, slots, count)
+                return self._measure(contender, scenario, process, notes, slots, count, booking_s)
         finally:
             notes.unlink()
 
@@ -344,12 +357,13 @@ class Ring:
         notes: Path,
         slots: int,
         count: int,
+        booking_s: float,
     ) -> Figures:
         self._wait(process, notes, slots, _BOOT_S)
         first = self._look(process, notes)
         self._wait(process, notes, count, scenario.limit_s, late=True)
         last = self._look(process, notes)
-        deadline_s = time.monotonic() + _BOOKING_S
+        deadline_s = time.monotonic() + booking_s
         while contender.booked(self.redis, count) < last.done - slots * (last.done < count):
             if time.monotonic() > deadline_s:
                 booked = contender.booked(self.redis, count)
@@ -373,12 +387,17 @@ class Ring:
         )
 
     def _look(self, process: subprocess.Popen[bytes], notes: Path) -> Look:
-        """Look around with one command, which does not count itself."""
+        counters = self.counters()
+        return Look(_count(notes), _cpu_s(process), counters.cpu_s, counters.commands, counters.reads)
+
+    def counters(self) -> Counters:
+        """What Redis did so far, by one command, which does not count itself or its like."""
         info = self.redis.info("everything")
         calls = sum(values["calls"] for name, values in info.items() if name.startswith("cmdstat_"))
         looks = info.get("cmdstat_info", {"calls": 0})["calls"]
-        redis_cpu_s = info["used_cpu_user"] + info["used_cpu_sys"]
-        return Look(_count(notes), _cpu_s(process), redis_cpu_s, calls - looks, info["total_reads_processed"] - looks)
+        return Counters(
+            info["used_cpu_user"] + info["used_cpu_sys"], calls - looks, info["total_reads_processed"] - looks
+        )
 
     def _wait(
         self, process: subprocess.Popen[bytes], notes: Path, wanted: int, limit_s: float, *, late: bool = False
@@ -576,7 +595,7 @@ def main() -> None:
     with ProcessGroup() as group, ExitStack() as services:
         if wanted(ALL_ON, options.only):
             try:
-                contenders.insert(1, services.enter_context(all_on(next(_own()))))
+                contenders.insert(1, services.enter_context(all_on(next(own()))))
             except CannotInstall as error:
                 absent[ALL_ON] = f"not measured: {error}"
         results: dict[str, Runs] = {one.name: {} for one in contenders}

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import ctypes
 import gzip
+import random
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -228,6 +230,17 @@ def test_connections_that_a_burst_left_behind_are_closed() -> None:
         caller.close()
 
 
+def test_a_connection_that_was_idle_for_too_long_is_not_trusted_any_more() -> None:
+    caller = HttpCaller(idle_s=0.1)
+    with SocketServer(echoing) as server:
+        post(caller, server.url)
+        time.sleep(0.2)
+
+        assert post(caller, server.url, b"hello").body == b"hello"
+        assert server.accepted == 2
+        caller.close()
+
+
 def test_closing_ends_idle_connections_now_and_busy_ones_after_their_call() -> None:
     caller = HttpCaller()
     go_on = Event()
@@ -302,7 +315,10 @@ def errors_of_httpx() -> list[type[httpx.RequestError]]:
 
 
 @pytest.mark.parametrize("kind", errors_of_httpx())
-def test_no_error_of_the_library_slips_by(caller: HttpCaller, kind: type[httpx.RequestError]) -> None:
+def test_no_error_of_the_library_slips_by(
+    caller: HttpCaller, kind: type[httpx.RequestError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid")  # so that the whole library is in use
     with respx.mock as router:
         router.post("http://upstream/").mock(side_effect=kind)
         with pytest.raises(UpstreamError) as caught:
@@ -338,6 +354,46 @@ def test_a_call_that_an_exception_from_outside_tears_apart_gives_its_connection_
 
         assert post(caller, server.url, b"fine").body == b"fine"
         caller.close()
+
+
+@pytest.fixture
+def _threads_that_alternate_often() -> Iterator[None]:
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual_s)
+
+
+@pytest.mark.usefixtures("_threads_that_alternate_often")
+def test_an_exception_from_outside_is_never_taken_for_something_else(caller: HttpCaller) -> None:
+    """Wherever it strikes: the parser calls into Python, and reports what is raised there as an error of its own."""
+    chunks = http(b"", "Transfer-Encoding: chunked").replace(b"Content-Length: 0\r\n", b"") + b"1\r\nx\r\n" * 4000
+
+    def serve(connection: socket.socket) -> None:
+        while read_request(connection):
+            connection.sendall(chunks + b"0\r\n\r\n")
+
+    ended: list[str] = []
+    threads: list[int] = []
+
+    def call_until_interrupted() -> None:
+        threads.append(threading.get_ident())
+        try:
+            while True:
+                post(caller, server.url)
+        except Exception as error:
+            ended.append(type(error).__name__)
+
+    with SocketServer(serve) as server:
+        for _ in range(60):
+            thread = threading.Thread(target=call_until_interrupted)
+            thread.start()
+            time.sleep(0.002 + random.random() * 0.01)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threads[-1]), ctypes.py_object(Interrupted))
+            thread.join(PATIENCE_S)
+        caller.close()
+
+    assert ended == ["Interrupted"] * 60
 
 
 # -------------------------------------------------------------------------------------- certificates and proxies

@@ -9,9 +9,9 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import pytest
-import respx
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from jobctl.adapters.memory import MemoryLimiter
 from jobctl.adapters.openrouter import OpenRouterClient
@@ -24,7 +24,6 @@ from support.servers import FaultyMock, serving
 KEY = "sk-or-v1-test"
 MODEL = "openai/gpt-4o-mini"
 FREE = "meta-llama/llama-3.3-70b-instruct:free"
-UPSTREAM = "http://upstream/api/v1"
 
 
 @dataclass
@@ -41,9 +40,22 @@ class Told:
         self.waits_s.append(wait_s)
 
 
+class Upstream(FaultyMock):
+    """The mock, or one refusal for everybody."""
+
+    refusal: tuple[dict[str, str], dict[str, Any]] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.refusal is None:
+            await super().__call__(scope, receive, send)
+        else:
+            headers, document = self.refusal
+            await JSONResponse(document, 429, headers)(scope, receive, send)
+
+
 @dataclass
 class Rig:
-    mock: FaultyMock
+    mock: Upstream
     client: OpenRouterClient
     limiter: MemoryLimiter
     told: Told
@@ -65,13 +77,11 @@ class Rig:
 def rigs() -> Iterator[Callable[..., Rig]]:
     with ExitStack() as stack:
 
-        def make(
-            *demands: dict[str, str], limit: Limit | None = None, url: str | None = None, timeout_s: float = 20
-        ) -> Rig:
-            mock, told = FaultyMock(*demands), Told()
+        def make(*demands: dict[str, str], limit: Limit | None = None, timeout_s: float = 20) -> Rig:
+            mock, told = Upstream(*demands), Told()
             limiter = MemoryLimiter(Limits(limit or Limit()), clock=time.time)
             client = OpenRouterClient(
-                url or f"{stack.enter_context(serving(mock))}/api/v1",
+                f"{stack.enter_context(serving(mock))}/api/v1",
                 KEY,
                 timeout_s=timeout_s,
                 limiter=limiter,
@@ -218,35 +228,33 @@ def test_a_retry_is_on_the_budget_even_if_its_call_was_granted_before(rigs: Rigs
 
 
 def refuse(rig: Rig, model: str, headers: dict[str, str], metadata: dict[str, Any] | None = None) -> Postponed:
-    error = {"code": 429, "message": "later", "metadata": metadata}
-    with respx.mock as router:
-        router.post(f"{UPSTREAM}/chat/completions").mock(httpx.Response(429, headers=headers, json={"error": error}))
-        with pytest.raises(Postponed) as refused:
-            Context().run(lambda: (hold(""), rig.chat(model)))
+    rig.mock.refusal = (headers, {"error": {"code": 429, "message": "later", "metadata": metadata}})
+    with pytest.raises(Postponed) as refused:
+        Context().run(lambda: (hold(""), rig.chat(model)))
     return refused.value
 
 
 def test_a_platform_limit_tells_its_end_in_unix_milliseconds_and_pauses_the_account(rigs: Rigs) -> None:
-    rig = rigs(url=UPSTREAM)
+    rig = rigs()
     reset = str(round((time.time() + 30) * 1000))
 
-    assert 29 < refuse(rig, MODEL, {"X-RateLimit-Reset": reset, "X-RateLimit-Remaining": "0"}).delay_s < 31
+    assert 29 < refuse(rig, MODEL, {"X-RateLimit-Reset": reset, "X-RateLimit-Remaining": "0"}).delay_s < 32
     assert rig.limiter.acquire("another/model").reason == "paused"
 
 
 def test_retry_after_goes_before_it(rigs: Rigs) -> None:
     reset = str(round((time.time() + 30) * 1000))
 
-    assert refuse(rigs(url=UPSTREAM), MODEL, {"Retry-After": "3", "X-RateLimit-Reset": reset}).delay_s < 5
+    assert refuse(rigs(), MODEL, {"Retry-After": "3", "X-RateLimit-Reset": reset}).delay_s < 5
 
 
 @pytest.mark.parametrize("reset", ["", "soon", "nan", "inf", "-inf", "1e999"])
 def test_a_reset_that_means_nothing_leaves_the_default_pause(rigs: Rigs, reset: str) -> None:
-    assert 0.9 < refuse(rigs(url=UPSTREAM), MODEL, {"X-RateLimit-Reset": reset}).delay_s < 3
+    assert 0.9 < refuse(rigs(), MODEL, {"X-RateLimit-Reset": reset}).delay_s < 3
 
 
 def test_limits_of_a_provider_and_of_free_models_leave_other_models_alone(rigs: Rigs) -> None:
-    rig = rigs(url=UPSTREAM)
+    rig = rigs()
     refuse(rig, MODEL, {"Retry-After": "9"}, {"limit_source": "upstream_provider_shared_pool"})
     refuse(rig, FREE, {"X-RateLimit-Reset": str(round((time.time() + 9) * 1000))})
 

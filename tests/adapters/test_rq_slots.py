@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
+from queue import SimpleQueue
 
 import pytest
 
@@ -25,86 +26,101 @@ def ignore(cancel: Callable[[], None]) -> None:
     """Nobody will cancel."""
 
 
-def wait_until_drained(slots: Slots) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not slots.drained():
-        assert time.monotonic() < deadline
-        slots.wait_fewer(slots.busy, 0.1)
+class Bench:
+    """Slots whose jobs are functions, counted as their owner counts them."""
+
+    def __init__(self, count: int) -> None:
+        self.ended: SimpleQueue[object] = SimpleQueue()
+        self.slots: Slots[Callable[[], object]] = Slots(count, self._run)
+        self._busy = 0
+
+    def submit(self, job: Callable[[], object]) -> None:
+        self._busy += 1
+        self.slots.submit(job, self._busy)
+
+    def wait(self) -> object:
+        """What the next job to end returned."""
+        outcome = self.ended.get(timeout=PATIENCE_S)
+        self._busy -= 1
+        return outcome
+
+    def _run(self, job: Callable[[], object]) -> None:
+        outcome = None
+        try:
+            outcome = job()
+        finally:
+            self.ended.put(outcome)
 
 
-def test_as_many_run_at_once_as_there_are_slots() -> None:
-    slots, barrier = Slots(4), threading.Barrier(4, timeout=PATIENCE_S)
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench(4)
+    yield bench
+    bench.slots.close()
+
+
+def test_as_many_run_at_once_as_there_are_slots(bench: Bench) -> None:
+    barrier = threading.Barrier(4, timeout=PATIENCE_S)
     for _ in range(4):
-        slots.submit(lambda: barrier.wait() and None)
-    assert slots.free == 0
-    wait_until_drained(slots)
-    assert not barrier.broken
-    slots.close()
+        bench.submit(barrier.wait)
+    assert sorted(bench.wait() for _ in range(4)) == [0, 1, 2, 3]  # type: ignore[type-var]
 
 
-def test_a_slot_survives_what_its_job_raises() -> None:
-    slots, ran = Slots(1), threading.Event()
-
-    def fail() -> None:
-        raise SystemExit
-
-    slots.submit(fail)
-    wait_until_drained(slots)
-    slots.submit(ran.set)
-    assert ran.wait(PATIENCE_S)
-    wait_until_drained(slots)
-    slots.close()
+def test_no_more_threads_are_started_than_jobs_run_at_once(bench: Bench) -> None:
+    names = set()
+    for _ in range(20):
+        bench.submit(lambda: threading.current_thread().name)
+        names.add(bench.wait())
+    assert names == {"slot-1"}
 
 
-def test_context_variables_do_not_pass_from_job_to_job() -> None:
-    slots, seen = Slots(1), []
+def test_jobs_of_one_slot_run_in_their_order() -> None:
+    bench, go = Bench(1), threading.Event()
+    bench.slots.submit(lambda: go.wait(PATIENCE_S), 1)
+    for number in range(5):
+        bench.slots.submit(lambda number=number: number, 1)
+    go.set()
+    assert [bench.wait() for _ in range(6)] == [True, 0, 1, 2, 3, 4]
+    bench.slots.close()
 
-    def job(value: str) -> None:
-        seen.append(token.get())
+
+def test_context_variables_do_not_pass_from_job_to_job(bench: Bench) -> None:
+    def job(value: str) -> str:
+        seen = token.get()
         token.set(value)
+        return seen
 
+    token.set("mine")
     for value in ("a", "b"):
-        slots.submit(lambda value=value: job(value))
-        wait_until_drained(slots)
-    assert seen == ["none", "none"]
-    slots.close()
+        bench.submit(lambda value=value: job(value))
+        assert bench.wait() == "none"
 
 
-def test_a_stuck_slot_is_busy_and_does_not_keep_slots_from_being_drained() -> None:
-    slots, back = Slots(2), threading.Event()
-    slots.submit(lambda: back.wait(PATIENCE_S) and None)
-    slots.mark_stuck(+1)
-    assert (slots.free, slots.stuck, slots.drained()) == (1, 1, True)
-    slots.mark_stuck(-1)
-    back.set()
-    wait_until_drained(slots)
-    assert (slots.free, slots.stuck) == (2, 0)
-    slots.close()
+def test_stuck_slots_are_counted_until_they_come_back(bench: Bench) -> None:
+    for change, stuck in ((+1, 1), (+1, 2), (-1, 1), (-1, 0)):
+        bench.slots.mark_stuck(change)
+        assert bench.slots.stuck == stuck
 
 
-def test_waiting_for_a_free_slot_ends_when_one_becomes_free() -> None:
-    slots, go = Slots(1), threading.Event()
-    slots.submit(lambda: go.wait(PATIENCE_S) and None)
-    threading.Timer(0.05, go.set).start()
-    began = time.monotonic()
-    slots.wait_free(PATIENCE_S)
-    assert time.monotonic() - began < PATIENCE_S / 2
-    wait_until_drained(slots)
-    slots.close()
-
-
-def test_closed_slots_end_their_threads_and_may_be_used_again() -> None:
-    slots, before = Slots(3), threading.active_count()
+def test_closed_slots_end_their_threads_even_those_that_come_back_later_and_may_be_used_again(bench: Bench) -> None:
+    before, go = threading.active_count(), threading.Event()
     for _ in range(2):
-        barrier = threading.Barrier(3, timeout=PATIENCE_S)
+        go.clear()
         for _ in range(3):
-            slots.submit(lambda barrier=barrier: barrier.wait() and None)
-        wait_until_drained(slots)
-        slots.close()
-        deadline = time.monotonic() + PATIENCE_S
-        while threading.active_count() > before:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+            bench.submit(lambda: go.wait(PATIENCE_S))
+        wait_until(lambda: threading.active_count() == before + 3)
+        bench.slots.close()
+        assert threading.active_count() == before + 3
+        go.set()
+        assert [bench.wait() for _ in range(3)] == [True] * 3
+        wait_until(lambda: threading.active_count() == before)
 
 
 def test_coroutines_share_one_loop(loop: CoroutineLoop) -> None:

@@ -22,7 +22,10 @@ def make(*arguments: str, path: str | None = None) -> subprocess.CompletedProces
 def test_bare_make_lists_the_targets_and_does_nothing() -> None:
     done = make()
     listed = [line.split()[1] for line in done.stdout.splitlines()]
-    assert (done.returncode, listed) == (0, ["help", "bench", "test", "check", "proof", "lock", "upgrade", "clean"])
+    assert (done.returncode, listed) == (
+        0,
+        ["help", "bench", "test", "check", "proof", "soak", "lock", "upgrade", "clean"],
+    )
 
 
 @pytest.mark.parametrize("interpreter", ["/bin/false", "python-that-is-not-there"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -71,9 +72,16 @@ def test_the_runtime_set_is_a_part_of_the_development_set() -> None:
     assert locked("runtime.txt").items() < locked("dev.txt").items()
 
 
-@pytest.mark.parametrize("name", lock.SETS)
+@pytest.mark.parametrize("name", [*lock.SETS, *lock.APART])
 def test_the_locked_sets_hold_hashed_pins_and_nothing_else(name: str) -> None:
     lock.check_form(name, (REPOSITORY / "requirements" / name).read_text(encoding="utf-8"))
+
+
+def test_the_lock_of_node_modules_pins_by_digest_and_names_no_address() -> None:
+    modules = json.loads((REPOSITORY / "benchmarks" / "bullmq" / "package-lock.json").read_text(encoding="utf-8"))
+    packages = {name: entry for name, entry in modules["packages"].items() if name}
+    assert "node_modules/bullmq" in packages
+    assert [name for name, one in packages.items() if "integrity" not in one or "resolved" in one] == []
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ def ended_after_s(worker: Replica) -> float:
     return time.monotonic() - began_s
 
 
-def assert_as_if_never_begun(redis: Redis, queue: Queue, jobs: Sequence[Job], before: Sequence[dict[bytes, bytes]]) -> None:
+def assert_as_if_never_begun(
+    redis: Redis, queue: Queue, jobs: Sequence[Job], before: Sequence[dict[bytes, bytes]]
+) -> None:
     """They are first in their queue, in their old order, with nothing spent, and on nobody's books."""
     assert queue.job_ids[: len(jobs)] == [job.id for job in jobs]
     for job, fields in zip(jobs, before, strict=True):

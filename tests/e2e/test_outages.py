@@ -13,6 +13,7 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 
+from jobctl.adapters.rq_scheduler import ThreadScheduler
 from support.chaos import DurableRedis, Link, Replica, durable_redis, entries, replica, times, wait_until
 
 #: Fields that RQ's results have; for success and for failure.
@@ -146,7 +147,7 @@ def test_a_cut_network_loses_no_job_and_runs_none_twice(
         jobs.wait_until_begun(*names)
         link.cut()
         names += [jobs.enqueue(f"meanwhile-{number}", 1.5) for number in range(60)]
-        time.sleep(10.0)
+        time.sleep(9.0)
         link.mend(late_s=1.0)
         jobs.wait_until_finished(*names, jobs.enqueue("afterwards"))
         assert worker.stop() == 0
@@ -164,7 +165,7 @@ def test_a_worker_that_drains_while_redis_is_away_ends_in_time_and_its_jobs_run_
     server: DurableRedis, jobs: Jobs, journal: Path, tmp_path: Path, how: str
 ) -> None:
     with Link(server.socket) as link, replica(tmp_path, link.url, "--drain-timeout", "1") as worker:
-        names = [jobs.enqueue(f"job-{number}", 3.0) for number in range(5)]
+        names = [jobs.enqueue(f"job-{number}", 2.0) for number in range(5)]
         jobs.wait_until_begun(*names)
         if how == "killed":
             server.kill()
@@ -186,9 +187,22 @@ def test_a_worker_that_drains_while_redis_is_away_ends_in_time_and_its_jobs_run_
 # ---------------------------------------------------------------------------------------------------- poison and frozen
 
 
-def test_a_job_that_kills_its_workers_is_dead_after_so_many_and_the_others_live(
+@pytest.fixture
+def scheduler(server: DurableRedis) -> Iterator[None]:
+    """One that outlives the workers: another one would wait for a dead one's lock."""
+    with server.client() as client:
+        thread = ThreadScheduler([Queue("q", connection=client)], connection=client)
+        thread.start()
+        yield
+        thread.request_stop()
+        thread.join()
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_a_job_that_kills_its_workers_is_dead_after_so_many_and_those_beside_it_live(
     server: DurableRedis, jobs: Jobs, journal: Path, tmp_path: Path
 ) -> None:
+    """All are taken together, and so none of them ever ends before a worker dies; with their last chance they are not."""
     innocent = [jobs.enqueue(f"job-{number}", 0.3) for number in range(3)]
     poison = jobs.enqueue("poison", function="kill_the_worker")
     words = ("--recover-after", "1.5", "--abandon-limit", "3")
@@ -208,6 +222,7 @@ def test_a_job_that_kills_its_workers_is_dead_after_so_many_and_the_others_live(
         job = Job.fetch(poison, connection=client)
         assert job.get_status() is JobStatus.FAILED
         assert "abandoned 3 times" in str(job.latest_result().exc_string)
+    assert [jobs.field(name, "jobctl_abandoned") for name in innocent] == ["2"] * 3
     jobs.assert_nothing_is_left()
 
 

@@ -53,6 +53,7 @@ def test_four_processes_keep_600_rpm_use_it_and_fall_silent_for_a_retry_after(re
 
     assert most <= RPM
     assert used >= 0.95
+    assert postponed[int(0.99 * len(postponed))] <= 3
     assert silent_from_s <= 0.2
     assert RETRY_AFTER_S - 0.01 <= resumed_s <= RETRY_AFTER_S + 1
     assert [tally.errors for tally in tallies] == [[]] * 4

@@ -381,8 +381,7 @@ def weather(storm: Storm, server: DurableRedis, directory: Path, mock_url: str, 
     with server.client() as client:
         _enqueue(client, journal, names, mock_url, rng)
     blows = sorted(
-        (rng.uniform(0.02, 0.95) * storm.jobs, blow)
-        for blow in ["kill"] * storm.kills + ["restart"] * storm.restarts
+        (rng.uniform(0.02, 0.95) * storm.jobs, blow) for blow in ["kill"] * storm.kills + ["restart"] * storm.restarts
     )
     words = ("--recover-after", f"{storm.recover_after_s}", "--attempts", "3", "--retry-base", "0.1")
 

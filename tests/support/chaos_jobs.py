@@ -13,6 +13,8 @@ import time
 from functools import cache
 from typing import Any
 
+from rq import get_current_job
+
 from jobctl.adapters.openrouter import OpenRouterClient
 from jobctl.core.retrying import RetryPolicy
 
@@ -71,3 +73,26 @@ def call(journal: str, name: str, url: str, seconds: float) -> dict[str, Any]:
 @cache
 def _client(url: str) -> OpenRouterClient:
     return OpenRouterClient(url, "sk-or-v1-test", timeout_s=20, policy=RetryPolicy(attempts=1))
+
+
+def rest(seconds: float) -> float:
+    """Takes so long, and leaves no line."""
+    time.sleep(seconds)
+    return seconds
+
+
+async def rest_on_the_loop(seconds: float) -> float:
+    """The same as a coroutine."""
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+def fail_first(seconds: float) -> float:
+    """Takes so long, and succeeds when it is tried again."""
+    time.sleep(seconds)
+    job = get_current_job()
+    assert job is not None
+    attempt = job.connection.hget(job.key, "jobctl_attempts")
+    if attempt == b"1":
+        raise ConnectionError("at first")
+    return seconds

@@ -13,6 +13,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import httptools
@@ -55,14 +56,15 @@ class Connection(httpx.BaseTransport):
         connection.settimeout(timeouts["read"])
         answer = _Answer()
         try:
-            whole = _send(connection, head + request.content)
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before (RFC 9112, section 9.3)
+                connection.sendall(head + request.content)
             while not answer.complete:
                 answer.feed(connection.recv(_RECEIVE))
         except TimeoutError as error:
             raise httpx.ReadTimeout(str(error)) from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
-        if not (whole and answer.keep_alive):
+        if not answer.keep_alive:
             self.close()
         return httpx.Response(answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body))
 
@@ -127,11 +129,11 @@ class _Answer:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
-            raise error.__context__ or error  # from outside: nothing below raises
+            interruption = error.__context__  # from outside, into one of the methods below: they raise nothing
+            raise (interruption or error) from None
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.complete:
                 raise httpx.RemoteProtocolError(f"not an HTTP answer: {error}") from error
-            self.keep_alive = False
 
     def _end(self) -> None:
         """The end of the connection is that of a body without a length (RFC 9112, section 6.3)."""
@@ -180,17 +182,6 @@ def _head(request: httpx.Request) -> bytes:
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
         raise httpx.LocalProtocolError("a header holds a line break or a zero byte")
     return head + _END + _END
-
-
-def _send(connection: socket.socket, data: bytes) -> bool:
-    """Send; whether all of it went. A server may close on a request that it answers nevertheless (RFC 9112, 9.3)."""
-    try:
-        connection.sendall(data)
-    except TimeoutError:
-        raise
-    except OSError:
-        return False
-    return True
 
 
 def _readable(connection: socket.socket) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -262,17 +262,20 @@ class Desk:
         name, *lists = answer
         return Recovered(name.decode(), *([member.decode() for member in members] for members in lists))
 
-    def owned(self) -> list[Place]:
-        """Executions that the books have under this worker's name, whatever the worker itself knows of."""
+    def unknown(self, known: Container[str]) -> list[Place]:
+        """Executions that the books have under this worker's name and that are none of those it knows of, by id."""
         members: Any = self.connection.smembers(self._started_key)
         split = [member.decode().rpartition(":") for member in members]
+        strangers = [(job_id, execution_id) for job_id, _, execution_id in split if execution_id not in known]
+        if not strangers:
+            return []
         with self.connection.pipeline(transaction=False) as pipeline:
-            for job_id, _, _ in split:
+            for job_id, _ in strangers:
                 pipeline.hget(f"{RQ_KEY_PREFIX}:job:{job_id}", "origin")
             origins = pipeline.execute()
         return [
             Place((origin or b"").decode(), job_id, execution_id)
-            for (job_id, _, execution_id), origin in zip(split, origins, strict=True)
+            for (job_id, execution_id), origin in zip(strangers, origins, strict=True)
         ]
 
     def owns(self, place: Place) -> bool:

@@ -66,7 +66,7 @@ def restored_job(job_class: Any, job_id: str, connection: Redis, serializer: Any
 
 @cache
 def _on_shared_loop(job_class: Any) -> Any:
-    """The class with one thing changed: a coroutine runs on the worker's loop instead of one of its own."""
+    """The class with a coroutine run on the worker's loop instead of one of its own, and equal to jobs of the class."""
 
     def _execute(self: Job) -> Any:
         run = run_coroutine.get()
@@ -75,7 +75,11 @@ def _on_shared_loop(job_class: Any) -> Any:
         result = self.func(*self.args, **self.kwargs)
         return run(result) if asyncio.iscoroutine(result) else result
 
-    return type(job_class.__name__, (job_class,), {**_names(job_class), "_execute": _execute})
+    def __eq__(self: Job, other: object) -> bool:  # noqa: N807 - it becomes a method
+        return isinstance(other, job_class) and self.id == other.id
+
+    own = {"_execute": _execute, "__eq__": __eq__, "__hash__": job_class.__hash__}
+    return type(job_class.__name__, (job_class,), {**_names(job_class), **own})
 
 
 @cache
@@ -85,18 +89,12 @@ def _lazy(job_class: Any) -> Any:
     def __getattr__(self: Job, name: str) -> Any:  # noqa: N807 - it becomes a method
         own = self.__dict__
         with _reading:
-            read = own.pop("_read", None)
+            read = own.get("_read")
             if read is not None:
-                given = dict(own)
-                try:
-                    base.__init__(self, given["_id"], connection=given["connection"], serializer=given["serializer"])
-                    self.restore(read())
-                except BaseException:  # as if nobody had looked: it is not to be written back half read
-                    own.clear()
-                    own["_read"] = read
-                    raise
-                finally:
-                    own.update(given)
+                whole = base(own["_id"], connection=own["connection"], serializer=own["serializer"])
+                whole.restore(read())
+                own.update({**whole.__dict__, **own})
+                del own["_read"]
         if read is None and name not in own:
             raise AttributeError(name)
         return getattr(self, name)

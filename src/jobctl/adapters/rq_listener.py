@@ -3,7 +3,7 @@
 Redis can block on several lists only by popping from them, and a job that was popped and not yet on the books is lost
 with its worker. So an idle worker reads the queues' lengths on a connection with *tracking*: the server remembers which
 keys were read and sends one message when one of them changes. Where it must not track (an ACL without CLIENT TRACKING,
-a proxy), the queues are looked at every so often instead.
+a proxy without RESP3), the queues are looked at every so often instead.
 """
 
 # mypy: allow-untyped-calls
@@ -83,7 +83,7 @@ class Listener:
 
     def _listen(self) -> bool:
         """Whether there is something, after waiting for it a while."""
-        link = self._link = self._link or self._connected()
+        link = self._link or self._connected()
         keys = self._keys
         for key in keys:
             link.send_command("LLEN", key)
@@ -96,15 +96,23 @@ class Listener:
         return bool(link.can_read(_LISTEN_S))
 
     def _connected(self) -> AbstractConnection:
-        settings = {**self._pool.connection_kwargs, "protocol": 3, "socket_timeout": _ANSWER_S}
-        link: AbstractConnection = self._pool.connection_class(**settings)
-        link.connect()
-        self._tracks = True
-        link.send_command("CLIENT", "TRACKING", "ON")
+        """A connection that tracks; where that is refused, one that does not."""
         try:
+            link = self._connect(protocol=3)
+            link.send_command("CLIENT", "TRACKING", "ON")
             link.read_response()
         except ResponseError:
+            self._drop()
             self._tracks = False
+            return self._connect()
+        self._tracks = True
+        return link
+
+    def _connect(self, **settings: Any) -> AbstractConnection:
+        settings = {**self._pool.connection_kwargs, "socket_timeout": _ANSWER_S, **settings}
+        link: AbstractConnection = self._pool.connection_class(**settings)
+        self._link = link
+        link.connect()
         return link
 
     def _drop(self) -> None:

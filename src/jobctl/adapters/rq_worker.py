@@ -113,8 +113,10 @@ _PULSES: Final = 15
 _SILENCE: Final = 0.6
 #: Pulses in a row before a worker looks for silent ones: when Redis or the machine stood still, all were silent.
 _STEADY_PULSES: Final = 3
-#: Seconds a worker that drains waits for Redis to take what ended.
-_LAST_WORDS_S: Final = 5.0
+#: Seconds that a worker tries, after its drain, to tell Redis, and how long it then waits for an answer. With the
+#: scheduler and the command channel, which end at the same time, it stops within five seconds, wherever Redis is.
+_LAST_WORDS_S: Final = 2.0
+_LAST_ANSWER_S: Final = 1.0
 #: Seconds in which observers send what they hold, at the end.
 _FLUSH_S: Final = 2.0
 #: Longest wait for an answer of Redis, seconds: a network that swallows packets must be noticed.
@@ -235,6 +237,7 @@ class Worker(BaseWorker):
         self._inbox: SimpleQueue[tuple[Running, Ended | None] | None] = SimpleQueue()
         self._running: dict[str, Running] = {}
         self._unbooked: list[tuple[Running, Ended]] = []
+        self._given_up: set[str] = set()  # executions whose failure another thread writes; theirs may be back
         self._doubtful = 0  # the first ones of these may be booked: the answer was lost
         self._reconciled = 0
         self._pulse_stop = threading.Event()
@@ -326,7 +329,7 @@ class Worker(BaseWorker):
 
     def register_death(self) -> None:
         """Register the worker's death, once nothing is left on its books: nobody would look for that any more."""
-        left = self._desk.owned()
+        left = self._desk.unknown(())
         if left:
             self._desk.put_back(left)
         self._desk.leave()
@@ -339,9 +342,11 @@ class Worker(BaseWorker):
         timeout, or a second signal, goes back to the front of its queue. Only then is the worker's death registered:
         from then on nobody would look for its jobs.
         """
+        deadline_s = time.monotonic() + self._drain_timeout_s
+        self._bound_answers(_LAST_ANSWER_S)
         if self._stopped_busy:
             self._carefully(self.set_shutdown_requested_date)
-        self._drain(time.monotonic() + self._drain_timeout_s)
+        self._drain(deadline_s)
         last_s = time.monotonic() + _LAST_WORDS_S
         self._carefully(self._put_back_running, until_s=last_s)
         self._carefully(lambda: self._turn(0), until_s=last_s)
@@ -352,6 +357,7 @@ class Worker(BaseWorker):
         self._slots.close()
         self._coroutines.close()
         self._carefully(super().teardown, until_s=last_s)
+        self._bound_answers(_ANSWER_S)
         self._tell(lambda observer: observer.close(_FLUSH_S))
 
     def _drain(self, deadline_s: float) -> None:
@@ -370,10 +376,19 @@ class Worker(BaseWorker):
 
     def _carefully(self, command: Callable[[], object], *, until_s: float = -math.inf) -> None:
         """Carry out a command of the last hour; Redis may be away, and then the worker ends all the same."""
+        if self._outage.lasts and time.monotonic() >= until_s:
+            return
         try:
             self._outage.outlast(command, give_up=lambda: time.monotonic() >= until_s)
         except redis.exceptions.RedisError as error:
             self.log.warning("Worker %s: stops without a word to Redis (%s)", self.name, error)
+
+    def _bound_answers(self, seconds: float) -> None:
+        """From now on wait for no answer of Redis for longer, on new connections: idle ones are closed and forgotten."""
+        pool = self.connection.connection_pool
+        pool.connection_kwargs["socket_timeout"] = seconds
+        pool.disconnect(inuse_connections=False)
+        pool.reset()
 
     def unsubscribe(self) -> None:
         """Leave the command channel; the flag goes first, so that the farewell itself ends the listening thread."""
@@ -442,7 +457,7 @@ class Worker(BaseWorker):
         """End the scheduler and wait for it."""
         if isinstance(self.scheduler, ThreadScheduler):
             self.scheduler.request_stop()
-            self.scheduler.join(_LAST_WORDS_S)
+            self.scheduler.join(_LAST_ANSWER_S)
 
     # --------------------------------------------------------------------------------------------------------- the desk
 
@@ -609,18 +624,22 @@ class Worker(BaseWorker):
             self.log.info("Worker %s: %s: job OK (%s)", self.name, ended.place.queue, ended.place.job_id)
 
     def _reconcile(self) -> None:
-        """Give back what the books have and this worker does not know of: the answer that began them was lost."""
+        """Give back what the books have and this worker does not know of: the answer that began them was lost.
+
+        That may happen long after an outage: a network repeats what was sent before it, and nobody waits for the answer.
+        """
         count = self._outage.count
-        known = self._running.keys() | {ended.place.execution_id for _, ended in self._unbooked}
-        unknown = [place for place in self._desk.owned() if place.execution_id not in known]
+        ended = {ended.place.execution_id for _, ended in self._unbooked}
+        unknown = self._desk.unknown(self._running.keys() | ended | self._given_up)
         if unknown:
             self._desk.put_back(unknown)
         self._reconciled = count
 
     def _look_around(self, *, burst: bool) -> None:
-        """What RQ does before each job, once a second: suspension and maintenance."""
+        """Once a second what RQ does before each job, suspension and maintenance, and a look at the books."""
         if time.monotonic() - self._suspension_at_s < _SUSPENSION_S:
             return
+        self._reconcile()
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
         suspended = bool(is_suspended(self.connection, self))
@@ -1049,14 +1068,18 @@ class Worker(BaseWorker):
 
     def _give_up(self, running: Running, exception: BaseException) -> None:
         """Fail a job whose thread did not come back, and count its slot as stuck; on a thread of its own."""
-        if not running.claim():
-            return
-        if running.become_stuck():
-            self._slots.mark_stuck(+1)
-            self._inbox.put(None)
         place = running.begun.place
-        self.log.error("Worker %s: job %s did not stop when told to; its slot is stuck", self.name, place.job_id)
-        self._failed(running, (type(exception), exception, None))
+        self._given_up.add(place.execution_id)
+        try:
+            if not running.claim():
+                return
+            if running.become_stuck():
+                self._slots.mark_stuck(+1)
+                self._inbox.put(None)
+            self.log.error("Worker %s: job %s did not stop when told to; its slot is stuck", self.name, place.job_id)
+            self._failed(running, (type(exception), exception, None))
+        finally:
+            self._given_up.discard(place.execution_id)
 
     def _put_back_running(self) -> None:
         """Put what still runs back to the front of its queue, as if it had never begun."""

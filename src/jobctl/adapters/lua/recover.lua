@@ -7,7 +7,8 @@
 local pulses = prefix .. ':jobctl:pulses'
 local now = server_time()
 local silent = call('ZRANGEBYSCORE', pulses, '-inf', format('%.6f', now - tonumber(ARGV[3])), 'LIMIT', 0, 2)
-local name = silent[1] == worker and silent[2] or silent[1]
+local name = silent[1]
+if name == worker then name = silent[2] end
 if not name then return {} end
 call('ZREM', pulses, name)
 local theirs = prefix .. ':worker:' .. name .. ':executions'
@@ -23,6 +24,7 @@ for _, member in ipairs(call('SMEMBERS', theirs)) do
     call('HDEL', job, 'started_at', 'worker_name')
     if times < tonumber(ARGV[4]) then
       call('HSET', job, 'status', 'queued')
+      if times == tonumber(ARGV[4]) - 1 then call('HSET', job, 'jobctl_suspect', 1) end
       call('LPUSH', prefix .. ':queue:' .. queue, id)
       back[#back + 1] = id
     else

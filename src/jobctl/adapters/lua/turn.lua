@@ -68,6 +68,15 @@ end
 
 local begun = {}
 
+-- Whether a job with its last chance may begin: one at a time in a worker. All that was in flight when a worker died is
+-- suspected of having killed it. The one that did would take the others along again, until all of them are dead.
+local function watch(member)
+  local suspect = call('HGET', worker_key, 'jobctl_suspect')
+  if suspect and call('SISMEMBER', started_key, suspect) == 1 then return false end
+  call('HSET', worker_key, 'jobctl_suspect', member)
+  return true
+end
+
 -- Begins a job that has just left its queue; nothing when it is gone, or something else is in its place. The fields: index of the queue, id, execution,
 -- data, timeout, TTL of its result, when it was enqueued, attempt, meta, permits, packed result; then, for a job that has more to it
 -- than a function to call, its whole hash.
@@ -75,10 +84,16 @@ local function begin(i, id)
   local job = prefix .. ':job:' .. id
   local had = redis.pcall('HMGET', job, 'data', 'timeout', 'result_ttl', 'enqueued_at', 'jobctl_attempts', 'meta',
     'jobctl_permits', 'jobctl_result', 'created_at', 'status', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name',
-    'webhooks', 'repeats_left', 'group_id', 'rate_limit_key', 'dependency_ids', 'dependency_id', 'result')
+    'webhooks', 'repeats_left', 'group_id', 'rate_limit_key', 'dependency_ids', 'dependency_id', 'result',
+    'jobctl_suspect')
   if had.err or not (had[1] or had[9] or had[10]) then return end
   local execution = batch .. format('%08x', #begun)
   local member = id .. ':' .. execution
+  if had[21] and not watch(member) then
+    call('HSET', job, 'status', 'scheduled', 'enqueue_at_front', 1)
+    call('ZADD', prefix .. ':scheduled:' .. queues[i], format('%.6f', server_time() + 1), id)
+    return
+  end
   local timeout, attempt = tonumber(had[2]) or 180, (tonumber(had[5]) or 0) + 1
   local ttl = (timeout > 0 and math.min(math.floor(timeout), interval) or interval) + 60
   local fields = { i - 1, id, execution, had[1] or '', had[2] or '', had[3] or '', had[4] or '', attempt, had[6] or '',
