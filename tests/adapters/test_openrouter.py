@@ -54,6 +54,13 @@ class Callers:
         return client
 
 
+@pytest.fixture(autouse=True)
+def _through_httpx_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """respx answers for httpx's own transport, which is in use where there is a proxy."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+
+
 @pytest.fixture
 def connect() -> Iterator[Callers]:
     callers = Callers()

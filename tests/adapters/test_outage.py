@@ -1,9 +1,11 @@
 import logging
 import threading
+import time
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobctl.adapters.outage import Outage, Pauses
 
@@ -55,6 +57,20 @@ def test_one_line_when_redis_goes_and_one_when_it_is_back_however_many_threads_n
     gone, back = caplog.messages
     assert gone == "Worker w: Redis is away (Connection refused); trying again until it is back"
     assert back.startswith("Worker w: Redis is back after 0.")
+
+
+def test_an_answer_that_was_waited_for_during_an_outage_is_no_second_one() -> None:
+    outage = Outage(LOG, "w", answer_s=0.2)
+    outage.began(RedisConnectionError("gone"))
+    outage.ended()
+    outage.began(RedisTimeoutError("Timeout reading from socket"))
+    assert (outage.lasts, outage.count) == (False, 1)
+    outage.began(RedisConnectionError("gone again"))
+    assert (outage.lasts, outage.count) == (True, 2)
+    outage.ended()
+    time.sleep(0.25)
+    outage.began(RedisTimeoutError("Timeout reading from socket"))
+    assert (outage.lasts, outage.count) == (True, 3)
 
 
 def test_a_command_outlasts_an_outage() -> None:

@@ -139,3 +139,16 @@ def test_a_thread_that_comes_back_in_time_is_not_given_up(running: Running, monk
         spin(PATIENCE_S)
     time.sleep(0.4)
     assert running.given_up == []
+
+
+def test_an_interruption_that_went_nowhere_comes_again_before_the_job_is_given_up(running: Running) -> None:
+    seen = 0
+    with pytest.raises(JobTimeoutException), Region(0.05, JobTimeoutException):
+        try:
+            spin(PATIENCE_S)
+        except JobTimeoutException:
+            seen += 1
+        spin(PATIENCE_S)
+
+    assert seen == 1
+    assert not running.given_up

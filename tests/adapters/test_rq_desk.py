@@ -365,6 +365,35 @@ def test_an_abandoned_job_runs_again_until_its_limit_and_then_is_dead_with_the_r
     assert 990 <= redis.ttl(job.key) <= 1000
 
 
+def test_of_several_jobs_that_were_abandoned_together_one_at_a_time_gets_its_last_chance(redis: Redis) -> None:
+    """Any of them may be the one that kills workers: it must not take the others along until all are dead."""
+    jobs = enqueue(redis, 3)
+    for name, taken in (("w1", 3), ("w2", 3)):
+        assert len(begin(desk(redis, name), 25)) == taken
+        redis.zadd(PULSES_KEY, {name: 1.0})
+        assert desk(redis, "w0").recover(silence_s=18, abandon_limit=3) is not None
+    (alone,) = begin(last := desk(redis, "w3"), 25)
+    waiting = set(jobs) - {alone.place.job_id}
+    scheduled = ScheduledJobRegistry("q", connection=redis)
+    assert set(scheduled.get_job_ids(cleanup=False)) == waiting
+    assert {redis.hget(f"rq:job:{job_id}", "status") for job_id in waiting} == {b"scheduled"}
+    assert {redis.hget(f"rq:job:{job_id}", "jobctl_attempts") for job_id in waiting} == {b"2"}
+    enqueue(redis)
+    assert len(begin(last, 25)) == 1  # nobody else waits for it
+    last.turn([success(alone.place)], 0)
+    for job_id in waiting:
+        redis.rpush("rq:queue:q", job_id)
+    assert len(begin(last, 25)) == 1
+    assert len(begin(desk(redis, "w4"), 25)) == 0
+
+
+def test_executions_of_another_process_with_the_same_name_are_told_when_asked_for(redis: Redis) -> None:
+    enqueue(redis)
+    (theirs,) = begin(desk(redis, "w"))
+    assert desk(redis, "w").unknown(()) == []
+    assert desk(redis, "w").unknown((), namesakes=True) == [theirs.place]
+
+
 def test_what_is_on_the_books_is_told_and_whose_it_is(redis: Redis) -> None:
     enqueue(redis, 2, "a")
     enqueue(redis, 1, "b")

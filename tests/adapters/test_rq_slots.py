@@ -110,17 +110,21 @@ def test_stuck_slots_are_counted_until_they_come_back(bench: Bench) -> None:
 
 
 def test_closed_slots_end_their_threads_even_those_that_come_back_later_and_may_be_used_again(bench: Bench) -> None:
-    before, go = threading.active_count(), threading.Event()
+    others, go = set(threading.enumerate()), threading.Event()
+
+    def own() -> int:
+        return len(set(threading.enumerate()) - others)
+
     for _ in range(2):
         go.clear()
         for _ in range(3):
             bench.submit(lambda: go.wait(PATIENCE_S))
-        wait_until(lambda: threading.active_count() == before + 3)
+        assert own() == 3
         bench.slots.close()
-        assert threading.active_count() == before + 3
+        assert own() == 3
         go.set()
         assert [bench.wait() for _ in range(3)] == [True] * 3
-        wait_until(lambda: threading.active_count() == before)
+        wait_until(lambda: own() == 0)
 
 
 def test_coroutines_share_one_loop(loop: CoroutineLoop) -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from redis import Redis
 from rq import Callback, Queue, Repeat, Retry, get_current_job
-from rq.command import send_stop_job_command
+from rq.command import send_command, send_stop_execution_command, send_stop_job_command
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.results import Result
@@ -22,7 +22,9 @@ from rq.suspension import resume, suspend
 from rq.timeouts import JobTimeoutException
 from rq.utils import now
 
+from jobctl.adapters.memory import MemoryResults
 from jobctl.adapters.rq_worker import Worker
+from jobctl.ports import ResultStore
 
 PATIENCE_S = 15.0
 
@@ -57,9 +59,9 @@ def work(redis: Redis, concurrency: int = 4, queues: tuple[str, ...] = ("q",), *
 
 
 @contextmanager
-def working(redis: Redis, **options: Any) -> Iterator[Worker]:
+def working(redis: Redis, concurrency: int = 4, results: ResultStore | None = None, **options: Any) -> Iterator[Worker]:
     """A worker on a thread, until the block ends."""
-    worker = Worker(["q"], connection=redis, concurrency=4)
+    worker = Worker(["q"], connection=redis, concurrency=concurrency, results=results)
     thread = threading.Thread(target=lambda: worker.work(logging_level="CRITICAL", **options))
     thread.start()
     try:
@@ -416,17 +418,21 @@ def test_a_coroutine_is_cancelled_at_its_timeout_and_may_clean_up(redis: Redis, 
 
 
 def test_a_late_result_is_discarded_and_the_slot_counts_as_stuck_meanwhile(redis: Redis, queue: Queue) -> None:
-    job = queue.enqueue(sit_in_c, 3.0, job_timeout=1)
-    with working(redis) as worker:
-        wait_until(lambda: job.get_status() is JobStatus.FAILED)
+    """Of a plain job and of one that more hangs on."""
+    jobs = [queue.enqueue(sit_in_c, 2.6, job_timeout=1, on_success=told) for told in (None, Callback(on_success))]
+    store = MemoryResults()
+    with working(redis, concurrency=5, results=store) as worker:
+        wait_until(lambda: {job.get_status() for job in jobs} == {JobStatus.FAILED})
         assert seen == []
-        assert worker._slots.stuck == 1
+        assert worker._slots.stuck == 2
         wait_until(lambda: worker._slots.stuck == 0)
-    assert seen == ["came back"]
-    assert job.get_status() is JobStatus.FAILED
-    assert "JobTimeoutException" in reason(job)
+    assert seen == ["came back"] * 2
+    for job in jobs:
+        assert job.get_status() is JobStatus.FAILED
+        assert "JobTimeoutException" in reason(job)
+        assert len(job.results()) == 1
     assert FinishedJobRegistry(queue=queue).get_job_ids() == []
-    assert len(job.results()) == 1
+    assert store.kept == {}
 
 
 def test_with_half_the_slots_stuck_the_worker_drains_and_asks_to_be_restarted(redis: Redis, queue: Queue) -> None:
@@ -458,6 +464,21 @@ def test_a_job_is_stopped_on_request(redis: Redis, queue: Queue, function: Calla
         release.set()
     assert ("stopped", job.id) in seen
     assert "Job stopped by user." in reason(job)
+
+
+def test_one_of_several_executions_is_stopped_and_the_others_go_on(redis: Redis, queue: Queue) -> None:
+    jobs = [queue.enqueue(sleep_long) for _ in range(3)]
+    with working(redis) as worker:
+        wait_until(lambda: len(seen) == 3)
+        (execution,) = jobs[1].get_executions()
+        send_command(redis, worker.name, "stop-execution", execution_id="unknown")
+        send_stop_execution_command(redis, jobs[1].id, execution.id)
+        wait_until(lambda: jobs[1].get_status() is JobStatus.STOPPED)
+        assert {jobs[0].get_status(), jobs[2].get_status()} == {JobStatus.STARTED}
+        for job in (jobs[0], jobs[2]):
+            send_stop_job_command(redis, job.id)
+        wait_until(lambda: {job.get_status() for job in jobs} == {JobStatus.STOPPED})
+    assert seen.count("cleaned up") == 3
 
 
 # ---------------------------------------------------------------------------------------------------------- broken jobs

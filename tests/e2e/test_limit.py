@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from threading import Thread
 
 import pytest
+from redis import Redis
 
 from support.limited_callers import Fleet, Plan, most_in_a_window
+from support.limited_workers import ModelMock, demand, kept, workers
 from support.servers import FaultyMock, serving
 
 WINDOW_S = 5.0
@@ -46,3 +50,45 @@ def test_four_processes_keep_a_limit_use_it_and_fall_silent_together(redis_url: 
     assert [tally.errors for tally in tallies] == [[]] * 4
     assert sum(postponed) / len(postponed) < 2
     assert postponed[int(0.99 * len(postponed))] <= 6  # 50 ms are all the tolerance there is here
+
+
+RPM = 1200
+STEADY_S = 5.0
+#: What the limiter, at 60 s a window, spreads an allowance over, and how unevenly: its tolerance and its jitter.
+SPREAD_S, UNEVEN_S = 61.8, 1.8
+
+
+@pytest.mark.serial
+def test_four_workers_keep_a_limit_use_it_and_fall_silent_together(
+    redis: Redis, redis_url: str, tmp_path: Path
+) -> None:
+    """At three times the demand: jobs of a mixed queue come back, those of a queue with a declared model stay in it."""
+    models = {"mixed": "openai/gpt-4o-mini", "declared": "openai/gpt-4o"}
+    mock, jobs = ModelMock(latency_s=0.1), dict[str, list[str]]()
+    words = ["--queues", "mixed,declared", "--queue-model", f"declared={models['declared']}", "--attempts", "2"]
+    words += ["--openrouter-rpm", str(RPM), "--concurrency", "10"]
+    with serving(mock) as origin, workers(4, tmp_path, redis_url, f"{origin}/api/v1", *words):
+        ends_s = time.monotonic() + STEADY_S + 2.5
+        source = Thread(target=lambda: jobs.update(demand(redis, models, 3 * RPM / 60, ends_s)))
+        source.start()
+        while len(mock.called_s) < 2:
+            time.sleep(0.01)
+        began_s = {model: mock.called_s[model][0] for model in models.values()}
+        time.sleep(STEADY_S)
+        mock.refusals = {model: {"X-Mock-Fault": "429", "X-Mock-Retry-After": "1"} for model in models.values()}
+        source.join()
+
+    for queue, model in models.items():
+        called_s = mock.called_s[model]
+        steady_s = [instant_s for instant_s in called_s if instant_s < began_s[model] + STEADY_S]
+        for window_s in (1.0, 3.0, STEADY_S):
+            assert most_in_a_window(called_s, window_s) <= 1 + RPM / SPREAD_S * (window_s + UNEVEN_S)
+        assert len(steady_s) >= 0.95 * RPM / 60 * STEADY_S
+        later_s = [instant_s - mock.refused_s[model] for instant_s in called_s]
+        assert [instant_s for instant_s in later_s if 0.2 < instant_s < 1.0] == []
+        assert sum(1.0 <= instant_s < 2.0 for instant_s in later_s) > 0
+        assert {int(tries or 0) for tries in kept(redis, jobs[queue], "jobctl_attempts")} <= {0, 1}
+        assert redis.zcard(f"rq:failed:{queue}") == 0
+        assert redis.zcard(f"rq:finished:{queue}") >= len(called_s) - 1
+    assert redis.zcard("rq:scheduled:declared") <= 1
+    assert redis.zcard("rq:scheduled:mixed") > 0

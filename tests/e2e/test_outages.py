@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 
@@ -202,7 +201,7 @@ def scheduler(server: DurableRedis) -> Iterator[None]:
 def test_a_job_that_kills_its_workers_is_dead_after_so_many_and_those_beside_it_live(
     server: DurableRedis, jobs: Jobs, journal: Path, tmp_path: Path
 ) -> None:
-    """All are taken together, and so none of them ever ends before a worker dies; with their last chance they are not."""
+    """All are taken together and killed together, until each has one chance left: then they run one by one."""
     innocent = [jobs.enqueue(f"job-{number}", 0.3) for number in range(3)]
     poison = jobs.enqueue("poison", function="kill_the_worker")
     words = ("--recover-after", "1.5", "--abandon-limit", "3")

@@ -4,12 +4,9 @@ An httpx timeout bounds one read, and a server that dribbles bytes never lets it
 socket down when its deadline passes, which wakes whoever reads from it or writes to it.
 
 Requests and answers are httpx's. Between them is a transport of one connection (``http_connection``), which costs a
-quarter of the CPU time of httpx's own. Where the environment names a proxy the call goes through an ``httpx.Client``,
-whose socket is known from httpcore's trace events (https://www.encode.io/httpcore/extensions/#trace). Neither keeps
-cookies or follows a redirect.
-
-What the deadline cannot bound: a name look-up, which the system resolver does without a timeout, and the connecting to
-each further address of a host after the first; that takes at most ten seconds for each.
+third of the CPU time of an ``httpx.Client``. Where the environment names a proxy such a client is used after all; its
+socket is known from httpcore's trace events (https://www.encode.io/httpcore/extensions/#trace). Neither sends cookies
+or follows a redirect.
 
 Every call has a connection of its own, because threads that share an httpx client wait for its pool's lock. It is kept
 for the next call; the one used last is used first, and those that have been idle for long are closed.

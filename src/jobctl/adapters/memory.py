@@ -270,14 +270,17 @@ class MemoryLimiter:
             return [
                 copy(scope).status(model, self._limits.of(model), self._tuning, copy(self._account), now_s)
                 for model, scope in sorted(self._scopes.items())
-                if scope.busy_until_s > now_s - self._tuning.ttl_s
+                if self._is_known(model, scope, now_s)
             ]
 
     def _scope(self, model: str, now_s: float) -> Scope:
         """A model's state; when a new one is needed, those that nobody asked about for long are forgotten."""
         scope = self._scopes.get(model)
-        oldest_s = now_s - self._tuning.ttl_s
-        if scope is None or scope.busy_until_s <= oldest_s:
-            self._scopes = {name: old for name, old in self._scopes.items() if old.busy_until_s > oldest_s}
+        if scope is None or not self._is_known(model, scope, now_s):
+            self._scopes = {name: old for name, old in self._scopes.items() if self._is_known(name, old, now_s)}
             scope = self._scopes[model] = Scope.new(now_s)
         return scope
+
+    def _is_known(self, model: str, scope: Scope, now_s: float) -> bool:
+        """Whether a scope is not idle for so long that it is forgotten."""
+        return scope.busy_until_s(self._limits.of(model), self._tuning) > now_s - self._tuning.ttl_s

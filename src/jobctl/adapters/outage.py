@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -61,11 +62,15 @@ class Outage:
     Args:
         log: Takes the two lines.
         name: The worker's name, to begin them with.
+        answer_s: How long a command waits for its answer, seconds. One that waited in vain and fails sooner than that
+            after an outage was sent during it, and is no news.
     """
 
-    def __init__(self, log: logging.Logger, name: str) -> None:
+    def __init__(self, log: logging.Logger, name: str, *, answer_s: float = 0.0) -> None:
         self._log = log
         self._name = name
+        self._answer_s = answer_s
+        self._ended_s = -math.inf
         self._lock = threading.Lock()
         self._since_s: float | None = None
         #: How many outages there were: who compares knows whether one lay between.
@@ -79,7 +84,7 @@ class Outage:
     def began(self, error: BaseException) -> None:
         """A command failed."""
         with self._lock:
-            if self._since_s is not None:
+            if self._since_s is not None or self._is_old(error):
                 return
             self._since_s = time.monotonic()
             self.count += 1
@@ -93,8 +98,12 @@ class Outage:
         with self._lock:
             if self._since_s is None:
                 return
-            lasted_s, self._since_s = time.monotonic() - self._since_s, None
+            self._ended_s = time.monotonic()
+            lasted_s, self._since_s = self._ended_s - self._since_s, None
         self._log.warning("Worker %s: Redis is back after %.1f s", self._name, lasted_s)
+
+    def _is_old(self, error: BaseException) -> bool:
+        return isinstance(error, RedisTimeoutError) and time.monotonic() - self._ended_s < self._answer_s
 
     def outlast(self, command: Callable[[], Answer], *, give_up: Callable[[], bool] = lambda: False) -> Answer:
         """Carry out a command, again and again while Redis is away.

@@ -23,7 +23,7 @@ local function load(key, fresh)
 end
 
 local A = load(KEYS[2], {
-  at = now, paused_until = 0, struck = -INF, strikes = 0, budget = C.retry_reserve, budget_tail = 0, seen = 0, models = {},
+  at = now, paused_until = 0, strikes = 0, budget = C.retry_reserve, budget_tail = 0, seen = 0, models = {},
 })
 if what == 'models' then
   local names = {}
@@ -33,19 +33,17 @@ if what == 'models' then
   return names
 end
 local S = load(KEYS[1], {
-  at = now, calls = INF, tokens = INF, served = now, tail = now, rear = now, door = INF, pushed = 0, base = 0, factor = 1,
-  paused_until = 0, struck = -INF, strikes = 0, seen = 0, since = now, succeeded = 0, failed = 0, open_until = 0,
-  opened = 0, probing = 0, probed = 0, mean_tokens = 0,
+  at = now, calls = INF, tokens = INF, served = 0, tail = 0, rear = 0, door = INF, pushed = 0, cap = INF, lowered = 0,
+  changed = -INF, earlier = INF, earlier_good = 0, accepted = 0, refused = 0, judging = 0, credit = 0, paused_until = 0,
+  strikes = 0, seen = 0, counted = 0, succeeded = 0, failed = 0, open_until = 0, opened = 0, probing = 0, probed = 0,
+  mean_tokens = 0,
 })
 
 -- Rates -------------------------------------------------------------------------------------------------------------
 
 local function per_s(allowed) return allowed and allowed / C.spread or INF end
 
-local function rate()
-  if not C.rpm and S.base > 0 then return S.base end
-  return per_s(C.rpm)
-end
+local function rate() return math.min(per_s(C.rpm), S.cap) end
 
 local function depth() return 1 + C.burst + rate() * C.tolerance end
 
@@ -57,15 +55,14 @@ local function filled(level, more, deep)
 end
 
 local function seen_per_s()
-  local counted = math.max(1, S.at - S.since)
-  return S.seen / (C.seen * (1 - math.exp(-counted / C.seen)))
+  return S.seen / (C.seen * (1 - math.exp(-math.max(1, S.counted) / C.seen)))
 end
 
-local function be_limited()
-  if not C.rpm and S.base <= 0 then
-    S.base = math.max(C.lowest_rate, seen_per_s())
-    S.factor, S.calls, S.door = 1, 1, 1
-  end
+local function usual_tokens() return S.mean_tokens > 0 and S.mean_tokens or C.first_tokens end
+
+local function line_per_s()
+  local allowed = math.min(rate(), per_s(C.tpm) / usual_tokens())
+  return allowed == INF and C.spread_gain * math.max(C.lowest_rate, seen_per_s()) or allowed
 end
 
 -- Time --------------------------------------------------------------------------------------------------------------
@@ -76,39 +73,52 @@ local function blocked()
   return paused, 'paused'
 end
 
+local function live_s()
+  local until_s = blocked()
+  local stopped = math.max(0, math.min(now, until_s) - S.at)
+  local counts = math.min(stopped, S.credit)
+  S.credit = now >= until_s and C.tolerance or S.credit - counts
+  return math.max(0, now - S.at) - stopped + counts
+end
+
+local function recover(live)
+  if S.cap == INF then return end
+  S.cap = S.cap + live * S.lowered / math.max(C.recover, C.recover_calls / S.lowered)
+  if S.cap >= math.min(2 * S.lowered, per_s(C.rpm)) then S.cap = INF end
+end
+
 local function advance()
   local elapsed = math.max(0, now - A.at)
   A.at = math.max(A.at, now)
   A.budget = math.min(C.retry_reserve, A.budget + elapsed * C.retry_trickle)
   A.seen = A.seen * math.exp(-elapsed / C.seen)
   elapsed = math.max(0, now - S.at)
-  local live = math.max(0, now - math.max(S.at, (blocked())))
+  local live = live_s()
   S.at = math.max(S.at, now)
-  local refill = rate() * S.factor
-  S.calls = filled(S.calls, live * refill, depth())
-  S.door = filled(S.door, live * refill / 2, depth())
-  S.tokens = filled(S.tokens, live * per_s(C.tpm) * S.factor, token_depth())
-  if S.opened == 0 then S.served = S.served + live * S.factor end
+  S.calls = filled(S.calls, live * rate(), depth())
+  S.door = filled(S.door, live * rate() / 2, depth())
+  S.tokens = filled(S.tokens, live * per_s(C.tpm), token_depth())
+  if S.opened == 0 then S.served = S.served + live * line_per_s() end
   S.tail = math.max(S.tail, S.served)
-  S.factor = S.factor + live / C.recover
-  if not C.rpm and S.base > 0 then
-    if S.factor >= 2 then S.base, S.factor, S.calls, S.door = 0, 1, INF, INF end
-  else
-    S.factor = math.min(1, S.factor)
-  end
-  S.seen = S.seen * math.exp(-elapsed / C.seen)
-  S.pushed = S.pushed * math.exp(-elapsed / C.seen)
-  local fading = math.exp(-elapsed / C.breaker_window)
+  local fading = math.exp(-live / C.seen)
+  S.seen, S.pushed = S.seen * fading, S.pushed * fading
+  S.counted, S.judging = S.counted + live, S.judging + live
+  recover(live)
+  fading = math.exp(-elapsed / C.breaker_window)
   S.succeeded, S.failed = S.succeeded * fading, S.failed * fading
 end
 
 -- Room and line -----------------------------------------------------------------------------------------------------
 
-local function cost(tokens) return C.spacing * math.max(1 / rate(), tokens / per_s(C.tpm)) end
+local function cost(tokens)
+  local takes = math.max(1 / rate(), tokens / per_s(C.tpm))
+  return C.spacing * (takes > 0 and line_per_s() * takes or 1)
+end
 
-local function pace() return S.factor * math.max(0.5, 1 - S.pushed / C.seen) end
-
-local function usual_tokens() return S.mean_tokens > 0 and S.mean_tokens or C.first_tokens end
+local function pace()
+  local line = line_per_s()
+  return math.max(line / 2, line - S.pushed / C.seen)
+end
 
 local function room(tokens)
   local calls = S.calls
@@ -152,11 +162,16 @@ local function in_turn(tokens, calls)
   return math.min(calls, free)
 end
 
+local function until_s(position, wait)
+  local counts = S.opened > 0 and 0 or math.min(wait, S.credit)
+  return math.max(SHORTEST_S, wait, wait - counts + (position - S.served) / pace())
+end
+
 local function send_back(position, tokens, reason, wait)
-  local come = math.max(S.rear, S.served + deficit(tokens))
+  local come = math.max(S.rear, S.served + deficit(tokens) * line_per_s())
   S.rear = come + cost(tokens)
   S.tail = math.max(S.tail, S.rear)
-  return 0, math.max(SHORTEST_S, wait + (come - S.served) / pace()), reason, 'place', position, 0
+  return 0, until_s(come, wait), reason, 'place', position, 0
 end
 
 local function deny(tokens, reason, wait)
@@ -165,17 +180,17 @@ local function deny(tokens, reason, wait)
     if S.tail > S.served and reason == 'limit' and rate() ~= INF then
       missing = math.max(missing, (1 - S.door) * 2 / rate())
     end
-    return 0, math.max(SHORTEST_S, wait + missing / S.factor), reason, '', 0, 0
+    return 0, math.max(SHORTEST_S, wait, missing), reason, '', 0, 0
   end
   local position
   if ask.kind == 'place' and ask.value <= S.tail then
     position = ask.value
     if position <= S.served + EPS then return send_back(position, tokens, reason, wait) end
   else
-    position = math.max(S.tail, S.served + missing)
+    position = math.max(S.tail, S.served + missing * line_per_s())
     S.tail = position + cost(tokens)
   end
-  return 0, math.max(SHORTEST_S, wait + (position - S.served) / pace()), reason, 'place', position, 0
+  return 0, until_s(position, wait), reason, 'place', position, 0
 end
 
 -- Requests ----------------------------------------------------------------------------------------------------------
@@ -199,11 +214,8 @@ end
 
 local function acquire()
   local tokens = ask.tokens or usual_tokens()
-  local until_s, reason = blocked()
-  if until_s > S.at then
-    be_limited()
-    return deny(tokens, reason, until_s - S.at)
-  end
+  local blocked_until, reason = blocked()
+  if blocked_until > S.at then return deny(tokens, reason, blocked_until - S.at) end
   local probes_left = S.opened > 0 and C.probes - S.probing or ask.calls
   if probes_left <= 0 then return deny(tokens, 'breaker', C.pause) end
   local wanted = math.min(ask.calls, probes_left)
@@ -221,7 +233,7 @@ local function acquire()
   if S.opened > 0 then S.probing = S.probing + granted end
   count(granted)
   if granted == ask.calls then return granted, 0, '', '', 0, tokens end
-  return granted, math.max(SHORTEST_S, deficit(tokens) / S.factor), 'limit', '', 0, tokens
+  return granted, math.max(SHORTEST_S, deficit(tokens)), 'limit', '', 0, tokens
 end
 
 local function release()
@@ -237,16 +249,12 @@ end
 
 local function doubled(first, time, longest) return math.min(longest, first * 2 ^ math.min(time - 1, 32)) end
 
-local function struck(strikes, end_of_last, paused_until)
-  local fresh = S.at - ask.latency >= end_of_last - EPS
-  local again = fresh and S.at - end_of_last <= C['repeat']
-  if fresh then strikes = again and strikes + 1 or 1 end
-  local pause = ask.wait
-  if not pause then
-    pause = doubled(C.pause, math.max(1, strikes), C.longest_backoff)
-    if not fresh then return strikes, paused_until, false end
-  end
-  return strikes, math.max(paused_until, S.at + math.min(pause, C.longest_pause)), again
+local function struck(strikes, paused_until)
+  local fresh = S.at - ask.latency >= paused_until - EPS
+  if fresh then strikes = strikes + 1 end
+  if ask.wait then return strikes, math.max(paused_until, S.at + math.min(ask.wait, C.longest_pause)) end
+  if not fresh then return strikes, paused_until end
+  return strikes, S.at + doubled(C.pause, strikes, C.longest_backoff)
 end
 
 local function succeed()
@@ -271,26 +279,38 @@ local function fail()
     S.opened = S.opened + 1
     S.open_until = S.at + doubled(C.open, S.opened, C.longest_backoff)
     S.probing, S.probed = 0, 0
-    be_limited()
-    S.calls = math.min(S.calls, 1)
   end
 end
 
 local function throttle()
-  be_limited()
-  S.calls, S.door = math.min(S.calls, 1), math.min(S.door, 1)
   if S.opened > 0 then S.probing = math.max(0, S.probing - 1) end
-  local paused_until, again
-  S.strikes, paused_until, again = struck(S.strikes, S.struck, S.paused_until)
-  if again then S.factor = math.max(C.floor, S.factor * C.decrease) end
-  S.struck = math.max(S.struck, paused_until)
   if ask.outcome == 'account_throttled' then
-    A.strikes, A.paused_until = struck(A.strikes, A.struck, A.paused_until)
-    A.struck = A.paused_until
+    A.strikes, A.paused_until = struck(A.strikes, A.paused_until)
   else
-    S.paused_until = paused_until
+    S.strikes, S.paused_until = struck(S.strikes, S.paused_until)
   end
   return send_back(S.served, usual_tokens(), 'paused', math.max(0, (blocked()) - S.at))
+end
+
+local function change(good)
+  if good < (1 - C.judged_share) * S.earlier_good then
+    S.cap, S.earlier_good = S.earlier, 0
+  else
+    S.earlier, S.earlier_good = S.cap, good
+    local lower = C.decrease * (rate() == INF and seen_per_s() or rate())
+    S.cap = math.max(C.lowest_rate, lower, good)
+  end
+  S.lowered, S.changed = S.cap, S.at
+end
+
+local function judge(refused)
+  if S.at - ask.latency < S.changed - EPS then return end
+  if S.judging > C.judged_longest then S.accepted, S.refused, S.judging = 0, 0, 0 end
+  S.refused, S.accepted = S.refused + refused, S.accepted + 1 - refused
+  local answers = S.accepted + S.refused
+  if answers < C.judged_calls or S.judging < C.judged - EPS then return end
+  if S.refused > C.judged_share * answers then change(S.accepted / S.judging) else S.earlier_good = 0 end
+  S.accepted, S.refused, S.judging = 0, 0, 0
 end
 
 local function report()
@@ -298,7 +318,16 @@ local function report()
   if ask.used then
     S.mean_tokens = S.mean_tokens + (ask.used - S.mean_tokens) * (S.mean_tokens > 0 and 0.1 or 1)
   end
-  if ask.outcome == 'ok' then succeed() elseif ask.outcome == 'failed' then fail() else return throttle() end
+  if ask.outcome == 'ok' then
+    succeed()
+  elseif ask.outcome == 'failed' then
+    fail()
+  else
+    judge(1)
+    return throttle()
+  end
+  S.strikes, A.strikes = 0, 0
+  judge(0)
   return 0, 0, '', '', 0, 0
 end
 
@@ -306,12 +335,12 @@ local function text(number) return string.format('%.17g', number) end
 
 advance()
 if what == 'status' then
-  local allowed = rate() * S.factor
-  local used = rate() == INF and 0 or seen_per_s() / allowed
+  local used = rate() == INF and 0 or seen_per_s() / rate()
+  local factor = S.cap == INF and 1 or rate() / (C.rpm and per_s(C.rpm) or 2 * S.lowered)
   local paused = math.max(0, math.max(S.paused_until, A.paused_until) - S.at)
   return {
-    rate() == INF and '' or text(allowed), text(math.min(1, math.max(0, 1 - used))), text((S.tail - S.served) / pace()),
-    text(paused), S.opened > 0 and 1 or 0, text(S.factor), text(A.budget),
+    rate() == INF and '' or text(rate()), text(math.min(1, math.max(0, 1 - used))), text((S.tail - S.served) / pace()),
+    text(paused), S.opened > 0 and 1 or 0, text(factor), text(A.budget),
   }
 end
 local granted, delay, reason, kind, value, tokens

@@ -142,6 +142,7 @@ class Region(BaseDeathPenalty):
             self._interruption = exception
             if self._running is not None and self._running.wanted is exception:
                 self._running.wanted = None
+            watchdog.call_at(time.monotonic() + 0.75 * GRACE_S, self._interrupt_again)
             watchdog.call_at(time.monotonic() + GRACE_S, self._check_back)
             cancel = self._running.cancel_coroutine if self._running is not None else None
             if cancel is not None:
@@ -165,6 +166,13 @@ class Region(BaseDeathPenalty):
         if self._interruption is not None and isinstance(error, (type(self._interruption), asyncio.CancelledError)):
             raise self._interruption.with_traceback(trace) from None
         return False
+
+    def _interrupt_again(self) -> None:
+        """Raise it once more in a function that still runs: one raised inside a finaliser goes nowhere."""
+        with self._lock:
+            a_function = self._running is None or self._running.cancel_coroutine is None
+            if self._open and self._interruption is not None and a_function:
+                _set_async_exception(self._thread_id, type(self._interruption))
 
     def _check_back(self) -> None:
         with self._lock:

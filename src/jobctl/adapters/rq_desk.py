@@ -155,6 +155,7 @@ class Desk:
         self._beat_s = beat_s
         self._head = [RQ_KEY_PREFIX, worker_name]
         self._started_key = f"{RQ_KEY_PREFIX}:worker:{worker_name}:executions"
+        self._mark = uuid4().hex[:12]  # what the ids of this process's executions begin with
         self.connection = connection
         self._turn = _script(connection, "turn")
         self._put_back = _script(connection, "put_back")
@@ -184,7 +185,7 @@ class Desk:
             *self._head,
             repr(now_s),
             _second(int(now_s)),
-            uuid4().hex[:24],
+            self._mark + uuid4().hex[:12],
             wanted,
             self._beat_s,
             state,
@@ -262,11 +263,20 @@ class Desk:
         name, *lists = answer
         return Recovered(name.decode(), *([member.decode() for member in members] for members in lists))
 
-    def unknown(self, known: Container[str]) -> list[Place]:
-        """Executions that the books have under this worker's name and that are none of those it knows of, by id."""
+    def unknown(self, known: Container[str], *, namesakes: bool = False) -> list[Place]:
+        """Executions that the books have as this worker's and that are none of those it knows of, by id.
+
+        Args:
+            known: Ids of executions.
+            namesakes: Whether those count too that another process began under the same name.
+        """
         members: Any = self.connection.smembers(self._started_key)
         split = [member.decode().rpartition(":") for member in members]
-        strangers = [(job_id, execution_id) for job_id, _, execution_id in split if execution_id not in known]
+        strangers = [
+            (job_id, execution_id)
+            for job_id, _, execution_id in split
+            if execution_id not in known and (namesakes or execution_id.startswith(self._mark))
+        ]
         if not strangers:
             return []
         with self.connection.pipeline(transaction=False) as pipeline:

@@ -228,7 +228,7 @@ class Worker(BaseWorker):
         self._gates = dict(gates or {})
         self._gate_lengths = dict.fromkeys(self._gates, 1)
 
-        self._outage = Outage(self.log, self.name)
+        self._outage = Outage(self.log, self.name, answer_s=_ANSWER_S)
         self._desk = Desk(self.connection, self.name, self.queue_names(), beat_s=_BEAT_S)
         self._rng = random.Random()
         self._queue_of = {queue.name: queue for queue in self.queues}
@@ -329,7 +329,7 @@ class Worker(BaseWorker):
 
     def register_death(self) -> None:
         """Register the worker's death, once nothing is left on its books: nobody would look for that any more."""
-        left = self._desk.unknown(())
+        left = self._desk.unknown((), namesakes=True)
         if left:
             self._desk.put_back(left)
         self._desk.leave()
@@ -384,7 +384,7 @@ class Worker(BaseWorker):
             self.log.warning("Worker %s: stops without a word to Redis (%s)", self.name, error)
 
     def _bound_answers(self, seconds: float) -> None:
-        """From now on wait for no answer of Redis for longer, on new connections: idle ones are closed and forgotten."""
+        """From now on wait for no answer of Redis for longer, on new connections; idle ones are forgotten."""
         pool = self.connection.connection_pool
         pool.connection_kwargs["socket_timeout"] = seconds
         pool.disconnect(inuse_connections=False)
@@ -626,7 +626,7 @@ class Worker(BaseWorker):
     def _reconcile(self) -> None:
         """Give back what the books have and this worker does not know of: the answer that began them was lost.
 
-        That may happen long after an outage: a network repeats what was sent before it, and nobody waits for the answer.
+        That may happen after an outage: a network repeats what was sent before it, and nobody waits for the answer.
         """
         count = self._outage.count
         ended = {ended.place.execution_id for _, ended in self._unbooked}
@@ -635,12 +635,22 @@ class Worker(BaseWorker):
             self._desk.put_back(unknown)
         self._reconciled = count
 
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Whether RQ's own loop should look around: it would not outlast Redis being away."""
+        return not self._working and super().should_run_maintenance_tasks
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Likewise."""
+        if not self._working:
+            super().check_for_suspension(burst)
+
     def _look_around(self, *, burst: bool) -> None:
         """Once a second what RQ does before each job, suspension and maintenance, and a look at the books."""
         if time.monotonic() - self._suspension_at_s < _SUSPENSION_S:
             return
         self._reconcile()
-        if self.should_run_maintenance_tasks:
+        if super().should_run_maintenance_tasks:
             self.run_maintenance_tasks()
         suspended = bool(is_suspended(self.connection, self))
         if suspended and burst:

@@ -11,21 +11,29 @@ more than N + burst arrivals*. The price is the share W / (W + J + T) of the all
 tokens than the bucket holds passes when the bucket is full and leaves a debt; the token limit is exceeded by no more
 than the largest call.
 
-*Line.* Who is denied is given a place: a position on a virtual clock that runs at full rate, slower when the rate is
-lowered, and not at all in a pause. Positions are one call's cost apart and the first free one is the *tail*, so each
-denied call is told when its turn comes, however long the line, and comes back once. Whoever has a place that is due
-goes first. A place is kept through pauses and changes of the rate: who comes too early is told the rest. What the line
-leaves unclaimed (half the tolerance of it, because the owner is late or will never come) goes to newcomers, so nothing
-is lost and nobody has to clean up. Who is due and finds the bucket empty keeps the place and is sent back for a moment,
-again one cost apart. *Walk-ins* take no place: a worker that asks for permits before it fetches, and the second call of
-a job that already paid for its first. While there is a line they have half of the rate.
+*Line.* Who is denied is given a place: a position on a virtual clock that counts calls, as fast as they may be sent.
+Positions are one call apart and the first free one is the *tail*, so each denied call is told when its turn comes,
+however long the line, and comes back once. Whoever has a place that is due goes first. A place is kept through pauses
+and changes of the rate: who comes too early is told the rest. What the line leaves unclaimed (half the tolerance of it,
+because the owner is late or will never come) goes to newcomers, so nothing is lost and nobody has to clean up. Who is
+due and finds the bucket empty keeps the place and is sent back for a moment, again one call apart. *Walk-ins* take no
+place: a worker that asks for permits before it fetches, and the second call of a job that already paid for its first.
+While there is a line they have half of the rate. Where nothing limits the rate a place binds nobody; it only spreads
+those whom a pause turned away, at ``spread_gain`` times the rate that was seen.
 
-*Pause.* An upstream that says "not before" is believed: nobody passes until then, and afterwards the bucket begins with
-one call. Without a hint the pause is ``pause_s``, doubled with each refusal in a row.
+*Pause.* An upstream that says "not before" is believed: nobody passes until then. Without a hint the pause is
+``pause_s``, doubled with each refusal in a row; any answer that is no refusal ends the row. The first ``tolerance_s`` of
+a pause count as time in which calls could be sent, for buckets and line alike, and the rest does not: so a short pause
+costs nothing of the allowance, and after a long one no more than a full bucket follows.
 
-*AIMD* (Chiu and Jain 1989). A refusal of a call that started after the last pause and within ``repeat_s`` of its end
-multiplies the rate by a half; it recovers by one full rate in ``recover_s``. Where no limit is configured nothing is
-limited until the first refusal; then the rate that was seen is the limit, until the recovery reaches twice that.
+*AIMD* (Chiu and Jain 1989), on the share of refusals and not on single ones, because a crowded pool refuses some of the
+calls however few they are, and fewer calls then only means less work. Answers are judged by the batch: at least
+``judged_calls`` of calls that were sent after the last change of the rate, in at least ``judged_s``. If more than
+``judged_share`` of them are refusals, the rate is multiplied by ``decrease``, but not below what was accepted in that
+time: of an upstream that serves C a second this leaves C, whatever the rate was. It then grows by as much again in
+``recover_s`` (longer where calls are rare, for they tell less), and when it has doubled the cap is gone. If lowering
+the rate has only lowered what is accepted, by more than the share that is tolerated, the refusals have another cause
+and the rate becomes what it was before.
 
 *Retry budget* (as in Finagle). Each first call pays in a tenth, a retry costs one; a trickle keeps the last retries
 from waiting for first calls that never come.
@@ -136,13 +144,17 @@ class Tuning:
         pause_s: A pause that the upstream gave no length for.
         longest_pause_s: No pause is longer, whatever the upstream says.
         longest_backoff_s: No pause without a hint is longer, and no opening of the breaker.
-        repeat_s: A refusal so soon after the last one lowers the rate.
+        judged_calls: The fewest answers that are judged.
+        judged_s: The shortest time that is judged.
+        judged_longest_s: An older batch that is not complete is thrown away.
+        judged_share: The refused share above which the rate is lowered.
         decrease: What it is multiplied by.
-        floor: The lowest share of the full rate.
-        recover_s: How long the recovery of one full rate takes.
+        lowest_rate_per_s: It is not lowered below this; a lower limit is left to the pauses.
+        recover_s: How long the rate takes to double again.
+        recover_calls: In how many calls it doubles at the earliest.
         seen_s: Time constant of the observed rate.
+        spread_gain: How much faster than observed those come back whom nothing but a pause denied.
         first_tokens: What a call is expected to take before any answer has told.
-        lowest_rate_per_s: No observed rate counts for less.
         retry_share: What each first call pays into the retry budget.
         retry_trickle_per_s: What time pays into it.
         retry_reserve: The most it holds.
@@ -161,13 +173,17 @@ class Tuning:
     pause_s: float = 1.0
     longest_pause_s: float = 86_400.0
     longest_backoff_s: float = 60.0
-    repeat_s: float = 60.0
+    judged_calls: int = 50
+    judged_s: float = 5.0
+    judged_longest_s: float = 120.0
+    judged_share: float = 0.2
     decrease: float = 0.5
-    floor: float = 0.05
-    recover_s: float = 300.0
-    seen_s: float = 10.0
-    first_tokens: float = 1000.0
     lowest_rate_per_s: float = 1.0
+    recover_s: float = 60.0
+    recover_calls: float = 150.0
+    seen_s: float = 10.0
+    spread_gain: float = 2.0
+    first_tokens: float = 1000.0
     retry_share: float = 0.1
     retry_trickle_per_s: float = 0.2
     retry_reserve: float = 10.0
@@ -303,7 +319,8 @@ class ScopeStatus:
         line_s: How long a newcomer would wait.
         paused_s: How long the pause lasts, the account's included; 0 without one.
         breaker_open: Whether the breaker is open or tries whether it may close.
-        factor: The share of the full rate that AIMD leaves.
+        factor: The share of the configured rate that AIMD leaves; where none is configured, of the rate at which its cap
+            will be gone.
         retry_budget: Retries that may be sent now.
     """
 
@@ -324,7 +341,6 @@ class Account:
     Attributes:
         at_s: When it was last brought up to date.
         paused_until_s: Nobody passes before.
-        struck_s: End of the last pause.
         strikes: Refusals in a row.
         budget: Retries that may be sent.
         budget_tail_s: When the next retry that is put off shall come.
@@ -333,7 +349,6 @@ class Account:
 
     at_s: float
     paused_until_s: float = 0.0
-    struck_s: float = -math.inf
     strikes: int = 0
     budget: float = 0.0
     budget_tail_s: float = 0.0
@@ -370,10 +385,7 @@ class Account:
 
     def pause(self, tuning: Tuning, report: Report) -> None:
         """Let nobody pass for a while."""
-        self.strikes, self.paused_until_s, _ = _struck(
-            tuning, report, self.at_s, self.strikes, self.struck_s, self.paused_until_s
-        )
-        self.struck_s = self.paused_until_s
+        self.strikes, self.paused_until_s = _struck(tuning, report, self.at_s, self.strikes, self.paused_until_s)
 
 
 @dataclass(slots=True)
@@ -384,18 +396,24 @@ class Scope:
         at_s: When it was last brought up to date.
         calls: Calls that may be sent now.
         tokens: Tokens likewise; below zero it is a debt.
-        served_s: How far the line's clock has come.
-        tail_s: Its first free position.
-        rear_s: The next position for those who are due and found no room.
+        served: How far the line's clock has come, in calls; so are all positions.
+        tail: Its first free position.
+        rear: The next position for those who are due and found no room.
         door: Calls that walk-ins may take while there is a line.
-        pushed_s: How much they took of the line's time, fading.
-        base_per_s: The rate that was seen when the upstream first refused; 0 where that is no limit.
-        factor: The share of the full rate.
+        pushed: How much they took of the line's clock, fading.
+        cap_per_s: The rate that AIMD leaves; infinite when it leaves all.
+        lowered_per_s: What it was when it last changed; it grows from there.
+        changed_s: When that was.
+        earlier_per_s: What it was before the last lowering.
+        earlier_good_per_s: Calls a second that were accepted then; 0 when there is nothing to go back to.
+        accepted: Answers of this batch that were no refusals.
+        refused: Answers of this batch that were.
+        judging_s: How long it has been collected.
+        credit_s: How much of the pause, or of the next, still counts.
         paused_until_s: Nobody passes before.
-        struck_s: End of the last pause.
         strikes: Refusals in a row.
         seen: Calls granted, fading.
-        since_s: Since when they are counted.
+        counted_s: How long they have been counted.
         succeeded: Outcomes, fading.
         failed: Likewise.
         open_until_s: When the breaker tries whether it may close.
@@ -408,18 +426,24 @@ class Scope:
     at_s: float
     calls: float = math.inf
     tokens: float = math.inf
-    served_s: float = 0.0
-    tail_s: float = 0.0
-    rear_s: float = 0.0
+    served: float = 0.0
+    tail: float = 0.0
+    rear: float = 0.0
     door: float = math.inf
-    pushed_s: float = 0.0
-    base_per_s: float = 0.0
-    factor: float = 1.0
+    pushed: float = 0.0
+    cap_per_s: float = math.inf
+    lowered_per_s: float = 0.0
+    changed_s: float = -math.inf
+    earlier_per_s: float = math.inf
+    earlier_good_per_s: float = 0.0
+    accepted: int = 0
+    refused: int = 0
+    judging_s: float = 0.0
+    credit_s: float = 0.0
     paused_until_s: float = 0.0
-    struck_s: float = -math.inf
     strikes: int = 0
     seen: float = 0.0
-    since_s: float = 0.0
+    counted_s: float = 0.0
     succeeded: float = 0.0
     failed: float = 0.0
     open_until_s: float = 0.0
@@ -430,14 +454,13 @@ class Scope:
 
     @classmethod
     def new(cls, now_s: float) -> Scope:
-        """A fresh one; its buckets are full. The line's clock begins at now, so no older place lies behind its own."""
-        return cls(at_s=now_s, served_s=now_s, tail_s=now_s, rear_s=now_s, since_s=now_s)
+        """A fresh one; its buckets are full."""
+        return cls(at_s=now_s)
 
-    @property
-    def busy_until_s(self) -> float:
+    def busy_until_s(self, limit: Limit, tuning: Tuning) -> float:
         """When the last of what it knows is over."""
         until_s = max(self.at_s, self.paused_until_s, self.open_until_s)
-        return until_s + max(0.0, self.tail_s - self.served_s) / self.factor
+        return until_s + (self.tail - self.served) / self._pace_per_s(limit, tuning)
 
     # ------------------------------------------------------------------------------------------------------- requests
 
@@ -456,7 +479,6 @@ class Scope:
         tokens = self._usual_tokens(tuning) if ask.tokens is None else ask.tokens
         until_s, reason = self._blocked(account)
         if until_s > now_s:
-            self._be_limited(limit, tuning)
             return self._deny(limit, tuning, ask, tokens, reason, until_s - now_s)
         probes_left = tuning.probes - self.probing if self.opened else ask.calls
         if probes_left <= 0:
@@ -479,7 +501,7 @@ class Scope:
         account.count(tuning, granted, retry=ask.retry)
         if granted == ask.calls:
             return Decision(granted, tokens=tokens)
-        wait_s = max(_SHORTEST_S, self._deficit_s(limit, tuning, tokens) / self.factor)
+        wait_s = max(_SHORTEST_S, self._deficit_s(limit, tuning, tokens))
         return Decision(granted, wait_s, Denial.LIMIT, tokens=tokens)
 
     def release(self, limit: Limit, tuning: Tuning, account: Account, calls: int, tokens: float, now_s: float) -> None:
@@ -505,26 +527,29 @@ class Scope:
             case Outcome.OK:
                 self._succeed(tuning, report)
             case Outcome.FAILED:
-                self._fail(limit, tuning, report)
+                self._fail(tuning, report)
             case Outcome.THROTTLED | Outcome.ACCOUNT_THROTTLED:
+                self._judge(limit, tuning, report, refused=True)
                 return self._throttle(limit, tuning, account, report)
+        self.strikes = account.strikes = 0
+        self._judge(limit, tuning, report, refused=False)
         return Decision()
 
     def status(self, model: str, limit: Limit, tuning: Tuning, account: Account, now_s: float) -> ScopeStatus:
         """What there is to read."""
         self.advance(limit, tuning, account, now_s)
         rate_per_s = self._rate_per_s(limit, tuning)
-        allowed_per_s = rate_per_s * self.factor
-        used = 0.0 if math.isinf(rate_per_s) else self._seen_per_s(tuning) / allowed_per_s
+        used = 0.0 if math.isinf(rate_per_s) else self._seen_per_s(tuning) / rate_per_s
+        full_per_s = 2.0 * self.lowered_per_s if limit.rpm is None else _per_s(limit.rpm, tuning)
         until_s = max(account.paused_until_s, self.paused_until_s)
         return ScopeStatus(
             model=model,
-            rate_per_s=None if math.isinf(rate_per_s) else allowed_per_s,
+            rate_per_s=None if math.isinf(rate_per_s) else rate_per_s,
             headroom=min(1.0, max(0.0, 1.0 - used)),
-            line_s=(self.tail_s - self.served_s) / self._pace(tuning),
+            line_s=(self.tail - self.served) / self._pace_per_s(limit, tuning),
             paused_s=max(0.0, until_s - self.at_s),
             breaker_open=self.opened > 0,
-            factor=self.factor,
+            factor=1.0 if math.isinf(self.cap_per_s) else rate_per_s / full_per_s,
             retry_budget=account.budget,
         )
 
@@ -534,28 +559,32 @@ class Scope:
         """Bring the state up to date. Time that steps back stands still."""
         account.advance(tuning, now_s)
         elapsed_s = max(0.0, now_s - self.at_s)
-        live_s = max(0.0, now_s - max(self.at_s, self._blocked(account)[0]))
+        live_s = self._live_s(tuning, account, now_s)
         self.at_s = max(self.at_s, now_s)
-        rate_per_s = self._rate_per_s(limit, tuning) * self.factor
+        rate_per_s = self._rate_per_s(limit, tuning)
         self.calls = _filled(self.calls, live_s * rate_per_s, self._depth(limit, tuning))
         self.door = _filled(self.door, live_s * rate_per_s / 2, self._depth(limit, tuning))
-        tokens_per_s = _per_s(limit.tpm, tuning) * self.factor
-        self.tokens = _filled(self.tokens, live_s * tokens_per_s, _token_depth(limit, tuning))
+        self.tokens = _filled(self.tokens, live_s * _per_s(limit.tpm, tuning), _token_depth(limit, tuning))
         if not self.opened:
-            self.served_s += live_s * self.factor
-        self.tail_s = max(self.tail_s, self.served_s)
-        self.factor += live_s / tuning.recover_s
-        if limit.rpm is None and self.base_per_s > 0:
-            if self.factor >= 2.0:
-                self.base_per_s, self.factor = 0.0, 1.0
-                self.calls = self.door = math.inf
-        else:
-            self.factor = min(1.0, self.factor)
-        self.seen *= math.exp(-elapsed_s / tuning.seen_s)
-        self.pushed_s *= math.exp(-elapsed_s / tuning.seen_s)
+            self.served += live_s * self._line_per_s(limit, tuning)
+        self.tail = max(self.tail, self.served)
+        fading = math.exp(-live_s / tuning.seen_s)
+        self.seen *= fading
+        self.pushed *= fading
+        self.counted_s += live_s
+        self.judging_s += live_s
+        self._recover(limit, tuning, live_s)
         fading = math.exp(-elapsed_s / tuning.breaker_window_s)
         self.succeeded *= fading
         self.failed *= fading
+
+    def _live_s(self, tuning: Tuning, account: Account, now_s: float) -> float:
+        """Time since the last step that counts."""
+        until_s = self._blocked(account)[0]
+        blocked_s = max(0.0, min(now_s, until_s) - self.at_s)
+        counts_s = min(blocked_s, self.credit_s)
+        self.credit_s = tuning.tolerance_s if now_s >= until_s else self.credit_s - counts_s
+        return max(0.0, now_s - self.at_s) - blocked_s + counts_s
 
     def _blocked(self, account: Account) -> tuple[float, Denial]:
         """Until when nobody passes, and why."""
@@ -567,18 +596,23 @@ class Scope:
     # ----------------------------------------------------------------------------------------------------------- rate
 
     def _rate_per_s(self, limit: Limit, tuning: Tuning) -> float:
-        """The full rate of calls."""
-        if limit.rpm is None and self.base_per_s > 0:
-            return self.base_per_s
-        return _per_s(limit.rpm, tuning)
+        """Calls a second that may be sent."""
+        return min(_per_s(limit.rpm, tuning), self.cap_per_s)
+
+    def _line_per_s(self, limit: Limit, tuning: Tuning) -> float:
+        """Calls a second by the line's clock."""
+        rate_per_s = min(self._rate_per_s(limit, tuning), _per_s(limit.tpm, tuning) / self._usual_tokens(tuning))
+        if math.isinf(rate_per_s):
+            return tuning.spread_gain * max(tuning.lowest_rate_per_s, self._seen_per_s(tuning))
+        return rate_per_s
 
     def _depth(self, limit: Limit, tuning: Tuning) -> float:
         return 1.0 + limit.burst + self._rate_per_s(limit, tuning) * tuning.tolerance_s
 
-    def _cost_s(self, limit: Limit, tuning: Tuning, tokens: float) -> float:
+    def _cost(self, limit: Limit, tuning: Tuning, tokens: float) -> float:
         """What a call takes of the line's clock."""
-        by_calls_s = 1.0 / self._rate_per_s(limit, tuning)
-        return tuning.spacing * max(by_calls_s, tokens / _per_s(limit.tpm, tuning))
+        takes_s = max(1.0 / self._rate_per_s(limit, tuning), tokens / _per_s(limit.tpm, tuning))
+        return tuning.spacing * (self._line_per_s(limit, tuning) * takes_s if takes_s > 0 else 1.0)
 
     def _usual_tokens(self, tuning: Tuning) -> float:
         return self.mean_tokens if self.mean_tokens > 0 else tuning.first_tokens
@@ -592,7 +626,7 @@ class Scope:
         return int(min(calls, _MANY) + _EPS)
 
     def _deficit_s(self, limit: Limit, tuning: Tuning, tokens: float) -> float:
-        """Seconds at full rate until the buckets hold one call."""
+        """Seconds until the buckets hold one call."""
         rate_per_s = self._rate_per_s(limit, tuning)
         wait_s = 0.0 if math.isinf(rate_per_s) else (1.0 - self.calls) / rate_per_s
         if tokens > 0 and limit.tpm is not None:
@@ -601,37 +635,30 @@ class Scope:
         return max(0.0, wait_s)
 
     def _door_deficit_s(self, limit: Limit, tuning: Tuning) -> float:
-        """Seconds at full rate until a walk-in may go before the line."""
+        """Seconds until a walk-in may go before the line."""
         rate_per_s = self._rate_per_s(limit, tuning)
         return 0.0 if math.isinf(rate_per_s) else (1.0 - self.door) * 2 / rate_per_s
 
     def _seen_per_s(self, tuning: Tuning) -> float:
         """Calls a second, observed; corrected for the time before the first."""
-        counted_s = max(1.0, self.at_s - self.since_s)
+        counted_s = max(1.0, self.counted_s)
         return self.seen / (tuning.seen_s * (1.0 - math.exp(-counted_s / tuning.seen_s)))
-
-    def _be_limited(self, limit: Limit, tuning: Tuning) -> None:
-        """Where nothing is configured, take the rate that was seen for the limit: a backlog must not burst."""
-        if limit.rpm is None and self.base_per_s <= 0:
-            self.base_per_s = max(tuning.lowest_rate_per_s, self._seen_per_s(tuning))
-            self.factor = 1.0
-            self.calls = self.door = 1.0
 
     # ----------------------------------------------------------------------------------------------------------- line
 
     def _in_turn(self, limit: Limit, tuning: Tuning, ask: Ask, tokens: float, room: int) -> int:
         """How many of the calls that there is room for may go before the line."""
-        if self.tail_s <= self.served_s + _EPS or room <= 0:
+        if self.tail <= self.served + _EPS or room <= 0:
             return room
         unclaimed = self._unclaimed(limit, tuning, tokens)
         if ask.permits is None:
             granted = min(room, max(unclaimed, int(min(self.door, _MANY) + _EPS)))
             pushed = max(0, granted - unclaimed)
             self.door -= pushed
-            self.served_s -= pushed * self._cost_s(limit, tuning, tokens)
-            self.pushed_s += pushed * self._cost_s(limit, tuning, tokens)
+            self.served -= pushed * self._cost(limit, tuning, tokens)
+            self.pushed += pushed * self._cost(limit, tuning, tokens)
             return granted
-        due = ask.permits.kind == "place" and ask.permits.value <= self.served_s + _EPS
+        due = ask.permits.kind == "place" and ask.permits.value <= self.served + _EPS
         return room if due else min(room, unclaimed)
 
     def _unclaimed(self, limit: Limit, tuning: Tuning, tokens: float) -> int:
@@ -644,37 +671,85 @@ class Scope:
             left = min(left, max(1.0, (self.tokens - depth / 2) / tokens) if enough else 0.0)
         return max(0, int(left + _EPS))
 
-    def _pace(self, tuning: Tuning) -> float:
+    def _pace_per_s(self, limit: Limit, tuning: Tuning) -> float:
         """Positions that the line advances in a second, going by what walk-ins took lately."""
-        return self.factor * max(0.5, 1.0 - self.pushed_s / tuning.seen_s)
+        line_per_s = self._line_per_s(limit, tuning)
+        return max(line_per_s / 2, line_per_s - self.pushed / tuning.seen_s)
+
+    def _until_s(self, limit: Limit, tuning: Tuning, position: float, blocked_s: float) -> float:
+        """Seconds until the line's clock has come to a position, or the pause is over."""
+        counts_s = 0.0 if self.opened else min(blocked_s, self.credit_s)
+        turn_s = (position - self.served) / self._pace_per_s(limit, tuning)
+        return max(_SHORTEST_S, blocked_s, blocked_s - counts_s + turn_s)
 
     def _deny(self, limit: Limit, tuning: Tuning, ask: Ask, tokens: float, reason: str, blocked_s: float) -> Decision:
         """Say when to come again."""
         deficit_s = self._deficit_s(limit, tuning, tokens)
         if ask.permits is None:
-            if self.tail_s > self.served_s and reason == Denial.LIMIT:
+            if self.tail > self.served and reason == Denial.LIMIT:
                 deficit_s = max(deficit_s, self._door_deficit_s(limit, tuning))
-            return Decision(0, max(_SHORTEST_S, blocked_s + deficit_s / self.factor), reason)
+            return Decision(0, max(_SHORTEST_S, blocked_s, deficit_s), reason)
         # A place beyond the tail is one of a line that was forgotten.
-        if ask.permits.kind == "place" and ask.permits.value <= self.tail_s:
-            position_s = ask.permits.value
-            if position_s <= self.served_s + _EPS:
-                return self._send_back(limit, tuning, position_s, tokens, reason, blocked_s)
+        if ask.permits.kind == "place" and ask.permits.value <= self.tail:
+            position = ask.permits.value
+            if position <= self.served + _EPS:
+                return self._send_back(limit, tuning, position, tokens, reason, blocked_s)
         else:
-            position_s = max(self.tail_s, self.served_s + deficit_s)
-            self.tail_s = position_s + self._cost_s(limit, tuning, tokens)
-        wait_s = blocked_s + (position_s - self.served_s) / self._pace(tuning)
-        return Decision(0, max(_SHORTEST_S, wait_s), reason, "place", position_s)
+            position = max(self.tail, self.served + deficit_s * self._line_per_s(limit, tuning))
+            self.tail = position + self._cost(limit, tuning, tokens)
+        return Decision(0, self._until_s(limit, tuning, position, blocked_s), reason, "place", position)
 
     def _send_back(
-        self, limit: Limit, tuning: Tuning, position_s: float, tokens: float, reason: str, blocked_s: float
+        self, limit: Limit, tuning: Tuning, position: float, tokens: float, reason: str, blocked_s: float
     ) -> Decision:
         """For one who is due and finds no room."""
-        come_s = max(self.rear_s, self.served_s + self._deficit_s(limit, tuning, tokens))
-        self.rear_s = come_s + self._cost_s(limit, tuning, tokens)
-        self.tail_s = max(self.tail_s, self.rear_s)  # newcomers come after them
-        wait_s = blocked_s + (come_s - self.served_s) / self._pace(tuning)
-        return Decision(0, max(_SHORTEST_S, wait_s), reason, "place", position_s)
+        deficit = self._deficit_s(limit, tuning, tokens) * self._line_per_s(limit, tuning)
+        come = max(self.rear, self.served + deficit)
+        self.rear = come + self._cost(limit, tuning, tokens)
+        self.tail = max(self.tail, self.rear)  # newcomers come after them
+        return Decision(0, self._until_s(limit, tuning, come, blocked_s), reason, "place", position)
+
+    # ----------------------------------------------------------------------------------------------------------- AIMD
+
+    def _judge(self, limit: Limit, tuning: Tuning, report: Report, *, refused: bool) -> None:
+        """Count an answer, and judge the batch that it completes."""
+        if self.at_s - report.latency_s < self.changed_s - _EPS:
+            return  # it was sent at another rate
+        if self.judging_s > tuning.judged_longest_s:
+            self.accepted = self.refused = 0
+            self.judging_s = 0.0
+        self.refused += refused
+        self.accepted += not refused
+        answers = self.accepted + self.refused
+        if answers < tuning.judged_calls or self.judging_s < tuning.judged_s - _EPS:
+            return
+        good_per_s = self.accepted / self.judging_s
+        if self.refused > tuning.judged_share * answers:
+            self._change(limit, tuning, good_per_s)
+        else:
+            self.earlier_good_per_s = 0.0
+        self.accepted = self.refused = 0
+        self.judging_s = 0.0
+
+    def _change(self, limit: Limit, tuning: Tuning, good_per_s: float) -> None:
+        """Lower the rate, or take the last lowering back when it brought nothing but less work."""
+        if good_per_s < (1.0 - tuning.judged_share) * self.earlier_good_per_s:
+            self.cap_per_s, self.earlier_good_per_s = self.earlier_per_s, 0.0
+        else:
+            self.earlier_per_s, self.earlier_good_per_s = self.cap_per_s, good_per_s
+            rate_per_s = self._rate_per_s(limit, tuning)
+            lower_per_s = tuning.decrease * (self._seen_per_s(tuning) if math.isinf(rate_per_s) else rate_per_s)
+            self.cap_per_s = max(tuning.lowest_rate_per_s, lower_per_s, good_per_s)
+        self.lowered_per_s, self.changed_s = self.cap_per_s, self.at_s
+
+    def _recover(self, limit: Limit, tuning: Tuning, live_s: float) -> None:
+        """Let the rate grow; when it has doubled, or is what is configured, nothing is left of the cap."""
+        if math.isinf(self.cap_per_s):
+            return
+        low_per_s = self.lowered_per_s
+        self.cap_per_s += live_s * low_per_s / max(tuning.recover_s, tuning.recover_calls / low_per_s)
+        if self.cap_per_s >= min(2.0 * low_per_s, _per_s(limit.rpm, tuning)):
+            self.cap_per_s = math.inf
 
     # ------------------------------------------------------------------------------------------------------- outcomes
 
@@ -686,7 +761,7 @@ class Scope:
                 self.opened = self.probing = self.probed = 0
                 self.succeeded = self.failed = 0.0
 
-    def _fail(self, limit: Limit, tuning: Tuning, report: Report) -> None:
+    def _fail(self, tuning: Tuning, report: Report) -> None:
         self.failed += 1
         counted = self.succeeded + self.failed
         if self.opened:
@@ -697,47 +772,31 @@ class Scope:
             self.opened += 1
             self.open_until_s = self.at_s + _doubled(tuning.open_s, self.opened, tuning.longest_backoff_s)
             self.probing = self.probed = 0
-            self._be_limited(limit, tuning)
-            self.calls = min(self.calls, 1.0)
 
     def _throttle(self, limit: Limit, tuning: Tuning, account: Account, report: Report) -> Decision:
-        """Pause, lower the rate if that did not help before, and put the call at the front of the line."""
-        self._be_limited(limit, tuning)
-        self.calls, self.door = min(self.calls, 1.0), min(self.door, 1.0)
+        """Pause, and put the call at the front of the line."""
         if self.opened:
             self.probing = max(0, self.probing - 1)
-        self.strikes, paused_until_s, again = _struck(
-            tuning, report, self.at_s, self.strikes, self.struck_s, self.paused_until_s
-        )
-        if again:
-            self.factor = max(tuning.floor, self.factor * tuning.decrease)
-        self.struck_s = max(self.struck_s, paused_until_s)
         if report.outcome is Outcome.ACCOUNT_THROTTLED:
             account.pause(tuning, report)
         else:
-            self.paused_until_s = paused_until_s
+            self.strikes, self.paused_until_s = _struck(tuning, report, self.at_s, self.strikes, self.paused_until_s)
         blocked_s = max(0.0, self._blocked(account)[0] - self.at_s)
-        return self._send_back(limit, tuning, self.served_s, self._usual_tokens(tuning), Denial.PAUSED, blocked_s)
+        return self._send_back(limit, tuning, self.served, self._usual_tokens(tuning), Denial.PAUSED, blocked_s)
 
 
-def _struck(
-    tuning: Tuning, report: Report, now_s: float, strikes: int, struck_s: float, paused_until_s: float
-) -> tuple[int, float, bool]:
-    """What a refusal leads to: refusals in a row, the end of the pause, and whether the last pause did not help.
+def _struck(tuning: Tuning, report: Report, now_s: float, strikes: int, paused_until_s: float) -> tuple[int, float]:
+    """What a refusal leads to: refusals in a row, and the end of the pause.
 
-    A call that was sent before the last pause ended tells nothing about what came of it.
+    A call that was sent before the last pause ended is one of those that the pause is about.
     """
-    sent_s = now_s - report.latency_s
-    fresh = sent_s >= struck_s - _EPS
-    again = fresh and now_s - struck_s <= tuning.repeat_s
-    if fresh:
-        strikes = strikes + 1 if again else 1
-    pause_s = report.wait_s
-    if pause_s is None:
-        pause_s = _doubled(tuning.pause_s, max(1, strikes), tuning.longest_backoff_s)
-        if not fresh:  # it is one of the refusals that the pause is about
-            return strikes, paused_until_s, False
-    return strikes, max(paused_until_s, now_s + min(pause_s, tuning.longest_pause_s)), again
+    fresh = now_s - report.latency_s >= paused_until_s - _EPS
+    strikes += fresh
+    if report.wait_s is not None:
+        return strikes, max(paused_until_s, now_s + min(report.wait_s, tuning.longest_pause_s))
+    if not fresh:
+        return strikes, paused_until_s
+    return strikes, now_s + _doubled(tuning.pause_s, strikes, tuning.longest_backoff_s)
 
 
 def _doubled(first_s: float, time: int, longest_s: float) -> float:
