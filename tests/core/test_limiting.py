@@ -3,8 +3,10 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 
 import pytest
 from hypothesis import example, given
@@ -170,7 +172,8 @@ def test_a_pause_costs_each_waiting_job_one_more_postponement() -> None:
     went = Run(throttle_at_s=120.0)
 
     assert went.used >= 0.97 * (1 - 5 / 300) - 0.01
-    assert sorted(went.postponed)[int(0.99 * len(went.postponed))] <= 3
+    assert sum(went.postponed) / len(went.postponed) <= 2
+    assert sorted(went.postponed)[int(0.99 * len(went.postponed))] <= 5
 
 
 def test_jobs_go_roughly_in_the_order_of_their_first_wish() -> None:
@@ -186,11 +189,145 @@ def test_below_the_limit_nobody_waits_long() -> None:
     assert sum(went.postponed) == 0
 
 
+@dataclass
+class Crowd:
+    """An upstream that refuses, in virtual time: calls beyond what it can serve, and some of all calls by chance.
+
+    Attributes:
+        serves_per_s: A bucket that fills so fast and holds a second of it, at least five calls.
+        noise: The share that is refused by chance.
+        retry_after_s: What a refusal says.
+        limit: What is configured.
+        demand_per_s: New jobs a second, until ``demand_ends_s``.
+        seconds: How long it is watched.
+        slots: Calls at once.
+    """
+
+    serves_per_s: float = 1e6
+    noise: float = 0.0
+    retry_after_s: float = 1.0
+    limit: Limit = field(default_factory=Limit)
+    demand_per_s: float = 100.0
+    demand_ends_s: float = math.inf
+    seconds: float = 300.0
+    slots: int = 50
+
+    def __post_init__(self) -> None:
+        self._rng, self._numbers = random.Random(1), count()
+        self._scope, self._account = Scope.new(0.0), Account.new(TUNING, 0.0)
+        self._level, self._filled_s = max(5.0, self.serves_per_s), 0.0
+        self._free, self._waiting = self.slots, deque[tuple[Permits, int]]()
+        #: When, number, what: "comes", or the outcome of a call; what the job holds, how often it was postponed; sent.
+        self._events: list[tuple[float, int, str, Permits, int, float]] = []
+        self.sent_s: list[float] = []
+        self.served_s: list[float] = []
+        self.postponed: list[int] = []
+        self.capped = False
+        at_s = 0.0
+        while (at_s := at_s + self._rng.expovariate(self.demand_per_s)) < min(self.seconds, self.demand_ends_s):
+            self._later(at_s, "comes", Permits(), 0)
+        self.jobs = len(self._events)
+        while self._events and self._events[0][0] < self.seconds:
+            now_s, _, what, held, times, sent_s = heapq.heappop(self._events)
+            if what == "comes":
+                self._waiting.append((held, times))
+            else:
+                self._answered(what, times, now_s, sent_s)
+            while self._waiting and self._free:
+                self._ask(now_s, *self._waiting.popleft())
+
+    def _later(self, at_s: float, what: str, held: Permits, times: int, sent_s: float = 0.0) -> None:
+        heapq.heappush(self._events, (at_s, next(self._numbers), what, held, times, sent_s))
+
+    def _ask(self, now_s: float, held: Permits, times: int) -> None:
+        ask = Ask(1, 0.0, permits=held)
+        decision = self._scope.acquire(self.limit, TUNING, self._account, ask, now_s)
+        if not decision.granted:
+            self._postpone(now_s, decision, times)
+            return
+        self._free -= 1
+        self.sent_s.append(now_s)
+        self._level += (now_s - self._filled_s) * self.serves_per_s
+        self._level, self._filled_s = min(self._level, max(5.0, self.serves_per_s)), now_s
+        if self._level < 1 or self._rng.random() < self.noise:
+            self._later(now_s + 0.005, "refused", Permits(), times, now_s)
+        else:
+            self._level -= 1
+            self._later(now_s + self._rng.uniform(0.05, 0.1), "served", Permits(), times, now_s)
+
+    def _postpone(self, now_s: float, decision: Decision, times: int) -> None:
+        again_s = now_s + decision.delay_s + self._rng.uniform(0, 0.02)
+        self._later(again_s, "comes", Permits(decision.kind, MODEL, decision.value), times + 1)
+
+    def _answered(self, what: str, times: int, now_s: float, sent_s: float) -> None:
+        self._free += 1
+        outcome, wait_s = (Outcome.OK, None) if what == "served" else (Outcome.THROTTLED, self.retry_after_s)
+        report = Report(outcome, now_s - sent_s, wait_s)
+        decision = self._scope.report(self.limit, TUNING, self._account, report, now_s)
+        self.capped |= not math.isinf(self._scope.cap_per_s)
+        if what == "served":
+            self.served_s.append(now_s)
+            self.postponed.append(times)
+        else:
+            self._postpone(now_s, decision, times)
+
+    def per_s(self, instants_s: list[float]) -> float:
+        """How many a second there were in the second half."""
+        return sum(instant_s >= self.seconds / 2 for instant_s in instants_s) / (self.seconds / 2)
+
+
+@pytest.mark.parametrize(
+    ("serves_per_s", "retry_after_s", "rpm"),
+    [
+        (1, 1.0, None),
+        (1, 1.0, 300),
+        (3, 1.0, None),
+        (10, 0.1, None),
+        (10, 1.0, 3000),
+        (30, 0.1, 9000),
+        (100, 1.0, None),
+    ],
+)
+def test_of_an_upstream_that_serves_less_than_the_demand_nearly_all_is_used_and_little_is_asked_in_vain(
+    serves_per_s: float, retry_after_s: float, rpm: float | None
+) -> None:
+    went = Crowd(
+        serves_per_s,
+        retry_after_s=retry_after_s,
+        limit=Limit(rpm),
+        demand_per_s=3 * serves_per_s,
+        seconds=60 if serves_per_s >= 100 else 600 if serves_per_s < 10 else 240,
+    )
+
+    assert 0.8 * serves_per_s <= went.per_s(went.sent_s) <= 1.3 * serves_per_s
+    assert went.per_s(went.served_s) >= 0.8 * serves_per_s
+
+
+@pytest.mark.parametrize("rpm", [None, 6000])
+def test_refusals_by_chance_cost_their_pauses_and_nothing_else(rpm: float | None) -> None:
+    """A tenth of all calls, each with a pause of a second: about ten calls between two pauses."""
+    went = Crowd(noise=0.1, limit=Limit(rpm), demand_ends_s=10.0)
+
+    assert len(went.served_s) == went.jobs
+    assert went.jobs / went.served_s[-1] >= 5.0
+    assert not went.capped
+    assert sum(went.postponed) / len(went.postponed) <= 15
+
+
+def test_of_a_very_crowded_pool_something_is_left() -> None:
+    """Half of all calls are refused, however few they are."""
+    went = Crowd(noise=0.5, demand_per_s=10.0, seconds=600.0)
+
+    assert went.per_s(went.served_s) >= 0.4
+
+
 def test_all_who_were_refused_together_come_back_one_after_the_other() -> None:
     limit, account, scope = Limit(rpm=600), Account.new(TUNING, 0.0), Scope.new(0.0)
     told = [scope.report(limit, TUNING, account, Report(Outcome.THROTTLED, 1.0, 5.0), 10.0) for _ in range(25)]
 
-    assert [decision.delay_s - 5 for decision in told] == pytest.approx([n * 1.005 * 61.8 / 600 for n in range(25)])
+    # The bucket is full by the end of the pause: what goes by then may go at once.
+    turns_s = [max(0.0, n * 1.005 * 61.8 / 600 - TUNING.tolerance_s) for n in range(25)]
+    assert [decision.delay_s - 5 for decision in told] == pytest.approx(turns_s)
 
 
 def test_time_that_steps_back_stands_still() -> None:

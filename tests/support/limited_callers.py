@@ -29,7 +29,7 @@ class Plan:
     Attributes:
         url: OpenRouter.
         redis_url: The fleet's Redis.
-        rpm: Calls in any window.
+        rpm: Calls in any window; None for no limit.
         burst: Calls by which a window may exceed it.
         demand_per_s: New jobs a second of this process.
         ends_s: When it stops, seconds since the epoch.
@@ -39,7 +39,7 @@ class Plan:
 
     url: str
     redis_url: str
-    rpm: int
+    rpm: int | None
     burst: int
     demand_per_s: float
     ends_s: float

@@ -95,6 +95,7 @@ local function advance()
   elapsed = math.max(0, now - S.at)
   local live = live_s()
   S.at = math.max(S.at, now)
+  recover(live)
   S.calls = filled(S.calls, live * rate(), depth())
   S.door = filled(S.door, live * rate() / 2, depth())
   S.tokens = filled(S.tokens, live * per_s(C.tpm), token_depth())
@@ -103,7 +104,6 @@ local function advance()
   local fading = math.exp(-live / C.seen)
   S.seen, S.pushed = S.seen * fading, S.pushed * fading
   S.counted, S.judging = S.counted + live, S.judging + live
-  recover(live)
   fading = math.exp(-elapsed / C.breaker_window)
   S.succeeded, S.failed = S.succeeded * fading, S.failed * fading
 end

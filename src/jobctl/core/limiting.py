@@ -22,9 +22,9 @@ While there is a line they have half of the rate. Where nothing limits the rate 
 those whom a pause turned away, at ``spread_gain`` times the rate that was seen.
 
 *Pause.* An upstream that says "not before" is believed: nobody passes until then. Without a hint the pause is
-``pause_s``, doubled with each refusal in a row; any answer that is no refusal ends the row. The first ``tolerance_s`` of
-a pause count as time in which calls could be sent, for buckets and line alike, and the rest does not: so a short pause
-costs nothing of the allowance, and after a long one no more than a full bucket follows.
+``pause_s``, doubled with each refusal in a row; any answer that is no refusal ends the row. The first ``tolerance_s``
+of a pause count as time in which calls could be sent, for buckets and line alike, and the rest does not: so a short
+pause costs nothing of the allowance, and after a long one no more than a full bucket follows.
 
 *AIMD* (Chiu and Jain 1989), on the share of refusals and not on single ones, because a crowded pool refuses some of the
 calls however few they are, and fewer calls then only means less work. Answers are judged by the batch: at least
@@ -173,16 +173,16 @@ class Tuning:
     pause_s: float = 1.0
     longest_pause_s: float = 86_400.0
     longest_backoff_s: float = 60.0
-    judged_calls: int = 50
+    judged_calls: int = 60
     judged_s: float = 5.0
     judged_longest_s: float = 120.0
     judged_share: float = 0.2
     decrease: float = 0.5
     lowest_rate_per_s: float = 1.0
     recover_s: float = 60.0
-    recover_calls: float = 150.0
+    recover_calls: float = 200.0
     seen_s: float = 10.0
-    spread_gain: float = 2.0
+    spread_gain: float = 4.0
     first_tokens: float = 1000.0
     retry_share: float = 0.1
     retry_trickle_per_s: float = 0.2
@@ -319,8 +319,8 @@ class ScopeStatus:
         line_s: How long a newcomer would wait.
         paused_s: How long the pause lasts, the account's included; 0 without one.
         breaker_open: Whether the breaker is open or tries whether it may close.
-        factor: The share of the configured rate that AIMD leaves; where none is configured, of the rate at which its cap
-            will be gone.
+        factor: The share of the configured rate that AIMD leaves; where none is configured, of the rate at which its
+            cap will be gone.
         retry_budget: Retries that may be sent now.
     """
 
@@ -561,6 +561,7 @@ class Scope:
         elapsed_s = max(0.0, now_s - self.at_s)
         live_s = self._live_s(tuning, account, now_s)
         self.at_s = max(self.at_s, now_s)
+        self._recover(limit, tuning, live_s)
         rate_per_s = self._rate_per_s(limit, tuning)
         self.calls = _filled(self.calls, live_s * rate_per_s, self._depth(limit, tuning))
         self.door = _filled(self.door, live_s * rate_per_s / 2, self._depth(limit, tuning))
@@ -573,7 +574,6 @@ class Scope:
         self.pushed *= fading
         self.counted_s += live_s
         self.judging_s += live_s
-        self._recover(limit, tuning, live_s)
         fading = math.exp(-elapsed_s / tuning.breaker_window_s)
         self.succeeded *= fading
         self.failed *= fading
