@@ -10,8 +10,8 @@ Theory of operation. Kinds of threads:
 * the pulse thread shows the worker and its executions alive, and puts the jobs of workers that fell silent back to
   work; one thread, if wanted, is the scheduler; RQ's own hears commands.
 
-How a job runs and ends is told in ``rq_performing``. With half the slots stuck the worker drains and exits with 1, to be
-restarted.
+How a job runs and ends is told in ``rq_performing``. With half the slots stuck the worker drains and exits with 1, to
+be restarted.
 
 Redis away: the main thread keeps what ended and tries again, slots wait with what they have to write, and once Redis is
 back, executions that the books have and this worker does not know of (they were begun, and the answer was lost) go back
