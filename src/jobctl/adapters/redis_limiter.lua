@@ -62,7 +62,7 @@ local function usual_tokens() return S.mean_tokens > 0 and S.mean_tokens or C.fi
 
 local function line_per_s()
   local allowed = math.min(rate(), per_s(C.tpm) / usual_tokens())
-  return allowed == INF and C.spread_gain * math.max(C.lowest_rate, seen_per_s()) or allowed
+  return allowed == INF and C.spread_rate or allowed
 end
 
 -- Time --------------------------------------------------------------------------------------------------------------

@@ -162,8 +162,9 @@ class PerformingWorker(BaseWorker):
                 self._finish_by_rq(running)
             else:
                 ended = self._perform(running)
-        except BaseException:
+        except BaseException as error:
             self.log.exception("Worker %s: job %s could not be finished", self.name, running.begun.place.job_id)
+            self._fail_at_last(running, error)
         finally:
             enter(None)
             if not has_run and (running.held is None or running.held.left):
@@ -452,7 +453,7 @@ class PerformingWorker(BaseWorker):
             return
         place, queue = running.begun.place, running.queue
         job = self.job_class(place.job_id, connection=self.connection, serializer=self.serializer)
-        reason = format_exc_info((type(error), error, error.__traceback__))
+        reason = _writable(format_exc_info((type(error), error, error.__traceback__)))
         label = examine(error, now_s=time.time(), loading=True).reason
 
         def write() -> None:
@@ -471,6 +472,25 @@ class PerformingWorker(BaseWorker):
         self.log.error("Worker %s: job %s cannot be read (%s)", self.name, place.job_id, error)
         self._book(running, write)
         self._tell_ended(running, JobOutcome.DEAD, reason=label, error=error)
+
+    def _fail_at_last(self, running: Running, error: BaseException) -> None:
+        """Fail a job whose end could not be booked: left on the books, it would be begun again and again."""
+        try:
+            if not running.claimed or self._owns(running):
+                self._fail_unreadable(running, error)
+        except BaseException:
+            self.log.exception("Worker %s: job %s could not be failed", self.name, running.begun.place.job_id)
+
+    def handle_job_failure(
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: Any = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:
+        """RQ's, with a reason that can be written."""
+        super().handle_job_failure(job, queue, started_job_registry, _writable(exc_string), execution)
 
     def _give_up(self, running: Running, exception: BaseException) -> None:
         """Fail a job whose thread did not come back, and count its slot as stuck; on a thread of its own."""
@@ -537,6 +557,11 @@ def _client(connection: Redis) -> Redis:
     pool = connection.connection_pool
     settings = {**pool.connection_kwargs, "socket_timeout": ANSWER_S, "retry": RedisRetry(NoBackoff(), 0)}
     return type(connection)(connection_pool=type(pool)(connection_class=pool.connection_class, **settings))
+
+
+def _writable(text: str) -> str:
+    """A text as UTF-8 can hold it: errors may quote file names, whose odd bytes Python keeps as surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _timeout_s(begun: Begun) -> int:

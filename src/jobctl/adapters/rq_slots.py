@@ -81,6 +81,7 @@ class CoroutineLoop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = threading.Event()
 
     def run(self, coroutine: Coroutine[Any, Any, Any], on_start: Callable[[Callable[[], None]], None]) -> Any:
         """Run a coroutine on the loop, in a copy of this thread's context, and wait for it.
@@ -117,21 +118,29 @@ class CoroutineLoop:
         """Stop the loop once it has nothing to do at the moment; another one is started when needed again."""
         with self._lock:
             loop, self._loop = self._loop, None
+            self._closed.set()
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_serve_loop, args=(self._loop,), name="coroutines", daemon=True).start()
+                self._loop, self._closed = asyncio.new_event_loop(), threading.Event()
+                work = (self._loop, self._closed)
+                threading.Thread(target=_serve_loop, args=work, name="coroutines", daemon=True).start()
             return self._loop
 
 
-def _serve_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop until it is stopped, then end what jobs left behind, as ``asyncio.run`` does."""
+def _serve_loop(loop: asyncio.AbstractEventLoop, closed: threading.Event) -> None:
+    """Run a loop until it is closed, then end what jobs left behind, as ``asyncio.run`` does.
+
+    A job that stops the loop, or leaves it by ``sys.exit``, which asyncio lets out of it, ends nobody but itself.
+    """
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.get_loop().run_forever()
+        runner.get_loop()
+        while not closed.is_set():
+            with suppress(SystemExit, KeyboardInterrupt):
+                loop.run_forever()
 
 
 def _copy_outcome(done: asyncio.Task[Any], outcome: Future[Any]) -> None:

@@ -19,7 +19,7 @@ because the owner is late or will never come) goes to newcomers, so nothing is l
 due and finds the bucket empty keeps the place and is sent back for a moment, again one call apart. *Walk-ins* take no
 place: a worker that asks for permits before it fetches, and the second call of a job that already paid for its first.
 While there is a line they have half of the rate. Where nothing limits the rate a place binds nobody; it only spreads
-those whom a pause turned away, at ``spread_gain`` times the rate that was seen.
+those whom a pause turned away, at ``spread_per_s``: as many as there are slots return together, the others later.
 
 *Pause.* An upstream that says "not before" is believed: nobody passes until then. Without a hint the pause is
 ``pause_s``, doubled with each refusal in a row; any answer that is no refusal ends the row. The first ``tolerance_s``
@@ -153,7 +153,7 @@ class Tuning:
         recover_s: How long the rate takes to double again.
         recover_calls: In how many calls it doubles at the earliest.
         seen_s: Time constant of the observed rate.
-        spread_gain: How much faster than observed those come back whom nothing but a pause denied.
+        spread_per_s: How many a second come back after a pause where nothing limits the rate.
         first_tokens: What a call is expected to take before any answer has told.
         retry_share: What each first call pays into the retry budget.
         retry_trickle_per_s: What time pays into it.
@@ -182,7 +182,7 @@ class Tuning:
     recover_s: float = 60.0
     recover_calls: float = 200.0
     seen_s: float = 10.0
-    spread_gain: float = 4.0
+    spread_per_s: float = 1000.0
     first_tokens: float = 1000.0
     retry_share: float = 0.1
     retry_trickle_per_s: float = 0.2
@@ -603,7 +603,7 @@ class Scope:
         """Calls a second by the line's clock."""
         rate_per_s = min(self._rate_per_s(limit, tuning), _per_s(limit.tpm, tuning) / self._usual_tokens(tuning))
         if math.isinf(rate_per_s):
-            return tuning.spread_gain * max(tuning.lowest_rate_per_s, self._seen_per_s(tuning))
+            return tuning.spread_per_s
         return rate_per_s
 
     def _depth(self, limit: Limit, tuning: Tuning) -> float:
