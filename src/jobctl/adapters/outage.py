@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,15 +18,16 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-__all__ = ["AWAY", "Outage", "Pauses"]
+__all__ = ["Outage", "Pauses", "is_away"]
 
 #: What a Redis says that will be able to do it later, or a network that does not reach it.
-AWAY: Final[tuple[type[RedisError], ...]] = (
+_AWAY: Final[tuple[type[RedisError], ...]] = (
     RedisConnectionError,
     RedisTimeoutError,
     BusyLoadingError,
@@ -35,6 +37,11 @@ AWAY: Final[tuple[type[RedisError], ...]] = (
     ReadOnlyError,
     TryAgainError,
 )
+#: The same where redis-py has no class for it: its disk is full, its replicas are gone, somebody's script takes long;
+#: and, as Redis 6.2 has it, any of them from within a script.
+_AWAY_WORDS: Final = re.compile(
+    r"(MISCONF|NOREPLICAS|BUSY) |ERR Error running script .* -(MISCONF|NOREPLICAS|OOM|READONLY) "
+)
 
 #: First and longest pause before Redis is tried again, seconds. The longest bounds how long a worker stays silent once
 #: Redis is back, and so how soon others may take it for dead.
@@ -42,6 +49,11 @@ _FIRST_S: Final = 0.1
 _LONGEST_S: Final = 2.0
 
 Answer = TypeVar("Answer")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error means that the same command may succeed later, without anybody mending it."""
+    return isinstance(error, _AWAY) or (isinstance(error, ResponseError) and bool(_AWAY_WORDS.match(str(error))))
 
 
 class Pauses:
@@ -108,6 +120,9 @@ class Outage:
     def outlast(self, command: Callable[[], Answer], *, give_up: Callable[[], bool] = lambda: False) -> Answer:
         """Carry out a command, again and again while Redis is away.
 
+        That it is answered at once says nothing about an outage that others see: what only reads is answered by a Redis
+        that refuses to write.
+
         Args:
             command: May be carried out more than once.
             give_up: Asked after each failure whether to raise instead.
@@ -118,15 +133,19 @@ class Outage:
         Raises:
             RedisError: It failed and is given up, or it failed for another reason than Redis being away.
         """
-        pauses = Pauses()
+        pauses, failed = Pauses(), False
         while True:
             try:
                 answer = command()
-            except AWAY as error:
+            except RedisError as error:
+                if not is_away(error):
+                    raise
                 self.began(error)
+                failed = True
                 if give_up():
                     raise
             else:
-                self.ended()
+                if failed:
+                    self.ended()
                 return answer
             time.sleep(pauses.next_s())

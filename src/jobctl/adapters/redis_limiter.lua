@@ -60,9 +60,11 @@ end
 
 local function usual_tokens() return S.mean_tokens > 0 and S.mean_tokens or C.first_tokens end
 
+local function unlimited() return not C.tpm and rate() == INF end
+
 local function line_per_s()
-  local allowed = math.min(rate(), per_s(C.tpm) / usual_tokens())
-  return allowed == INF and C.spread_rate or allowed
+  if unlimited() then return C.spread_rate end
+  return math.min(rate(), per_s(C.tpm) / usual_tokens())
 end
 
 -- Time --------------------------------------------------------------------------------------------------------------
@@ -78,7 +80,8 @@ local function live_s()
   local stopped = math.max(0, math.min(now, until_s) - S.at)
   local counts = math.min(stopped, S.credit)
   S.credit = now >= until_s and C.tolerance or S.credit - counts
-  return math.max(0, now - S.at) - stopped + counts
+  local open = math.max(0, now - S.at) - stopped
+  return open + counts, open
 end
 
 local function recover(live)
@@ -93,13 +96,13 @@ local function advance()
   A.budget = math.min(C.retry_reserve, A.budget + elapsed * C.retry_trickle)
   A.seen = A.seen * math.exp(-elapsed / C.seen)
   elapsed = math.max(0, now - S.at)
-  local live = live_s()
+  local live, open = live_s()
   S.at = math.max(S.at, now)
   recover(live)
   S.calls = filled(S.calls, live * rate(), depth())
   S.door = filled(S.door, live * rate() / 2, depth())
   S.tokens = filled(S.tokens, live * per_s(C.tpm), token_depth())
-  if S.opened == 0 then S.served = S.served + live * line_per_s() end
+  if S.opened == 0 then S.served = S.served + (unlimited() and open or live) * line_per_s() end
   S.tail = math.max(S.tail, S.served)
   local fading = math.exp(-live / C.seen)
   S.seen, S.pushed = S.seen * fading, S.pushed * fading
@@ -163,11 +166,15 @@ local function in_turn(tokens, calls)
 end
 
 local function until_s(position, wait)
+  if unlimited() then
+    return math.max(SHORTEST_S, wait + math.max(0, position - S.served - C.together) / pace())
+  end
   local counts = S.opened > 0 and 0 or math.min(wait, S.credit)
   return math.max(SHORTEST_S, wait, wait - counts + (position - S.served) / pace())
 end
 
 local function send_back(position, tokens, reason, wait)
+  if unlimited() then return 0, math.max(SHORTEST_S, wait), reason, 'place', position, 0 end
   local come = math.max(S.rear, S.served + deficit(tokens) * line_per_s())
   S.rear = come + cost(tokens)
   S.tail = math.max(S.tail, S.rear)
@@ -230,6 +237,7 @@ local function acquire()
   S.calls = S.calls - granted
   S.tokens = S.tokens - granted * tokens
   S.seen = S.seen + granted
+  if unlimited() then S.served = S.served + granted end
   if S.opened > 0 then S.probing = S.probing + granted end
   count(granted)
   if granted == ask.calls then return granted, 0, '', '', 0, tokens end

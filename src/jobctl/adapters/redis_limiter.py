@@ -213,6 +213,7 @@ def _rule(limit: Limit, tuning: Tuning) -> str:
         "recover": tuning.recover_s,
         "recover_calls": tuning.recover_calls,
         "seen": tuning.seen_s,
+        "together": tuning.together,
         "spread_rate": tuning.spread_per_s,
         "first_tokens": tuning.first_tokens,
         "lowest_rate": tuning.lowest_rate_per_s,

@@ -12,6 +12,7 @@ comes back finds its executions gone, and its late results change nothing.
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 import zlib
 from collections.abc import Container, Iterable, Sequence
@@ -22,7 +23,7 @@ from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from redis import Redis
-from redis.commands.core import Script
+from redis.exceptions import NoScriptError
 from rq.defaults import RQ_KEY_PREFIX
 
 __all__ = [
@@ -157,10 +158,10 @@ class Desk:
         self._started_key = f"{RQ_KEY_PREFIX}:worker:{worker_name}:executions"
         self._mark = uuid4().hex[:12]  # what the ids of this process's executions begin with
         self.connection = connection
-        self._turn = _script(connection, "turn")
-        self._put_back = _script(connection, "put_back")
-        self._pulse = _script(connection, "pulse")
-        self._recover = _script(connection, "recover")
+        self._turn = _Script(connection, "turn")
+        self._put_back = _Script(connection, "put_back")
+        self._pulse = _Script(connection, "pulse")
+        self._recover = _Script(connection, "recover")
 
     def turn(
         self,
@@ -200,7 +201,7 @@ class Desk:
         for job in ended:
             words += job.place
             words += (job.result, job.result_ttl_s, job.started_s, job.ended_s, rq_time(job.ended_s))
-        answer: Any = self._turn(args=words)
+        answer: Any = self._turn(words)
         bookings, lengths, begun = answer
         return Turn(bookings, lengths, [self._begun(fields) for fields in begun])
 
@@ -231,7 +232,7 @@ class Desk:
         words: list[Any] = [*self._head, delay, int(spent), reason, permits, result]
         for place in reversed(places):
             words += place
-        answer: Any = self._put_back(args=words)
+        answer: Any = self._put_back(words)
         return [taken == 1 for taken in reversed(answer)]
 
     def pulse(self, places: Iterable[Place], *, worker_ttl_s: int) -> None:
@@ -240,7 +241,7 @@ class Desk:
         words: list[Any] = [*self._head, repr(now_s), rq_time(now_s), self._beat_s + 60, worker_ttl_s]
         for place in places:
             words += place
-        self._pulse(args=words)
+        self._pulse(words)
 
     def recover(self, *, silence_s: float, abandon_limit: int) -> Recovered | None:
         """Put the jobs of one silent worker back to work.
@@ -257,7 +258,7 @@ class Desk:
             "(killed, out of memory, or its machine gone). It is not tried again."
         )
         words: list[Any] = [*self._head, silence_s, abandon_limit, DEAD_TTL_S, error, rq_time(time.time())]
-        answer: Any = self._recover(args=words)
+        answer: Any = self._recover(words)
         if not answer:
             return None
         name, *lists = answer
@@ -327,8 +328,19 @@ def _source(name: str) -> str:
     return "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name))
 
 
-def _script(connection: Redis, name: str) -> Script:
-    return connection.register_script(_source(name))
+class _Script:
+    """A script on the server, which may forget it at any moment: then it is sent along, in one step."""
+
+    def __init__(self, connection: Redis, name: str) -> None:
+        self._connection = connection
+        self._text = _source(name)
+        self._digest = hashlib.sha1(self._text.encode()).hexdigest()  # as the server names it
+
+    def __call__(self, words: Sequence[Any]) -> Any:
+        try:
+            return self._connection.evalsha(self._digest, 0, *words)
+        except NoScriptError:
+            return self._connection.eval(self._text, 0, *words)
 
 
 _seconds: dict[int, str] = {}

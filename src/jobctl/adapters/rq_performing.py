@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Final
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry as RedisRetry
 from rq import Queue
 from rq.callbacks import execute_failure_callback, execute_stopped_callback
@@ -41,7 +42,7 @@ from rq.utils import current_timestamp, ensure_job_list
 from rq.worker import BaseWorker, WorkerStatus
 
 from jobctl.adapters.announcer import Announcer
-from jobctl.adapters.outage import AWAY, Outage
+from jobctl.adapters.outage import Outage, is_away
 from jobctl.adapters.permits import hold
 from jobctl.adapters.rq_codec import resolve_call
 from jobctl.adapters.rq_deadlines import Region, current, enter
@@ -310,11 +311,13 @@ class PerformingWorker(BaseWorker):
             owned = True
             try:
                 write()
-            except AWAY:
-                if self._answers():
+            except RedisError as error:
+                if not is_away(error) or self._answers():
                     raise  # it was somebody else's Redis
             if not self._outage.lasts:
                 break
+            self._outage.outlast(self._probe)
+            self._outage.ended()
         return owned
 
     def _owns(self, running: Running) -> bool:
@@ -322,13 +325,19 @@ class PerformingWorker(BaseWorker):
         return self._outage.outlast(lambda: self._desk.owns(running.begun.place))
 
     def _answers(self) -> bool:
-        """Whether Redis answers now; if not, that is noted."""
+        """Whether Redis can be written to now; if not, that is noted."""
         try:
-            self.connection.ping()
-        except AWAY as error:
+            self._probe()
+        except RedisError as error:
+            if not is_away(error):
+                raise
             self._outage.began(error)
             return False
         return True
+
+    def _probe(self) -> None:
+        """Write a little: a Redis that answers may still refuse to write, as a replica does."""
+        self._desk.pulse((), worker_ttl_s=self.worker_ttl)
 
     def _running_here(self, execution: Execution) -> Running | None:
         """What this thread finalises, when it was begun at the desk."""
@@ -409,7 +418,7 @@ class PerformingWorker(BaseWorker):
         """Have a job run again after a back-off; callbacks and handlers hear of the failure, as RQ has it."""
         try:
             execute_failure_callback(job, self.death_penalty_class, *exc_info)
-        except Exception:
+        except BaseException:  # as RQ has it: a callback may exit, and ends nothing but itself
             self.log.exception("Worker %s: failure callback of job %s raised", self.name, job.id)
         call_exception_handlers(self._exc_handlers, job, *exc_info)
         if job.retries_left:
@@ -447,7 +456,7 @@ class PerformingWorker(BaseWorker):
             job.failure_ttl = DEAD_TTL_S
         self._outage.outlast(lambda: self.connection.hset(job.key, "jobctl_reason", reason))
 
-    def _fail_unreadable(self, running: Running, error: BaseException) -> None:
+    def _fail_unreadable(self, running: Running, error: BaseException, said: str = "cannot be read") -> None:
         """Fail a job with the reason; its fields stay as they are, for they cannot be written back unread."""
         if not running.claim():
             return
@@ -469,7 +478,7 @@ class PerformingWorker(BaseWorker):
                 pipeline.execute()
 
         job.origin = queue.name
-        self.log.error("Worker %s: job %s cannot be read (%s)", self.name, place.job_id, error)
+        self.log.error("Worker %s: job %s %s (%r)", self.name, place.job_id, said, error)
         self._book(running, write)
         self._tell_ended(running, JobOutcome.DEAD, reason=label, error=error)
 
@@ -477,7 +486,7 @@ class PerformingWorker(BaseWorker):
         """Fail a job whose end could not be booked: left on the books, it would be begun again and again."""
         try:
             if not running.claimed or self._owns(running):
-                self._fail_unreadable(running, error)
+                self._fail_unreadable(running, error, "is dead: its end could not be booked")
         except BaseException:
             self.log.exception("Worker %s: job %s could not be failed", self.name, running.begun.place.job_id)
 
@@ -514,7 +523,7 @@ class PerformingWorker(BaseWorker):
         self.log.warning("Worker %s: job %s stopped by user", self.name, job.id)
         try:
             execute_stopped_callback(job, self.death_penalty_class)
-        except Exception:
+        except BaseException:
             self.log.exception("Worker %s: stopped callback for job %s raised", self.name, job.id)
         self.handle_job_failure(job, queue=queue, exc_string="Job stopped by user.", execution=execution)
 

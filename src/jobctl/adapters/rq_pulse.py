@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from jobctl.adapters.outage import AWAY, Outage
+from jobctl.adapters.outage import Outage, is_away
 
 __all__ = ["Pulse"]
 
@@ -84,8 +84,9 @@ class Pulse:
                 self.last_s = time.time()
                 if steady >= _STEADY_PULSES:
                     self._sweep(self.silence_s)
-            except AWAY as error:
-                self._outage.began(error)
-                steady = 0
-            except Exception:
-                self._log.exception("no pulse")
+            except Exception as error:
+                if is_away(error):
+                    self._outage.began(error)
+                    steady = 0
+                else:
+                    self._log.exception("no pulse")

@@ -46,7 +46,7 @@ from rq.job import Job
 from rq.suspension import is_suspended
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
-from jobctl.adapters.outage import AWAY, Pauses
+from jobctl.adapters.outage import Pauses, is_away
 from jobctl.adapters.rq_desk import Begun, Booking, Desk, Ended, Place, Recovered
 from jobctl.adapters.rq_listener import Listener
 from jobctl.adapters.rq_performing import ANSWER_S, BEAT_S, PerformingWorker
@@ -251,7 +251,9 @@ class Worker(PerformingWorker):
             wait_s = _LOOK_S
             try:
                 self._turn(0)
-            except AWAY as error:
+            except redis.exceptions.RedisError as error:
+                if not is_away(error):
+                    raise
                 self._outage.began(error)
                 wait_s = pauses.next_s()
             if not self._unbooked and len(self._running) <= self._slots.stuck:
@@ -296,7 +298,7 @@ class Worker(PerformingWorker):
 
     def _pubsub_exception_handler(self, exc: Exception, pubsub: PubSub, pubsub_thread: Any) -> None:
         """Redis is away from the command channel too: nothing to say that was not said."""
-        if not isinstance(exc, AWAY):
+        if not is_away(exc):
             super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
         self._outage.began(exc)
         self._pulse.wait_stopped(1.0)
@@ -389,7 +391,9 @@ class Worker(PerformingWorker):
                 begun = self._turn(wanted)
                 if not self._running and not begun and not self._suspended:
                     self.set_state(WorkerStatus.IDLE)
-            except AWAY as error:
+            except redis.exceptions.RedisError as error:
+                if not is_away(error):
+                    raise
                 self._outage.began(error)
                 self._collect(pauses.next_s())
                 continue
@@ -432,7 +436,7 @@ class Worker(PerformingWorker):
     def _turn(self, wanted: int) -> int:
         """Book what ended and begin up to so many jobs; how many were begun."""
         if self._outage.lasts:
-            self.connection.ping()
+            self._probe()
             self._outage.ended()
         if self._reconciled != self._outage.count:
             self._reconcile()

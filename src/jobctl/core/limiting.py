@@ -19,7 +19,8 @@ because the owner is late or will never come) goes to newcomers, so nothing is l
 due and finds the bucket empty keeps the place and is sent back for a moment, again one call apart. *Walk-ins* take no
 place: a worker that asks for permits before it fetches, and the second call of a job that already paid for its first.
 While there is a line they have half of the rate. Where nothing limits the rate a place binds nobody; it only spreads
-those whom a pause turned away, at ``spread_per_s``: as many as there are slots return together, the others later.
+those whom a pause turned away: the first ``together`` return at its end, so that many calls are under way before the
+next refusal is known, the others at ``spread_per_s``.
 
 *Pause.* An upstream that says "not before" is believed: nobody passes until then. Without a hint the pause is
 ``pause_s``, doubled with each refusal in a row; any answer that is no refusal ends the row. The first ``tolerance_s``
@@ -153,7 +154,8 @@ class Tuning:
         recover_s: How long the rate takes to double again.
         recover_calls: In how many calls it doubles at the earliest.
         seen_s: Time constant of the observed rate.
-        spread_per_s: How many a second come back after a pause where nothing limits the rate.
+        together: How many come back at once after a pause where nothing limits the rate.
+        spread_per_s: How many a second of the others.
         first_tokens: What a call is expected to take before any answer has told.
         retry_share: What each first call pays into the retry budget.
         retry_trickle_per_s: What time pays into it.
@@ -182,7 +184,8 @@ class Tuning:
     recover_s: float = 60.0
     recover_calls: float = 200.0
     seen_s: float = 10.0
-    spread_per_s: float = 1000.0
+    together: int = 64
+    spread_per_s: float = 200.0
     first_tokens: float = 1000.0
     retry_share: float = 0.1
     retry_trickle_per_s: float = 0.2
@@ -497,6 +500,8 @@ class Scope:
         self.calls -= granted
         self.tokens -= granted * tokens
         self.seen += granted
+        if self._is_unlimited(limit, tuning):
+            self.served += granted  # the line is as long as there are calls in it
         self.probing += granted if self.opened else 0
         account.count(tuning, granted, retry=ask.retry)
         if granted == ask.calls:
@@ -559,7 +564,7 @@ class Scope:
         """Bring the state up to date. Time that steps back stands still."""
         account.advance(tuning, now_s)
         elapsed_s = max(0.0, now_s - self.at_s)
-        live_s = self._live_s(tuning, account, now_s)
+        live_s, open_s = self._live_s(tuning, account, now_s)
         self.at_s = max(self.at_s, now_s)
         self._recover(limit, tuning, live_s)
         rate_per_s = self._rate_per_s(limit, tuning)
@@ -567,7 +572,8 @@ class Scope:
         self.door = _filled(self.door, live_s * rate_per_s / 2, self._depth(limit, tuning))
         self.tokens = _filled(self.tokens, live_s * _per_s(limit.tpm, tuning), _token_depth(limit, tuning))
         if not self.opened:
-            self.served += live_s * self._line_per_s(limit, tuning)
+            line_s = open_s if self._is_unlimited(limit, tuning) else live_s
+            self.served += line_s * self._line_per_s(limit, tuning)
         self.tail = max(self.tail, self.served)
         fading = math.exp(-live_s / tuning.seen_s)
         self.seen *= fading
@@ -578,13 +584,14 @@ class Scope:
         self.succeeded *= fading
         self.failed *= fading
 
-    def _live_s(self, tuning: Tuning, account: Account, now_s: float) -> float:
-        """Time since the last step that counts."""
+    def _live_s(self, tuning: Tuning, account: Account, now_s: float) -> tuple[float, float]:
+        """Time since the last step that counts, and time in which calls could go."""
         until_s = self._blocked(account)[0]
         blocked_s = max(0.0, min(now_s, until_s) - self.at_s)
         counts_s = min(blocked_s, self.credit_s)
         self.credit_s = tuning.tolerance_s if now_s >= until_s else self.credit_s - counts_s
-        return max(0.0, now_s - self.at_s) - blocked_s + counts_s
+        open_s = max(0.0, now_s - self.at_s) - blocked_s
+        return open_s + counts_s, open_s
 
     def _blocked(self, account: Account) -> tuple[float, Denial]:
         """Until when nobody passes, and why."""
@@ -599,12 +606,15 @@ class Scope:
         """Calls a second that may be sent."""
         return min(_per_s(limit.rpm, tuning), self.cap_per_s)
 
+    def _is_unlimited(self, limit: Limit, tuning: Tuning) -> bool:
+        """Whether nothing but pauses keeps anybody."""
+        return limit.tpm is None and math.isinf(self._rate_per_s(limit, tuning))
+
     def _line_per_s(self, limit: Limit, tuning: Tuning) -> float:
         """Calls a second by the line's clock."""
-        rate_per_s = min(self._rate_per_s(limit, tuning), _per_s(limit.tpm, tuning) / self._usual_tokens(tuning))
-        if math.isinf(rate_per_s):
+        if self._is_unlimited(limit, tuning):
             return tuning.spread_per_s
-        return rate_per_s
+        return min(self._rate_per_s(limit, tuning), _per_s(limit.tpm, tuning) / self._usual_tokens(tuning))
 
     def _depth(self, limit: Limit, tuning: Tuning) -> float:
         return 1.0 + limit.burst + self._rate_per_s(limit, tuning) * tuning.tolerance_s
@@ -678,6 +688,9 @@ class Scope:
 
     def _until_s(self, limit: Limit, tuning: Tuning, position: float, blocked_s: float) -> float:
         """Seconds until the line's clock has come to a position, or the pause is over."""
+        if self._is_unlimited(limit, tuning):
+            behind = max(0.0, position - self.served - tuning.together)
+            return max(_SHORTEST_S, blocked_s + behind / self._pace_per_s(limit, tuning))
         counts_s = 0.0 if self.opened else min(blocked_s, self.credit_s)
         turn_s = (position - self.served) / self._pace_per_s(limit, tuning)
         return max(_SHORTEST_S, blocked_s, blocked_s - counts_s + turn_s)
@@ -703,6 +716,8 @@ class Scope:
         self, limit: Limit, tuning: Tuning, position: float, tokens: float, reason: str, blocked_s: float
     ) -> Decision:
         """For one who is due and finds no room."""
+        if self._is_unlimited(limit, tuning):
+            return Decision(0, max(_SHORTEST_S, blocked_s), reason, "place", position)
         deficit = self._deficit_s(limit, tuning, tokens) * self._line_per_s(limit, tuning)
         come = max(self.rear, self.served + deficit)
         self.rear = come + self._cost(limit, tuning, tokens)
