@@ -268,7 +268,8 @@ def test_plain_locust_drives_a_scenario_with_everything_it_needs(tmp_path: Path)
 def test_a_census_that_takes_longer_than_locusts_patience_is_finished(tmp_path: Path) -> None:
     """Some ten thousand jobs, most of them still waiting: counting them takes a second or more."""
     status, document, bench = run(
-        "--rate", "2000", "--duration", "5s", "--job", "noop", "--drain", "0", *LATE, directory=tmp_path
+        *("--rate", "2000", "--duration", "5s", "--job", "sleep", "--service-time", "1s", "--drain", "0", *LATE),
+        directory=tmp_path,
     )
 
     assert status == 99, bench.output

@@ -408,7 +408,8 @@ def weather(storm: Storm, server: DurableRedis, directory: Path, mock_url: str, 
         with server.client() as client:
             wait_until(lambda: _settled(client, storm.jobs), 10 * PATIENCE_S, "the end of every job")
         lasted_s = time.monotonic() - began_s
-        assert [worker.stop() for worker in fleet] == [0] * len(fleet)
+        stops = [worker.stop() for worker in fleet]
+        assert stops == [0] * len(fleet), stops
     finally:
         for worker in fleet:
             worker.kill()

@@ -112,4 +112,5 @@ def enqueue(
     finally:
         doubt = f"; {progress.under_way} more may be in" if progress.under_way else ""
         elapsed_s = time.monotonic() - started_s
-        typer.echo(f"enqueued {progress.enqueued} jobs on queue {queue} in {elapsed_s:.2f} s{doubt}")
+        noun = "job" if progress.enqueued == 1 else "jobs"
+        typer.echo(f"enqueued {progress.enqueued} {noun} on queue {queue} in {elapsed_s:.2f} s{doubt}")

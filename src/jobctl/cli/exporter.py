@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jobctl import settings
-from jobctl.cli.options import OpenRouterUrl, PlannedReplicas, RedisUrl, parser
+from jobctl.cli.options import OpenRouterUrl, PlannedReplicas, parser, setting
 from jobctl.core.units import parse_whole
 
 __all__ = ["exporter"]
@@ -27,7 +27,7 @@ def exporter(
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; every interface by default.")
     ] = "0.0.0.0",
-    redis_url: RedisUrl = None,
+    redis_url: Annotated[str | None, setting("redis_url", "URL", "Redis that your workers listen to.")] = None,
     openrouter_url: OpenRouterUrl = None,
     planned_replicas: PlannedReplicas = None,
 ) -> None:

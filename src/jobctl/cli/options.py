@@ -94,7 +94,8 @@ def setting(name: str, metavar: str, text: str, *, default: str | None = None, p
     """
     field = next(field for field in FIELDS if field.name == name)
     if default is None:
-        shown = "" if field.default is None else f" [default: {_shown(field.default)}]"
+        unit = "s" if metavar == "DURATION" else ""
+        shown = "" if field.default is None else f" [default: {_shown(field.default)}{unit}]"
         text += f"{shown} [env: {field.env}]"
     else:
         text += f" [default: {default}]"
@@ -188,7 +189,7 @@ DatabaseUrl = Annotated[
 ]
 DatabasePool = Annotated[
     int | None,
-    setting("db_pool_size", "N", "Most connections of this worker [default: by its slots].", panel=DATABASE),
+    setting("db_pool_size", "N", "Most connections of this worker; by its slots unless given.", panel=DATABASE),
 ]
 DatabaseTimeout = Annotated[
     float | None, setting("db_timeout_s", "DURATION", "Total deadline of writing one result.", panel=DATABASE)

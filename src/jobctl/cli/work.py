@@ -41,7 +41,7 @@ __all__ = ["work"]
 def work(
     queues: Queues = None,
     concurrency: Concurrency = None,
-    burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
+    burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty; delayed tries stay.")] = False,
     name: Annotated[
         str | None,
         typer.Option("--name", metavar="NAME", help="Name in Redis [default: host, process and a random part]."),
