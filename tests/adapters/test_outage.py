@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jobctl.adapters.outage import Outage, Pauses
+from jobctl.adapters.outage import Outage, Pauses, is_away
 
 LOG = logging.getLogger("test.outage")
 
@@ -79,9 +79,29 @@ def test_a_command_outlasts_an_outage() -> None:
     assert (outage.lasts, outage.count) == (False, 1)
 
 
-def test_a_redis_that_cannot_write_for_now_counts_as_away() -> None:
-    command = Flaky(1, ReadOnlyError("You can't write against a read only replica."))
-    assert Outage(LOG, "w").outlast(command) == 2
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadOnlyError("You can't write against a read only replica."),
+        ResponseError("MISCONF Errors writing to the AOF file: No space left on device"),
+        ResponseError("NOREPLICAS Not enough good replicas to write."),
+        ResponseError("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."),
+        ResponseError(
+            "ERR Error running script (call to f_0a): @user_script:17: @user_script: 17: -READONLY You can't write"
+            " against a read only replica."
+        ),
+    ],
+)
+def test_a_redis_that_cannot_write_for_now_counts_as_away(error: Exception) -> None:
+    assert is_away(error)
+    assert Outage(LOG, "w").outlast(Flaky(1, error)) == 2
+
+
+def test_what_is_answered_at_once_does_not_end_an_outage_that_others_see() -> None:
+    outage = Outage(LOG, "w")
+    outage.began(ReadOnlyError("You can't write against a read only replica."))
+    assert outage.outlast(Flaky(0)) == 1
+    assert outage.lasts
 
 
 def test_what_waiting_does_not_heal_is_raised_at_once() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
-from redis import Redis
+from redis import ConnectionPool, Redis
 from rq import Callback, Queue
 from rq.executions import Execution
 from rq.job import Job, JobStatus
@@ -434,3 +434,23 @@ def test_instants_are_written_as_rq_writes_them(instant_s: float) -> None:
     text = rq_time(instant_s)
     assert len(text) == len("2026-01-31T12:00:00.000000Z")
     assert datetime.fromisoformat(text).timestamp() == pytest.approx(instant_s, abs=2e-6)
+
+
+def test_a_server_that_forgets_scripts_at_any_moment_is_told_them_again(redis: Redis) -> None:
+    enqueue(redis)
+    redis.acl_setuser("forgetful", enabled=True, nopass=True, keys="*", commands=["+@all", "-script"])
+    try:
+        connection = Redis(
+            connection_pool=ConnectionPool(
+                connection_class=redis.connection_pool.connection_class,
+                **{**redis.connection_pool.connection_kwargs, "username": "forgetful", "password": "any"},
+            )
+        )
+        with connection:
+            forgetful = desk(connection)
+            redis.script_flush()
+            (job,) = begin(forgetful)
+            redis.script_flush()
+            assert forgetful.turn([success(job.place)], 0).bookings == [Booking.BOOKED]
+    finally:
+        redis.acl_deluser("forgetful")

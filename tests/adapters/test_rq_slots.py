@@ -153,6 +153,38 @@ def test_what_a_coroutine_raises_is_raised(loop: CoroutineLoop) -> None:
         loop.run(body(), ignore)
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_coroutine_that_exits_ends_only_itself(loop: CoroutineLoop, error: type[BaseException]) -> None:
+    began = threading.Event()
+    others: SimpleQueue[int] = SimpleQueue()
+
+    async def other() -> int:
+        began.set()
+        await asyncio.sleep(0.1)
+        return 5
+
+    async def body() -> None:
+        raise error("away")
+
+    thread = threading.Thread(target=lambda: others.put(loop.run(other(), ignore)))
+    thread.start()
+    assert began.wait(PATIENCE_S)
+    with pytest.raises(error, match="away"):
+        loop.run(body(), ignore)
+    assert others.get(timeout=PATIENCE_S) == 5
+    assert loop.run(other(), ignore) == 5
+    thread.join()
+
+
+def test_a_coroutine_that_stops_the_loop_stops_nobody(loop: CoroutineLoop) -> None:
+    async def body() -> str:
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0.01)
+        return "done"
+
+    assert loop.run(body(), ignore) == "done"
+
+
 def test_a_cancelled_coroutine_may_clean_up(loop: CoroutineLoop) -> None:
     steps = []
 

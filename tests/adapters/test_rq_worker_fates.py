@@ -604,3 +604,68 @@ def test_a_worker_that_redis_has_forgotten_registers_again(redis: Redis) -> None
     assert Worker.all(connection=redis)[0].queue_names() == ["q"]
     assert redis.ttl(worker.key) > 0
     worker.register_death()
+
+
+# ---------------------------------------------------------------------------------------------------------- odd failures
+
+
+def fail_oddly() -> None:
+    seen.append("ran")
+    raise LookupError("no file named \udc80")
+
+
+def leave(*args: Any) -> None:
+    """A callback that exits."""
+    raise SystemExit(3)
+
+
+def break_off(job: Job, *error: Any) -> bool:
+    """An exception handler that breaks."""
+    raise RuntimeError("the handler broke")
+
+
+def test_a_failure_whose_words_are_no_utf_8_is_dead_with_the_reason(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(fail_oddly)
+    burst(redis)
+    result = job.latest_result()
+    assert (job.get_status(), seen) == (JobStatus.FAILED, ["ran"])
+    assert result is not None
+    assert "no file named \\udc80" in str(result.exc_string)
+    assert StartedJobRegistry("q", connection=redis).get_job_count(cleanup=False) == 0
+
+
+def test_a_job_whose_end_cannot_be_booked_is_dead_with_the_reason_and_runs_once(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(fail_oddly)
+    burst(redis, exception_handlers=[break_off])
+    result = job.latest_result()
+    assert (job.get_status(), seen) == (JobStatus.FAILED, ["ran"])
+    assert result is not None
+    assert "the handler broke" in str(result.exc_string)
+    assert StartedJobRegistry("q", connection=redis).get_job_count(cleanup=False) == 0
+    assert job.id in FailedJobRegistry("q", connection=redis)
+
+
+def test_a_failure_callback_that_exits_takes_no_attempt_away(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(fail_times, 1, on_failure=Callback(leave))
+    with scheduling(redis), working(redis, with_scheduler=False, policies=policy(2)):
+        wait_until(lambda: job.get_status() == JobStatus.FINISHED)
+    assert len(seen) == 2
+
+
+def test_a_redis_that_answers_and_refuses_to_write_is_away_once_and_nothing_runs_twice(
+    redis: Redis, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = [queue.enqueue(wait_for_release), queue.enqueue(wait_for_release, "failing", on_success=Callback(leave))]
+    with working(redis) as worker:
+        began(2)
+        redis.config_set("min-replicas-to-write", 1)
+        try:
+            release.set()
+            wait_until(lambda: worker.unready() == "Redis is away")
+            time.sleep(0.6)
+            assert worker.unready() == "Redis is away"
+        finally:
+            redis.config_set("min-replicas-to-write", 0)
+        wait_until(lambda: jobs[0].get_status() == JobStatus.FINISHED and jobs[1].get_status() == JobStatus.FAILED)
+    assert sorted(seen) == ["began", "failing"]
+    assert worker._outage.count == 1
