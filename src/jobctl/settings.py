@@ -27,6 +27,8 @@ __all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "QueueModels", "QueueName
 
 #: The file looked for in the working directory.
 CONFIG_FILE: Final = "jobctl.toml"
+#: Workers pulse every fifteenth of it, and a busy interpreter may be late by a few hundredths of a second.
+_SHORTEST_RECOVERY_S: Final = 1.0
 #: A write of a result ends before this: a slot must not wait for a database as it does for an upstream.
 _LONGEST_DATABASE_WAIT_S: Final = 60.0
 
@@ -122,6 +124,13 @@ class QueueNames(tuple[str, ...]):
 
 def _queue_names(text: str) -> QueueNames:
     return QueueNames(*parse_weighted(text))
+
+
+def _recover_after(text: str) -> float:
+    seconds = parse_positive_duration(text)
+    if seconds < _SHORTEST_RECOVERY_S:
+        raise InvalidValue(f"{text!r} is too short to tell a busy worker from a dead one", "give at least 1s")
+    return seconds
 
 
 def _text(text: str) -> str:
@@ -238,7 +247,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         "recover_after_s",
         "--recover-after",
         "JOB_RECOVER_AFTER",
-        parse_positive_duration,
+        _recover_after,
         30.0,
         "within this time jobs of a killed worker run again on another, seconds",
     ),

@@ -23,8 +23,8 @@ from jobctl.core.turns import Turns
 BEAT_S = 15
 
 
-def desk(redis: Redis, name: str = "w", queues: Sequence[str] = ("q",)) -> Desk:
-    return Desk(redis, name, queues, beat_s=BEAT_S)
+def desk(redis: Redis, name: str = "w", queues: Sequence[str] = ("q",), silence_s: float = 18.0) -> Desk:
+    return Desk(redis, name, queues, beat_s=BEAT_S, silence_s=silence_s)
 
 
 def enqueue(redis: Redis, count: int = 1, queue: str = "q") -> list[str]:
@@ -216,13 +216,13 @@ def test_a_turn_books_and_begins_in_one(redis: Redis) -> None:
 def test_who_lost_an_execution_changes_nothing(redis: Redis) -> None:
     """The fence: two workers with one job between them, in every order of taking it off the books."""
     (job_id,) = enqueue(redis)
-    one, other = desk(redis, "one"), desk(redis, "other")
+    one, other = desk(redis, "one", silence_s=0.01), desk(redis, "other")
     for take in ("recover", "put_back"):
         (begun,) = begin(one)
         if take == "recover":
-            one.pulse([], worker_ttl_s=60)
+            one.pulse([])
             time.sleep(0.02)
-            recovered = other.recover(silence_s=0.01, abandon_limit=9)
+            recovered = other.recover(abandon_limit=9)
             assert recovered is not None
             assert (recovered.worker, recovered.requeued, recovered.dead) == ("one", [job_id], [])
         else:
@@ -234,7 +234,7 @@ def test_who_lost_an_execution_changes_nothing(redis: Redis) -> None:
         assert one.turn([success(begun.place)], 0).bookings == [Booking.LATE]
         assert one.put_back([begun.place]) == [False]
         assert one.put_back([begun.place], delay_s=1.0, spent=True, reason="error") == [False]
-        one.pulse([begun.place], worker_ttl_s=60)
+        one.pulse([begun.place])
         redis.zrem(PULSES_KEY, "one")
         assert dump(redis) == before
         assert other.owns(again.place)
@@ -317,7 +317,7 @@ def test_a_pulse_keeps_the_worker_and_its_executions_alive(redis: Redis) -> None
     redis.zadd("rq:wip:q", {member: 1})
     redis.zadd(f"rq:executions:{begun.place.job_id}", {begun.place.execution_id: 1})
     now_s = time.time()
-    at_desk.pulse([begun.place], worker_ttl_s=60)
+    at_desk.pulse([begun.place])
     job = Job.fetch(begun.place.job_id, connection=redis)
     assert started(redis) == [job.id]
     assert redis.zscore("rq:wip:q", member) == pytest.approx(now_s + BEAT_S + 60, abs=1)
@@ -334,11 +334,27 @@ def test_a_worker_that_pulses_is_not_taken_for_dead_nor_is_one_that_left(redis: 
     alive, gone, other = desk(redis, "alive"), desk(redis, "gone"), desk(redis, "other")
     for one in (alive, gone):
         begin(one)
-        one.pulse([], worker_ttl_s=60)
+        one.pulse([])
     gone.leave()
-    assert other.recover(silence_s=5, abandon_limit=3) is None
+    assert other.recover(abandon_limit=3) is None
     assert len(started(redis)) == 2
-    assert alive.recover(silence_s=-5, abandon_limit=3) is None  # nobody takes himself for dead
+    assert alive.recover(abandon_limit=3, dead_for_s=-60) is None  # nobody takes himself for dead
+
+
+def test_a_worker_counts_as_dead_by_its_own_word_not_by_that_of_who_looks(redis: Redis) -> None:
+    """Workers with different ``--recover-after`` share a Redis: the hasty one must not take the jobs of the others."""
+    enqueue(redis)
+    patient, hasty = desk(redis, "patient", silence_s=18.0), desk(redis, "hasty", silence_s=0.01)
+    begin(patient)
+    patient.pulse([])
+    time.sleep(0.05)
+    assert hasty.recover(abandon_limit=3) is None
+    hasty.pulse([])
+    time.sleep(0.05)
+    assert patient.recover(abandon_limit=3, dead_for_s=10) is None
+    recovered = patient.recover(abandon_limit=3)
+    assert recovered is not None
+    assert recovered.worker == "hasty"
 
 
 def test_an_abandoned_job_runs_again_until_its_limit_and_then_is_dead_with_the_reason(redis: Redis) -> None:
@@ -346,12 +362,12 @@ def test_an_abandoned_job_runs_again_until_its_limit_and_then_is_dead_with_the_r
     job = queue.enqueue("operator.add", 1, 2, failure_ttl=1000)
     dependent = queue.enqueue("operator.add", 3, 4, depends_on=job)
     for time_ in (1, 2):
-        worker = desk(redis, f"w{time_}")
-        worker.pulse([], worker_ttl_s=60)
+        worker = desk(redis, f"w{time_}", silence_s=0.01)
+        worker.pulse([])
         (begun,) = begin(worker)
         assert begun.attempt == time_
         time.sleep(0.02)
-        recovered = desk(redis, "other").recover(silence_s=0.01, abandon_limit=2)
+        recovered = desk(redis, "other").recover(abandon_limit=2)
         assert recovered is not None
     assert (recovered.requeued, recovered.dead, recovered.with_dependents) == ([], [job.id], [job.id])
     job.refresh()
@@ -371,7 +387,7 @@ def test_of_several_jobs_that_were_abandoned_together_one_at_a_time_gets_its_las
     for name, taken in (("w1", 3), ("w2", 3)):
         assert len(begin(desk(redis, name), 25)) == taken
         redis.zadd(PULSES_KEY, {name: 1.0})
-        assert desk(redis, "w0").recover(silence_s=18, abandon_limit=3) is not None
+        assert desk(redis, "w0").recover(abandon_limit=3) is not None
     (alone,) = begin(last := desk(redis, "w3"), 25)
     waiting = set(jobs) - {alone.place.job_id}
     scheduled = ScheduledJobRegistry("q", connection=redis)

@@ -467,7 +467,7 @@ def test_a_job_that_is_taken_away_while_it_runs_leaves_nothing_behind(
 
 def take_over(redis: Redis, worker: Worker) -> None:
     """What another worker does that takes this one for dead."""
-    recovered = Desk(redis, "other", (), beat_s=15).recover(silence_s=-60, abandon_limit=99)
+    recovered = Desk(redis, "other", (), beat_s=15).recover(abandon_limit=99, dead_for_s=-60)
     assert recovered is not None
     assert recovered.worker == worker.name
 
@@ -559,8 +559,8 @@ def test_what_a_drain_cannot_wait_for_comes_first_in_its_queue_with_its_attempts
 
 def die(redis: Redis, name: str, queues: Sequence[str] = ("q",), count: int = 1) -> list[str]:
     """What a worker leaves that began so many jobs and was killed; ids of the jobs."""
-    desk = Desk(redis, name, queues, beat_s=15)
-    desk.pulse((), worker_ttl_s=60)
+    desk = Desk(redis, name, queues, beat_s=15, silence_s=0.18)
+    desk.pulse(())
     redis.hset(f"rq:worker:{name}", mapping={"birth": "2026-01-31T12:00:00.000000Z", "queues": "q"})
     redis.sadd("rq:workers", f"rq:worker:{name}")
     return [begun.place.job_id for begun in desk.turn([], count).begun]
@@ -606,7 +606,7 @@ def test_a_worker_that_redis_has_forgotten_registers_again(redis: Redis) -> None
     worker.register_death()
 
 
-# ---------------------------------------------------------------------------------------------------------- odd failures
+# --------------------------------------------------------------------------------------------------------- odd failures
 
 
 def fail_oddly() -> None:
@@ -653,7 +653,7 @@ def test_a_failure_callback_that_exits_takes_no_attempt_away(redis: Redis, queue
 
 
 def test_a_redis_that_answers_and_refuses_to_write_is_away_once_and_nothing_runs_twice(
-    redis: Redis, queue: Queue, caplog: pytest.LogCaptureFixture
+    redis: Redis, queue: Queue
 ) -> None:
     jobs = [queue.enqueue(wait_for_release), queue.enqueue(wait_for_release, "failing", on_success=Callback(leave))]
     with working(redis) as worker:

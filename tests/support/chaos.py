@@ -396,8 +396,8 @@ def weather(storm: Storm, server: DurableRedis, directory: Path, mock_url: str, 
         for at, blow in blows:
             wait_until(lambda at=at: executions_ended(journal) >= at, 10 * PATIENCE_S, f"{at:.0f} jobs")  # type: ignore[misc]
             if blow == "restart":
-                for replica in fleet:  # one that starts without a Redis ends at once, for the platform to start again
-                    replica.wait_until_it_listens()
+                for running in fleet:  # one that starts without a Redis ends at once, for the platform to start again
+                    running.wait_until_it_listens()
                 server.kill()
                 time.sleep(rng.uniform(0.1, 1.0))
                 server.start()

@@ -40,7 +40,7 @@ __all__ = [
     "rq_time",
 ]
 
-#: When each worker last showed itself alive: a sorted set of names by the server's clock.
+#: From when on each worker counts as dead: a sorted set of names by the server's clock.
 PULSES_KEY: Final = f"{RQ_KEY_PREFIX}:jobctl:pulses"
 #: How long a dead job is kept that does not say, seconds.
 DEAD_TTL_S: Final = 180 * 86_400
@@ -147,13 +147,15 @@ class Desk:
         worker_name: The worker's name in Redis.
         queues: Names of its queues, most urgent first.
         beat_s: Whole seconds between RQ's heartbeats.
+        silence_s: Seconds without a pulse after which this worker counts as dead, whoever looks.
 
     All methods raise redis-py's errors.
     """
 
-    def __init__(self, connection: Redis, worker_name: str, queues: Sequence[str], *, beat_s: int) -> None:
+    def __init__(self, connection: Redis, worker_name: str, queues: Sequence[str], *, beat_s: int, silence_s: float = 18.0) -> None:
         self._queues = list(queues)
         self._beat_s = beat_s
+        self._silence_s = silence_s
         self._head = [RQ_KEY_PREFIX, worker_name]
         self._started_key = f"{RQ_KEY_PREFIX}:worker:{worker_name}:executions"
         self._mark = uuid4().hex[:12]  # what the ids of this process's executions begin with
@@ -235,20 +237,20 @@ class Desk:
         answer: Any = self._put_back(words)
         return [taken == 1 for taken in reversed(answer)]
 
-    def pulse(self, places: Iterable[Place], *, worker_ttl_s: int) -> None:
+    def pulse(self, places: Iterable[Place]) -> None:
         """Show the worker alive, and these executions in RQ's own places."""
         now_s = time.time()
-        words: list[Any] = [*self._head, repr(now_s), rq_time(now_s), self._beat_s + 60, worker_ttl_s]
+        words: list[Any] = [*self._head, repr(now_s), rq_time(now_s), self._beat_s + 60, self._silence_s]
         for place in places:
             words += place
         self._pulse(words)
 
-    def recover(self, *, silence_s: float, abandon_limit: int) -> Recovered | None:
+    def recover(self, *, abandon_limit: int, dead_for_s: float = 0.0) -> Recovered | None:
         """Put the jobs of one silent worker back to work.
 
         Args:
-            silence_s: Seconds without a pulse after which a worker counts as dead.
             abandon_limit: A job abandoned so often is dead.
+            dead_for_s: Only of one that has counted as dead for so many seconds.
 
         Returns:
             What was done; None when no worker is silent.
@@ -257,7 +259,7 @@ class Desk:
             f"jobctl: abandoned {abandon_limit} times: each time the worker that ran it died without a word "
             "(killed, out of memory, or its machine gone). It is not tried again."
         )
-        words: list[Any] = [*self._head, silence_s, abandon_limit, DEAD_TTL_S, error, rq_time(time.time())]
+        words: list[Any] = [*self._head, dead_for_s, abandon_limit, DEAD_TTL_S, error, rq_time(time.time())]
         answer: Any = self._recover(words)
         if not answer:
             return None

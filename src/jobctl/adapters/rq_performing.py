@@ -49,6 +49,7 @@ from jobctl.adapters.rq_deadlines import Region, current, enter
 from jobctl.adapters.rq_desk import DEAD_TTL_S, Begun, Desk, Ended
 from jobctl.adapters.rq_gates import Gate, Gates
 from jobctl.adapters.rq_jobs import is_untouched, run_coroutine
+from jobctl.adapters.rq_pulse import silence_s
 from jobctl.adapters.rq_reading import Reader, resolve_serializer
 from jobctl.adapters.rq_running import Running
 from jobctl.adapters.rq_slots import CoroutineLoop, Slots
@@ -91,6 +92,7 @@ class PerformingWorker(BaseWorker):
         results: ResultStore | None = None,
         observers: Sequence[WorkerObserver] = (),
         gates: Mapping[str, Gate] | None = None,
+        recover_after_s: float = 30.0,
         **kwargs: Any,
     ) -> None:
         self._stopped_here = threading.local()
@@ -112,7 +114,7 @@ class PerformingWorker(BaseWorker):
         self._announcer = Announcer(observers, self.log)
         self._gates = Gates(self.queue_names(), gates or {})
         self._outage = Outage(self.log, self.name, answer_s=ANSWER_S)
-        self._desk = Desk(self.connection, self.name, self.queue_names(), beat_s=BEAT_S)
+        self._desk = Desk(self.connection, self.name, self.queue_names(), beat_s=BEAT_S, silence_s=silence_s(recover_after_s))
         self._reader = Reader(
             self.connection,
             self.job_class,
@@ -337,7 +339,7 @@ class PerformingWorker(BaseWorker):
 
     def _probe(self) -> None:
         """Write a little: a Redis that answers may still refuse to write, as a replica does."""
-        self._desk.pulse((), worker_ttl_s=self.worker_ttl)
+        self._desk.pulse(())
 
     def _running_here(self, execution: Execution) -> Running | None:
         """What this thread finalises, when it was begun at the desk."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from jobctl.adapters.outage import Outage, is_away
 
-__all__ = ["Pulse"]
+__all__ = ["Pulse", "silence_s"]
 
 #: Pulses in the time after which jobs of a dead worker are at work again, and the silence after which it counts as
 #: dead, as a part of it. Noticing takes a pulse of either side: 0.6 + 2/15 < 1. If Redis was away meanwhile, 4 pulses
@@ -25,18 +25,22 @@ _SILENCE: Final = 0.6
 _STEADY_PULSES: Final = 4
 
 
+def silence_s(recover_after_s: float) -> float:
+    """Seconds without a pulse after which a worker counts as dead."""
+    return recover_after_s * _SILENCE
+
+
 class Pulse:
     """A thread that beats.
 
     Args:
         recover_after_s: Within this time jobs of a dead worker are to be at work again, seconds.
         beat: Shows the worker alive.
-        sweep: Puts the jobs of workers back to work that were silent for so many seconds.
+        sweep: Puts the jobs of workers that fell silent back to work.
         outage: Is told when Redis does not answer.
         log: Takes what else goes wrong.
 
     Attributes:
-        silence_s: Silence after which a worker counts as dead, seconds.
         last_s: When the worker last reached Redis, seconds since the epoch; None while it never did.
     """
 
@@ -45,11 +49,10 @@ class Pulse:
         recover_after_s: float,
         *,
         beat: Callable[[], None],
-        sweep: Callable[[float], object],
+        sweep: Callable[[], object],
         outage: Outage,
         log: logging.Logger,
     ) -> None:
-        self.silence_s = recover_after_s * _SILENCE
         self.last_s: float | None = None
         self._interval_s = recover_after_s / _PULSES
         self._beat = beat
@@ -83,7 +86,7 @@ class Pulse:
                 self._beat()
                 self.last_s = time.time()
                 if steady >= _STEADY_PULSES:
-                    self._sweep(self.silence_s)
+                    self._sweep()
             except Exception as error:
                 if is_away(error):
                     self._outage.began(error)

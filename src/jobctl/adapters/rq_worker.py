@@ -66,6 +66,8 @@ _SUSPENSION_S: Final = 1.0
 #: scheduler and the command channel, which end at the same time, it stops within five seconds, wherever Redis is.
 _LAST_WORDS_S: Final = 2.0
 _LAST_ANSWER_S: Final = 1.0
+#: How long a worker has counted as dead when RQ is about to fail its jobs: they live for sixty seconds and a heartbeat.
+_SETTLE_S: Final = 30.0
 #: Seconds in which observers send what they hold, at the end.
 _FLUSH_S: Final = 2.0
 #: A main thread that took so long over one turn is not ready, seconds.
@@ -108,7 +110,7 @@ class Worker(PerformingWorker):
         abandon_limit: int = 3,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, recover_after_s=recover_after_s, **kwargs)
         self._on_ready = on_ready
         self._turns = None if weights is None else Turns(weights)
         self._drain_timeout_s = math.inf if drain_timeout_s is None else drain_timeout_s
@@ -116,7 +118,7 @@ class Worker(PerformingWorker):
         self._pulse = Pulse(
             recover_after_s,
             beat=self._show_alive,
-            sweep=lambda silence_s: self._sweep(self._desk, silence_s=silence_s),
+            sweep=lambda: self._sweep(self._desk),
             outage=self._outage,
             log=self.log,
         )
@@ -206,7 +208,7 @@ class Worker(PerformingWorker):
     def register_birth(self) -> None:
         """Register; a name whose last bearer fell silent may be taken over, once its jobs are back at work."""
         successor = Desk(self.connection, f"{self.name}:successor", (), beat_s=BEAT_S)
-        while (name := self._sweep(successor, silence_s=self._pulse.silence_s)) is not None:
+        while (name := self._sweep(successor)) is not None:
             if name == self.name:
                 self.connection.delete(self.key)
         super().register_birth()
@@ -534,7 +536,7 @@ class Worker(PerformingWorker):
 
     def clean_registries(self) -> None:
         """RQ's cleaning, which fails jobs of dead workers: those that can run again are put back to work before it."""
-        while self._working and self._sweep(self._desk, silence_s=BEAT_S + 60) is not None:
+        while self._working and self._sweep(self._desk, dead_for_s=_SETTLE_S) is not None:
             pass
         super().clean_registries()
 
@@ -581,7 +583,7 @@ class Worker(PerformingWorker):
     def _show_alive(self) -> None:
         """One beat of the pulse."""
         now_s = time.monotonic()
-        self._desk.pulse(self._due(now_s), worker_ttl_s=self.worker_ttl)
+        self._desk.pulse(self._due(now_s))
         if now_s - self._registered_s >= BEAT_S:
             self._beat()
             self._registered_s = now_s
@@ -607,9 +609,9 @@ class Worker(PerformingWorker):
                 worker_registration.register(self, pipeline)
                 pipeline.execute()
 
-    def _sweep(self, desk: Desk, *, silence_s: float) -> str | None:
+    def _sweep(self, desk: Desk, *, dead_for_s: float = 0.0) -> str | None:
         """Put the jobs of one silent worker back to work; its name, or None when there is none."""
-        recovered = desk.recover(silence_s=silence_s, abandon_limit=self._abandon_limit)
+        recovered = desk.recover(abandon_limit=self._abandon_limit, dead_for_s=dead_for_s)
         if recovered is None:
             return None
         self._tell_recovered(recovered)

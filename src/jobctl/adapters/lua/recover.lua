@@ -1,6 +1,6 @@
 -- Put the jobs of one worker that fell silent back to work.
 --
--- ARGV: 3 seconds of silence after which a worker counts as dead; 4 how often a job may be abandoned, the last time
+-- ARGV: 3 seconds that are to have passed since a worker counts as dead, by its own word; 4 how often a job may be abandoned, the last time
 --   included, before it is dead; 5 TTL of a dead job, seconds; 6 its error, packed as RQ packs it; 7 now as RQ writes it.
 -- Answers: name of the worker, ids put back, ids that are dead, those of them that others depend on; nothing when
 --   nobody is silent.
