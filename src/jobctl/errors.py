@@ -74,7 +74,16 @@ class RunFailed(JobctlError):
 
 
 class JobRefused(JobctlError):
-    """A job that must not or cannot be run, whatever the attempt: the reason is its message."""
+    """A job that must not or cannot be run, whatever the attempt.
+
+    Args:
+        reason: Why; the message.
+        label: The same as a word of a small set: ``refused``, ``data`` or ``import``.
+    """
+
+    def __init__(self, reason: str, label: str = "refused") -> None:
+        self.label = label
+        super().__init__(reason)
 
 
 class Postponed(JobctlError):

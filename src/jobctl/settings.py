@@ -475,6 +475,12 @@ def load(flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, dire
             origins[field.name] = Origin("file", path.name)
         else:
             values[field.name], origins[field.name] = field.default, Origin("default", "")
+    if values["retry_base_s"] > values["retry_cap_s"]:
+        raise InvalidOption(
+            origins["retry_base_s"].name or "--retry-base",
+            f"{values['retry_base_s']:g}s is longer than the longest wait, {values['retry_cap_s']:g}s",
+            "give a shorter one, or a longer --retry-cap",
+        )
     retries = _retry_policies(values, retry_tables, path.name)
     limits = _limits(values, limit_tables, path.name)
     return Settings(**values, retries=retries, limits=limits, origins=origins)

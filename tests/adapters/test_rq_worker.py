@@ -466,6 +466,18 @@ def test_a_job_is_stopped_on_request(redis: Redis, queue: Queue, function: Calla
     assert "Job stopped by user." in reason(job)
 
 
+@pytest.mark.parametrize("message", ["no json", "[1, 2]", b"\xff"])
+def test_a_command_that_means_nothing_is_ignored_and_the_next_one_heard(
+    redis: Redis, queue: Queue, message: str | bytes
+) -> None:
+    with working(redis) as worker:
+        job = queue.enqueue(sleep_long)
+        wait_until(lambda: seen == ["began"])
+        redis.publish(f"rq:pubsub:{worker.name}", message)
+        send_stop_job_command(redis, job.id)
+        wait_until(lambda: job.get_status() == JobStatus.STOPPED)
+
+
 def test_one_of_several_executions_is_stopped_and_the_others_go_on(redis: Redis, queue: Queue) -> None:
     jobs = [queue.enqueue(sleep_long) for _ in range(3)]
     with working(redis) as worker:

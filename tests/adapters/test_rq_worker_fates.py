@@ -645,11 +645,11 @@ def test_a_job_whose_end_cannot_be_booked_is_dead_with_the_reason_and_runs_once(
     assert job.id in FailedJobRegistry("q", connection=redis)
 
 
-def test_a_failure_callback_that_exits_takes_no_attempt_away(redis: Redis, queue: Queue) -> None:
+def test_a_failure_callback_that_exits_changes_nothing_for_its_job(redis: Redis, queue: Queue) -> None:
     job = queue.enqueue(fail_times, 1, on_failure=Callback(leave))
     with scheduling(redis), working(redis, with_scheduler=False, policies=policy(2)):
         wait_until(lambda: job.get_status() == JobStatus.FINISHED)
-    assert len(seen) == 2
+    assert (len(seen), kept(redis, job, "attempts")) == (2, "2")
 
 
 def test_a_redis_that_answers_and_refuses_to_write_is_away_once_and_nothing_runs_twice(

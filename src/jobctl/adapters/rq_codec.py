@@ -153,7 +153,7 @@ def inflate(data: bytes) -> bytes:
         JobRefused: It is empty, cut off or too large.
     """
     if not data:
-        raise JobRefused("its data is empty")
+        raise JobRefused("its data is empty", "data")
     inflater = zlib.decompressobj()
     try:
         inflated = inflater.decompress(data, _LARGEST)
@@ -176,7 +176,7 @@ def _load(data: bytes, allow: Allowlist, what: str) -> Any:
         raise
     except Exception as error:  # anything may be wrong with it
         encoding = "pickle" if pickled else "JSON"
-        raise JobRefused(f"its {what} is no valid {encoding} ({_words(error)})") from error
+        raise JobRefused(f"its {what} is no valid {encoding} ({_words(error)})", "data") from error
 
 
 def _is_pickle(data: bytes) -> bool:
@@ -317,7 +317,7 @@ def resolve_function(path: str, allow: Allowlist = EVERYTHING) -> Callable[..., 
     try:
         function = getattr(owner, name)
     except AttributeError:  # it has been there
-        raise JobRefused(f"{_shown(path)} does not exist any more") from None
+        raise JobRefused(f"{_shown(path)} does not exist any more", "import") from None
     if not callable(function):
         raise JobRefused(f"{_shown(path)} cannot be called")
     return function  # type: ignore[no-any-return]
@@ -351,8 +351,8 @@ def _import_longest(path: str) -> tuple[ModuleType, int]:
                 raise
             missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
             if missing is None or not f"{module}.".startswith(f"{missing}."):
-                raise JobRefused(f"{_shown(path)} cannot be imported: {refusal}") from cause
-    raise JobRefused(f"{_shown(path)} cannot be imported: there is no module {_shown(names[0])}")
+                raise JobRefused(f"{_shown(path)} cannot be imported: {refusal}", "import") from cause
+    raise JobRefused(f"{_shown(path)} cannot be imported: there is no module {_shown(names[0])}", "import")
 
 
 def _imported(name: str) -> ModuleType:
@@ -361,7 +361,7 @@ def _imported(name: str) -> ModuleType:
     except BaseTimeoutException:
         raise
     except (Exception, SystemExit) as error:  # a module may do anything while it is imported
-        raise JobRefused(f"module {_shown(name)} cannot be imported ({_words(error)})") from error
+        raise JobRefused(f"module {_shown(name)} cannot be imported ({_words(error)})", "import") from error
 
 
 def _follow(module: ModuleType, prefix: str, names: Sequence[str], allow: Allowlist) -> tuple[Any, Any]:
@@ -384,7 +384,7 @@ def _attribute(owner: object, name: str, path: str) -> object:
         return getattr(owner, name)
     except AttributeError:
         holder = f"module {owner.__name__}" if isinstance(owner, ModuleType) else _named(owner)
-        raise JobRefused(f"{_shown(path)} cannot be imported: {holder} has no {_shown(name)}") from None
+        raise JobRefused(f"{_shown(path)} cannot be imported: {holder} has no {_shown(name)}", "import") from None
 
 
 def _check_step(owner: object, name: str, value: object, path: str, allow: Allowlist) -> None:

@@ -152,7 +152,9 @@ class Desk:
     All methods raise redis-py's errors.
     """
 
-    def __init__(self, connection: Redis, worker_name: str, queues: Sequence[str], *, beat_s: int, silence_s: float = 18.0) -> None:
+    def __init__(
+        self, connection: Redis, worker_name: str, queues: Sequence[str], *, beat_s: int, silence_s: float = 18.0
+    ) -> None:
         self._queues = list(queues)
         self._beat_s = beat_s
         self._silence_s = silence_s

@@ -73,6 +73,8 @@ class Listener:
             try:
                 heard = self._listen()
             except (RedisError, OSError) as error:
+                if self._closed.is_set():
+                    break
                 self._outage.began(error)
                 self._drop()
                 self._closed.wait(_LOOK_S)

@@ -17,6 +17,7 @@ counts as *stuck*.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import sys
 import threading
@@ -53,6 +54,7 @@ from jobctl.adapters.rq_pulse import silence_s
 from jobctl.adapters.rq_reading import Reader, resolve_serializer
 from jobctl.adapters.rq_running import Running
 from jobctl.adapters.rq_slots import CoroutineLoop, Slots
+from jobctl.adapters.sparing_log import SparingLog
 from jobctl.core.allowing import EVERYTHING, Allowlist
 from jobctl.core.events import JobOutcome
 from jobctl.core.retrying import Dead, RetryPolicies, decide, examine
@@ -114,7 +116,9 @@ class PerformingWorker(BaseWorker):
         self._announcer = Announcer(observers, self.log)
         self._gates = Gates(self.queue_names(), gates or {})
         self._outage = Outage(self.log, self.name, answer_s=ANSWER_S)
-        self._desk = Desk(self.connection, self.name, self.queue_names(), beat_s=BEAT_S, silence_s=silence_s(recover_after_s))
+        self._desk = Desk(
+            self.connection, self.name, self.queue_names(), beat_s=BEAT_S, silence_s=silence_s(recover_after_s)
+        )
         self._reader = Reader(
             self.connection,
             self.job_class,
@@ -125,6 +129,9 @@ class PerformingWorker(BaseWorker):
             self.get_redis_server_version,
         )
         self._rng = random.Random()
+        self._obituaries = SparingLog(
+            self.log, f"Worker {self.name}: %d more jobs are dead; jobctl dead list shows them"
+        )
         self._coroutines = CoroutineLoop()
         self._slots: Slots[Running] = Slots(self.concurrency, self._run)
         self._inbox: SimpleQueue[tuple[Running, Ended | None] | None] = SimpleQueue()
@@ -170,7 +177,7 @@ class PerformingWorker(BaseWorker):
             self._fail_at_last(running, error)
         finally:
             enter(None)
-            if not has_run and (running.held is None or running.held.left):
+            if not has_run and running.held is None:  # a body that has begun may have called, by whatever client
                 self._gates.hand_back(running.begun.place.queue)
             if running.leave():
                 self._slots.mark_stuck(-1)
@@ -404,6 +411,14 @@ class PerformingWorker(BaseWorker):
         retried = job.get_status(refresh=False) != JobStatus.FAILED
         self._tell_ended(running, JobOutcome.RETRIED if retried else JobOutcome.DEAD, reason=fate.reason, error=error)
 
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Log a dead job: with its traceback as RQ does, or in a line where policies speak and nobody asks for more."""
+        if self._policies is None or self.log.isEnabledFor(logging.INFO):
+            super().handle_exception(job, *exc_info)
+            return
+        self._obituaries.error("Worker %s: job %s is dead: %r", self.name, job.id, exc_info[1])
+        call_exception_handlers(self._exc_handlers, job, *exc_info)
+
     def _fate(self, running: Running, job: Job, error: BaseException) -> Again | Dead:
         """Whether a failed job runs again, by its own ``Retry`` or by the policy of its type."""
         failure = examine(error, now_s=time.time(), loading=not running.loaded)
@@ -442,6 +457,8 @@ class PerformingWorker(BaseWorker):
         self._run_later(
             running, postponed.delay_s, reason=postponed.reason, permits=postponed.permits, result=running.kept
         )
+        words = (self.name, running.begun.place.queue, running.job_type, postponed.delay_s, postponed.reason)
+        self.log.info("Worker %s: %s: %s put off for %.1f s: %s (%s)", *words, running.begun.place.job_id)
         self._tell_ended(running, JobOutcome.POSTPONED, reason=postponed.reason)
 
     def _run_later(self, running: Running, delay_s: float, **kept: Any) -> None:
@@ -480,7 +497,7 @@ class PerformingWorker(BaseWorker):
                 pipeline.execute()
 
         job.origin = queue.name
-        self.log.error("Worker %s: job %s %s (%r)", self.name, place.job_id, said, error)
+        self._obituaries.error("Worker %s: job %s %s (%r)", self.name, place.job_id, said, error)
         self._book(running, write)
         self._tell_ended(running, JobOutcome.DEAD, reason=label, error=error)
 

@@ -43,6 +43,7 @@ from rq.command import handle_command, parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.exceptions import StopRequested
 from rq.job import Job
+from rq.logutils import setup_loghandlers
 from rq.suspension import is_suspended
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
@@ -198,6 +199,7 @@ class Worker(PerformingWorker):
         log_format: str = DEFAULT_LOGGING_FORMAT,
     ) -> None:
         """Register, start the pulse, and say so; a signal that comes right after that is heard already."""
+        setup_loghandlers(logging_level, date_format, log_format, name="jobctl")
         super().bootstrap(logging_level, date_format, log_format)
         self._install_signal_handlers()
         self._listener = Listener(self.connection, lambda: self._inbox.put(None), self._outage)
@@ -231,10 +233,17 @@ class Worker(PerformingWorker):
         deadline_s = time.monotonic() + self._drain_timeout_s
         self._bound_answers(_LAST_ANSWER_S)
         if self._stopped_busy:
+            self.log.warning(
+                "Worker %s: stops; waits for %d running jobs%s, a second signal does not",
+                self.name,
+                len(self._running),
+                "" if math.isinf(self._drain_timeout_s) else f" for at most {self._drain_timeout_s:g} s",
+            )
             self._carefully(self.set_shutdown_requested_date)
         self._drain(deadline_s)
         last_s = time.monotonic() + _LAST_WORDS_S
-        self._carefully(self._put_back_running, until_s=last_s)
+        if self._running:
+            self._carefully(self._put_back_running, until_s=last_s)
         self._carefully(lambda: self._turn(0), until_s=last_s)
         if not self._stopped_busy:
             self._stop_requested = False  # as RQ has it: a worker that was stopped while idle may work again
@@ -245,6 +254,7 @@ class Worker(PerformingWorker):
         self._carefully(super().teardown, until_s=last_s)
         self._bound_answers(ANSWER_S)
         self._announcer.close(_FLUSH_S)
+        self._obituaries.close()
 
     def _drain(self, deadline_s: float) -> None:
         """Wait for running jobs and book them, until a monotonic instant or a second signal."""
@@ -492,7 +502,9 @@ class Worker(PerformingWorker):
             return
         self._tell_ended(running, JobOutcome.SUCCEEDED, ended_s=ended.ended_s)
         if self.log.isEnabledFor(logging.INFO):
-            self.log.info("Worker %s: %s: job OK (%s)", self.name, ended.place.queue, ended.place.job_id)
+            seconds = ended.ended_s - ended.started_s
+            words = (self.name, ended.place.queue, running.job_type, seconds, ended.place.job_id)
+            self.log.info("Worker %s: %s: %s OK in %.3f s (%s)", *words)
 
     def _reconcile(self) -> None:
         """Give back what the books have and this worker does not know of: the answer that began them was lost.
@@ -543,8 +555,13 @@ class Worker(PerformingWorker):
     # --------------------------------------------------------------------------------------------------------- commands
 
     def handle_payload(self, message: dict[str, Any]) -> None:
-        """Handle a command from outside, on the listening thread."""
-        payload = parse_payload(message)
+        """Handle a command from outside, on the listening thread, which one that means nothing must not end."""
+        try:
+            self._obey(parse_payload(message))
+        except Exception as error:
+            self.log.warning("Worker %s: a command that means nothing was ignored (%r)", self.name, error)
+
+    def _obey(self, payload: dict[Any, Any]) -> None:
         match payload.get("command"):
             case "stop-job":
                 self._stop(lambda place: place.job_id == payload.get("job_id"), payload.get("job_id"))

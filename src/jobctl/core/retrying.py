@@ -247,7 +247,7 @@ _LABELS: Final = (
 
 def _reason(error: BaseException, status: int | None, names: Sequence[str]) -> str:
     if isinstance(error, JobRefused):
-        return "refused"
+        return error.label
     if isinstance(error, InvalidValue):
         return "invalid"
     if status is not None and status >= 400:

@@ -66,6 +66,9 @@ def parse_weighted(text: str) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
     names = tuple(pair[0].strip() for pair in pairs)
     if not all(names):
         raise InvalidValue(f"{text!r} names an empty queue", "give names with commas between, such as high,default,low")
+    blank = next((name for name in names if name.split() != [name]), None)
+    if blank is not None:
+        raise InvalidValue(f"{blank!r} has a blank in it", "put commas between names, such as high,default,low")
     if len(set(names)) != len(names):
         raise InvalidValue(f"{text!r} names a queue twice", "name each queue once, most urgent first")
     weights: Mapping[str, str] = {pair[0].strip(): pair[1] for pair in pairs if len(pair) == 2}

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, Final
 
-from jobctl.errors import InvalidOption, InvalidValue
+from jobctl.errors import InvalidOption, InvalidValue, Postponed
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from jobctl.adapters.model_gate import ModelGate
+    from jobctl.adapters.sparing_log import SparingLog
     from jobctl.ports import Limiter, LimiterObserver, UpstreamObserver
     from jobctl.settings import Settings
 
 __all__ = ["bind_tasks", "bind_tasks_from_environment", "make_gates", "make_limiter"]
 
+#: How long a job waits for its worker to be given a key, seconds.
+_NO_KEY_S: Final = 30.0
+
 
 def make_limiter(settings: Settings, connection: Redis) -> Limiter | None:
-    """The limiter that all replicas share on this Redis; None without an API key, when nobody could call.
+    """The limiter that all replicas share on this Redis; None without an API key or a queue that declares its model.
 
     Pauses, the retry budget and the breaker work without a configured limit as well.
 
@@ -27,13 +33,20 @@ def make_limiter(settings: Settings, connection: Redis) -> Limiter | None:
         settings: The key, the limits, and what holds while Redis does not answer.
         connection: A client of the Redis; the limiter opens connections of its own like it.
     """
-    if settings.openrouter_api_key is None:
+    if settings.openrouter_api_key is None and not settings.queue_models:
+        for name in ("openrouter_rpm", "openrouter_tpm"):
+            if getattr(settings, name) is not None:
+                raise InvalidOption(
+                    settings.origins[name].name,
+                    "limits calls of jobctl's client or of a queue's jobs, and there are none",
+                    "set OPENROUTER_API_KEY, or declare the queue with --queue-model QUEUE=MODEL",
+                )
         return None
     from jobctl.adapters.memory import MemoryLimiter
     from jobctl.adapters.redis_limiter import RedisLimiter, fingerprint
 
     local = MemoryLimiter(settings.limits, clock=time.time) if settings.limiter_failure == "open" else None
-    return RedisLimiter(connection, fingerprint(settings.openrouter_api_key), settings.limits, local=local)
+    return RedisLimiter(connection, fingerprint(settings.openrouter_api_key or ""), settings.limits, local=local)
 
 
 def make_gates(settings: Settings, limiter: Limiter | None) -> dict[str, ModelGate]:
@@ -42,6 +55,12 @@ def make_gates(settings: Settings, limiter: Limiter | None) -> dict[str, ModelGa
         return {}
     from jobctl.adapters.model_gate import ModelGate
 
+    origin = settings.origins["queue_models"]
+    stranger = next((queue for queue in settings.queue_models if queue not in settings.queues), None)
+    if stranger is not None and origin.level == "flag":  # the environment may be that of several services
+        raise InvalidOption(
+            origin.name, f"{stranger!r} is none of the worker's queues", f"name one of {settings.queues}"
+        )
     return {queue: ModelGate(limiter, model) for queue, model in settings.queue_models.items()}
 
 
@@ -85,7 +104,26 @@ def bind_tasks(
 
 
 def _no_key(**call: object) -> dict[str, Any]:
-    raise InvalidOption("OPENROUTER_API_KEY", "is not set", "set it to your OpenRouter key, sk-or-...")
+    """A call without a key. That is no fault of the job: where it can be put off it is, and not lost.
+
+    Raises:
+        Postponed: The job runs in a worker that can put it off.
+        InvalidOption: It does not.
+    """
+    from jobctl.adapters.permits import permitted
+
+    missing = InvalidOption("OPENROUTER_API_KEY", "is not set", "set it to your OpenRouter key, sk-or-...")
+    if permitted.get() is None:
+        raise missing
+    _complaints().error("jobs that call OpenRouter are put off: %s", missing)
+    raise Postponed(_NO_KEY_S, "no_key")
+
+
+@cache
+def _complaints() -> SparingLog:
+    from jobctl.adapters.sparing_log import SparingLog
+
+    return SparingLog(getLogger("jobctl.openrouter"), "%d more jobs that call OpenRouter were put off", most=1)
 
 
 def bind_tasks_from_environment() -> None:

@@ -57,6 +57,8 @@ def run_worker(settings: Settings, *, burst: bool, name: str | None, verbose: bo
     from jobctl.adapters.processes import ProcessGroup
     from jobctl.adapters.rq_worker import Worker
 
+    if name is not None and name.split() != [name]:
+        raise InvalidOption("--name", f"{name!r} is empty or has a blank in it", "give a name such as worker-1")
     importable_from_here()
     with ExitStack() as stack:
         connection, redis_url = open_redis(settings, stack.enter_context(ProcessGroup()))
@@ -97,7 +99,8 @@ def run_worker(settings: Settings, *, burst: bool, name: str | None, verbose: bo
             pool_use=None if results is None else results.pool_use,
         )
         try:
-            worker.work(burst=burst, logging_level="INFO" if verbose else "WARNING", with_scheduler=True)
+            level = "INFO" if verbose else "WARNING"
+            worker.work(burst=burst, logging_level=level, date_format="%Y-%m-%d %H:%M:%S", with_scheduler=True)
         except ValueError as error:
             if "There exists an active worker" not in str(error):
                 raise
