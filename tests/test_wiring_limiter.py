@@ -8,7 +8,7 @@ from redis import Redis
 
 from jobctl.apps.work import tasks
 from jobctl.errors import InvalidOption, Postponed
-from jobctl.settings import FIELDS, Settings, load
+from jobctl.settings import FIELDS, QueueModels, Settings, load
 from jobctl.wiring.limiter import bind_tasks_from_environment, make_gates, make_limiter
 from support.servers import FaultyMock, serving
 
@@ -34,10 +34,31 @@ def mock() -> Iterator[str]:
 
 
 def test_without_a_key_there_is_nothing_to_limit(redis: Redis) -> None:
-    settings = load({}, env={"JOB_QUEUE_MODELS": f"llm={MODEL}"})
+    settings = load({}, env={})
 
     assert make_limiter(settings, redis) is None
     assert make_gates(settings, None) == {}
+
+
+def test_jobs_with_a_client_of_their_own_pass_the_gate_of_their_queue(redis: Redis) -> None:
+    """Their key is their own business, so none is configured."""
+    settings = load({}, env={"OPENROUTER_RPM": "600", "JOB_QUEUE_MODELS": f"llm={MODEL}"})
+
+    assert make_gates(settings, make_limiter(settings, redis))["llm"].admit(100) == 12
+
+
+def test_a_limit_of_nothing_is_refused(redis: Redis) -> None:
+    with pytest.raises(InvalidOption, match=r"OPENROUTER_RPM: limits calls .* set OPENROUTER_API_KEY, or declare"):
+        make_limiter(load({}, env={"OPENROUTER_RPM": "600"}), redis)
+
+
+def test_a_model_for_a_queue_that_the_worker_does_not_serve_is_refused_on_the_command_line_only(redis: Redis) -> None:
+    settings = load({"queue_models": QueueModels(typo=MODEL)}, env={})
+    with pytest.raises(InvalidOption, match="'typo' is none of the worker's queues"):
+        make_gates(settings, make_limiter(settings, redis))
+
+    shared = load({}, env={"JOB_QUEUE_MODELS": f"typo={MODEL}"})
+    assert list(make_gates(shared, make_limiter(shared, redis))) == ["typo"]
 
 
 def test_the_limits_are_those_of_the_settings(redis: Redis) -> None:

@@ -228,3 +228,18 @@ def test_closing_the_loop_ends_tasks_that_were_left_behind() -> None:
     assert not ended.is_set()
     loop.close()
     assert ended.wait(PATIENCE_S)
+
+
+def test_as_many_coroutines_may_wait_for_threads_as_there_are_slots() -> None:
+    loop, together = CoroutineLoop(40), threading.Barrier(40)
+    callers = [
+        threading.Thread(target=loop.run, args=(asyncio.to_thread(together.wait, 10), lambda cancel: None), daemon=True)
+        for _ in range(40)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(10)
+    loop.close()
+
+    assert not any(caller.is_alive() for caller in callers)

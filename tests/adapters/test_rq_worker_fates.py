@@ -308,15 +308,26 @@ def test_a_burst_waits_for_jobs_behind_a_gate(redis: Redis) -> None:
     assert len(seen) == 5
 
 
-def test_what_a_job_did_not_use_is_handed_back(redis: Redis) -> None:
-    """Thirty jobs that make no call pass a gate for three calls a minute."""
+def test_a_job_whose_body_never_began_hands_back_what_it_was_let_through_with(redis: Redis) -> None:
+    """Thirty jobs that cannot be imported pass a gate for three calls a minute."""
     calls = Queue("calls", connection=redis)
-    for number in range(30):
-        calls.enqueue(note, number)
+    for _ in range(30):
+        calls.enqueue("nowhere.to_be_found")
     began_s = time.monotonic()
     burst(redis, "calls", concurrency=1, gates={"calls": gate(3, window_s=60)})
-    assert sorted(seen) == list(range(30))
+    assert FailedJobRegistry(queue=calls).count == 30
     assert time.monotonic() - began_s < 5
+
+
+def test_a_job_counts_as_a_call_of_its_queues_model_whatever_client_it_uses(redis: Redis) -> None:
+    """jobctl cannot see the calls of other clients, so each job that began has made one."""
+    calls = Queue("calls", connection=redis)
+    for number in range(3):
+        calls.enqueue(note, number)
+    began_s = time.monotonic()
+    burst(redis, "calls", gates={"calls": gate(1, window_s=0.5)})
+    assert sorted(seen) == [0, 1, 2]
+    assert time.monotonic() - began_s > 0.9
 
 
 def test_what_was_let_through_and_not_taken_is_handed_back(redis: Redis) -> None:

@@ -45,7 +45,9 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
 def finish(process: subprocess.Popen[str]) -> tuple[int, int, str, str]:
     """Its exit code, the number of jobs it says went in, and its two outputs."""
     said, complaint = process.communicate(timeout=PATIENCE_S)
-    report = re.search(r"^enqueued (\d+) jobs? on queue default in [\d.]+ s(; \d+ more may be in)?$", said, re.MULTILINE)
+    report = re.search(
+        r"^enqueued (\d+) jobs? on queue default in [\d.]+ s(; \d+ more may be in)?$", said, re.MULTILINE
+    )
     assert report is not None, (said, complaint)
     return process.returncode, int(report[1]), said, complaint
 

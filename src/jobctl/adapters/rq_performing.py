@@ -132,7 +132,7 @@ class PerformingWorker(BaseWorker):
         self._obituaries = SparingLog(
             self.log, f"Worker {self.name}: %d more jobs are dead; jobctl dead list shows them"
         )
-        self._coroutines = CoroutineLoop()
+        self._coroutines = CoroutineLoop(self.concurrency)
         self._slots: Slots[Running] = Slots(self.concurrency, self._run)
         self._inbox: SimpleQueue[tuple[Running, Ended | None] | None] = SimpleQueue()
         self._running: dict[str, Running] = {}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
@@ -76,9 +76,14 @@ class Slots(Generic[Job]):
 
 
 class CoroutineLoop:
-    """One event loop on a thread of its own, started with the first coroutine."""
+    """One event loop on a thread of its own, started with the first coroutine.
 
-    def __init__(self) -> None:
+    Args:
+        threads: How many ``asyncio.to_thread`` calls and name look-ups may run at once; asyncio's few when None.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = threading.Event()
@@ -126,6 +131,7 @@ class CoroutineLoop:
         with self._lock:
             if self._loop is None:
                 self._loop, self._closed = asyncio.new_event_loop(), threading.Event()
+                self._loop.set_default_executor(ThreadPoolExecutor(self._threads, "to-thread"))
                 work = (self._loop, self._closed)
                 threading.Thread(target=_serve_loop, args=work, name="coroutines", daemon=True).start()
             return self._loop

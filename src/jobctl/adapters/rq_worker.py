@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -318,6 +319,7 @@ class Worker(PerformingWorker):
     def _install_signal_handlers(self) -> None:
         if threading.current_thread() is threading.main_thread():
             super()._install_signal_handlers()
+            signal.signal(signal.SIGHUP, self.request_stop)  # its terminal is gone
 
     def _shutdown(self) -> None:
         """Called by the signal handler: only set flags."""
