@@ -11,7 +11,7 @@ BIN := .venv/bin
 PER_DAY ?= 450000
 DURATION ?= 30s
 ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST_ARGS ?=
 SOAK_S ?= 1800
 export SOAK_S

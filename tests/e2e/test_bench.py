@@ -160,7 +160,7 @@ def test_ones_own_jobs_run_with_ones_own_arguments(tmp_path: Path) -> None:
 def test_failing_jobs_break_the_promise(tmp_path: Path) -> None:
     (tmp_path / "mytasks.py").write_text("def fail():\n    raise RuntimeError('on purpose')\n")
     status, document, bench = run(
-        "--rate", "15", "--duration", "3s", "--job", "mytasks.fail", *LATE, directory=tmp_path
+        "--rate", "15", "--duration", "3s", "--job", "mytasks.fail", *LATE, directory=tmp_path, JOB_ATTEMPTS="1"
     )
 
     assert status == 99

@@ -163,7 +163,10 @@ def test_a_cut_network_loses_no_job_and_runs_none_twice(
 def test_a_worker_that_drains_while_redis_is_away_ends_in_time_and_its_jobs_run_elsewhere(
     server: DurableRedis, jobs: Jobs, journal: Path, tmp_path: Path, how: str
 ) -> None:
-    with Link(server.socket) as link, replica(tmp_path, link.url, "--drain-timeout", "1") as worker:
+    with (
+        Link(server.socket) as link,
+        replica(tmp_path, link.url, "--drain-timeout", "1", "--recover-after", "3") as worker,
+    ):
         names = [jobs.enqueue(f"job-{number}", 2.0) for number in range(5)]
         jobs.wait_until_begun(*names)
         if how == "killed":
@@ -176,7 +179,7 @@ def test_a_worker_that_drains_while_redis_is_away_ends_in_time_and_its_jobs_run_
         assert time.monotonic() - began_s <= 6.0
     if how == "killed":
         server.start()
-    with replica(tmp_path, server.url, "--recover-after", "3") as other:
+    with replica(tmp_path, server.url) as other:
         jobs.wait_until_finished(*names)
         assert other.stop() == 0
     assert times(journal, "begin") == dict.fromkeys(names, 2)

@@ -71,7 +71,7 @@ class HttpCaller:
         self._idle_s = idle_s
         self._tls = httpx.create_ssl_context()
         self._tls.set_alpn_protocols(["http/1.1"])
-        self._lock = threading.Lock()
+        #: Only touched by single steps of the interpreter: a lock could stay taken, see ``watchdog``.
         self._idle: deque[_Line] = deque()
         self._closed = False
         weakref.finalize(self, _close_all, self._idle)  # for those who live as long as their process
@@ -100,14 +100,12 @@ class HttpCaller:
 
     def close(self) -> None:
         """Close the idle connections now, and those in use after their call."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
         _close_all(self._idle)
 
     def _take(self) -> _Line:
-        with self._lock:
-            line = self._idle.pop() if self._idle else None
-        if line is not None:
+        with suppress(IndexError):
+            line = self._idle.pop()
             if line.idle_since_s >= time.monotonic() - self._idle_s:
                 return line
             line.close()
@@ -115,14 +113,12 @@ class HttpCaller:
 
     def _give_back(self, line: _Line) -> None:
         line.idle_since_s = now_s = time.monotonic()
-        with self._lock:
-            self._idle.append(line)
-            oldest_s = now_s + 1 if self._closed else now_s - self._idle_s
-            stale = []
-            while self._idle and self._idle[0].idle_since_s < oldest_s:
-                stale.append(self._idle.popleft())
-        for old in stale:
-            old.close()
+        self._idle.append(line)
+        oldest_s = now_s + 1 if self._closed else now_s - self._idle_s
+        with suppress(IndexError):
+            while (old := self._idle.popleft()).idle_since_s < oldest_s:
+                old.close()
+            self._idle.appendleft(old)
 
 
 class _Line:

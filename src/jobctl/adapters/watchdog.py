@@ -1,20 +1,33 @@
 """Calls at their time, on one thread for the whole process.
 
-Deadlines need no thread each. Nearly every alarm is forgotten long before its time, so forgotten ones are swept out
-when they are the majority: memory follows what runs, not what ran.
+Deadlines need no thread each. Those who set alarms take no lock: they are jobs' threads, in which an exception may be
+raised from outside between any two bytecodes (see ``rq_deadlines``), also between taking a lock and the ``try`` that
+releases it; and a lock that this thread shares with them would then stop every deadline of the process. So alarms are
+handed over by a queue, whose ``put`` is one step of the interpreter, and forgotten by one assignment.
+
+The thread looks for new alarms every few milliseconds while it has any to watch, and not at all while it has none.
 """
 
 from __future__ import annotations
 
 import heapq
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from queue import Empty, SimpleQueue
 from typing import Final
 
 __all__ = ["Alarm", "Watchdog", "watchdog"]
+
+logger = logging.getLogger("jobctl.watchdog")
+
+#: Seconds between two looks for new alarms: how late one may be that is set for sooner than all others.
+_LOOK_S: Final = 0.01
+#: So many alarms may be kept before the forgotten ones among them are swept out.
+_SWEEP_FROM: Final = 256
 
 
 @dataclass(order=True, slots=True)
@@ -29,57 +42,67 @@ class Alarm:
 class Watchdog:
     """Calls functions at their time."""
 
-    _SWEEP_FROM: Final = 256
-
     def __init__(self) -> None:
-        self._wake = threading.Condition()
-        self._alarms: list[Alarm] = []
-        self._forgotten = 0
+        self._new: SimpleQueue[Alarm] = SimpleQueue()
         self._order = count()
         self._thread: threading.Thread | None = None
+        #: How many alarms it keeps, forgotten ones included.
+        self.kept = 0
 
     def call_at(self, instant_s: float, call: Callable[[], object]) -> Alarm:
         """Call it at that monotonic instant; it must be quick and not raise."""
-        with self._wake:
-            alarm = Alarm(instant_s, next(self._order), call)
-            heapq.heappush(self._alarms, alarm)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
-                self._thread.start()
-            elif self._alarms[0] is alarm:
-                self._wake.notify()
-            return alarm
+        alarm = Alarm(instant_s, next(self._order), call)
+        self._new.put(alarm)
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+        return alarm
 
     def forget(self, alarm: Alarm) -> None:
         """The call is not wanted any more."""
-        with self._wake:
-            if alarm.call is not None:
-                alarm.call = None
-                self._forgotten += 1
-            if self._forgotten > max(self._SWEEP_FROM, len(self._alarms) // 2):
-                self._alarms = [alarm for alarm in self._alarms if alarm.call is not None]
-                heapq.heapify(self._alarms)
-                self._forgotten = 0
+        alarm.call = None
+
+    def _start(self) -> None:
+        """Start a thread; that two are started at once does no harm but for the second one."""
+        self._thread = thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+        thread.start()
 
     def _run(self) -> None:
-        while True:
-            call = self._next()
-            if call is not None:
-                call()
+        alarms: list[Alarm] = []
+        sweep_from = _SWEEP_FROM
+        while threading.current_thread() is self._thread:
+            if not alarms:
+                alarms.append(self._new.get())
+            self._take_new(alarms)
+            while alarms and alarms[0].instant_s <= time.monotonic():
+                _ring(heapq.heappop(alarms))
+            if len(alarms) > sweep_from:
+                alarms = [alarm for alarm in alarms if alarm.call is not None]
+                heapq.heapify(alarms)
+                sweep_from = max(_SWEEP_FROM, 2 * len(alarms))
+            while alarms and alarms[0].call is None:
+                heapq.heappop(alarms)
+            self.kept = len(alarms)
+            if alarms:
+                time.sleep(min(_LOOK_S, max(0.0, alarms[0].instant_s - time.monotonic())))
+        for alarm in alarms:  # another thread was started beside this one
+            self._new.put(alarm)
 
-    def _next(self) -> Callable[[], object] | None:
-        """Wait for the next alarm and take it; None when it was forgotten."""
-        with self._wake:
-            while not self._alarms or self._alarms[0].instant_s > time.monotonic():
-                self._wake.wait(self._longest_wait_s())
-            alarm = heapq.heappop(self._alarms)
-            if alarm.call is None:
-                self._forgotten -= 1
-            call, alarm.call = alarm.call, None
-            return call
+    def _take_new(self, alarms: list[Alarm]) -> None:
+        try:
+            while True:
+                heapq.heappush(alarms, self._new.get_nowait())
+        except Empty:
+            pass
 
-    def _longest_wait_s(self) -> float | None:
-        return min(self._alarms[0].instant_s - time.monotonic(), threading.TIMEOUT_MAX) if self._alarms else None
+
+def _ring(alarm: Alarm) -> None:
+    call, alarm.call = alarm.call, None
+    if call is None:
+        return
+    try:
+        call()
+    except Exception:
+        logger.exception("an alarm raised")
 
 
 #: The process's one.
