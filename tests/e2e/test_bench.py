@@ -23,6 +23,7 @@ from jsonschema import Draft202012Validator
 from redis import Redis
 
 from support.benches import environment, run, started
+from support.workers import wait_until
 
 #: A busy machine wakes the generator late; where lateness is not the subject it may be.
 LATE = ("--max-schedule-lag", "2s")
@@ -118,7 +119,7 @@ def test_an_interrupted_bench_reports_what_happened_so_far(number: signal.Signal
 
 def test_a_bench_interrupted_before_its_start_leaves_nothing(tmp_path: Path) -> None:
     with started(*QUICK, directory=tmp_path) as bench:
-        time.sleep(0.4)
+        wait_until(psutil.Process(bench.process.pid).children)  # its first part is there, the load is not
         bench.process.send_signal(signal.SIGINT)
         assert bench.finish(20) == 105
 
