@@ -23,7 +23,6 @@ from jsonschema import Draft202012Validator
 from redis import Redis
 
 from support.benches import environment, run, started
-from support.workers import wait_until
 
 #: A busy machine wakes the generator late; where lateness is not the subject it may be.
 LATE = ("--max-schedule-lag", "2s")
