@@ -17,7 +17,8 @@ from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 
-from jobctl.adapters.rq_desk import PULSES_KEY, Begun, Booking, Desk, Ended, Place, rq_time
+from jobctl.adapters.rq_desk import PULSES_KEY, Begun, Booking, Desk, Ended, Place
+from jobctl.adapters.rq_time import rq_time
 from jobctl.core.turns import Turns
 
 BEAT_S = 15

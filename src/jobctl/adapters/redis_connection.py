@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,7 +21,7 @@ from redis.retry import Retry
 from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption, ServiceUnavailable
 
-__all__ = ["connect"]
+__all__ = ["connect", "translated"]
 
 #: How long an idle connection may be before it is checked with a PING, seconds.
 _IDLE_S: Final = 30
@@ -62,6 +64,21 @@ def connect(url: str, *, option: str = "--redis-url", timeout_s: float = 4.0, an
         problem, remedy = _explain(failure, timeout_s)
         raise ServiceUnavailable(option, f"Redis at {without_password(url)} {problem}", remedy) from failure
     return Redis.from_url(url, socket_timeout=answer_s, health_check_interval=_IDLE_S, **settings)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Redis' errors as ours.
+
+    Raises:
+        ServiceUnavailable: Redis did not answer, or refused.
+    """
+    try:
+        yield
+    except RedisError as error:
+        raise ServiceUnavailable(
+            "--redis-url", f"Redis did not take a command ({error})", "is it still running?"
+        ) from error
 
 
 def _prepare(url: str, **settings: Any) -> Redis:

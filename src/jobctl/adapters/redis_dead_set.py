@@ -11,8 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, Final, cast
 
 from redis import Redis
@@ -23,9 +21,10 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.results import Result
 
+from jobctl.adapters.redis_connection import translated
 from jobctl.adapters.rq_entry import entry_script, let_in, now_text
+from jobctl.adapters.rq_time import epoch_s
 from jobctl.core.job_data import inflate, job_type, read_job_data, read_value
-from jobctl.errors import ServiceUnavailable
 from jobctl.ports import DeadJob, DeadJobDetails
 
 __all__ = ["RedisDeadSet"]
@@ -56,13 +55,13 @@ class RedisDeadSet:
         Raises:
             ServiceUnavailable: Redis did not answer; so do all methods.
         """
-        with _translated():
+        with translated():
             keys = cast(set[bytes], self._connection.smembers(Queue.redis_queues_keys))
         return sorted(_text(key).removeprefix(Queue.redis_queue_namespace_prefix) for key in keys)
 
     def count(self, queue: str) -> int:
         """How many jobs of a queue are dead."""
-        with _translated():
+        with translated():
             return int(self._connection.zcard(self._registry(queue)))
 
     def jobs(self, queue: str) -> Iterator[DeadJob]:
@@ -70,7 +69,7 @@ class RedisDeadSet:
         last_page: frozenset[str] = frozenset()
         first = 0
         while True:
-            with _translated():
+            with translated():
                 members = self._connection.zrevrange(self._registry(queue), first, first + _PAGE - 1)
             ids = [_text(member) for member in cast(list[bytes], members)]
             if not ids:
@@ -88,7 +87,7 @@ class RedisDeadSet:
         return found
 
     def _find(self, job_ids: Sequence[str]) -> list[DeadJob | None]:
-        with _translated(), self._connection.pipeline(transaction=False) as pipeline:
+        with translated(), self._connection.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.hget(Job.key_for(job_id), "origin")
             queues = [_text(_or_empty(origin, None)) for origin in pipeline.execute(raise_on_error=False)]
@@ -102,7 +101,7 @@ class RedisDeadSet:
 
     def details(self, job: DeadJob) -> DeadJobDetails | None:
         """All about one; None when it is not dead any more."""
-        with _translated(), self._connection.pipeline(transaction=False) as pipeline:
+        with translated(), self._connection.pipeline(transaction=False) as pipeline:
             pipeline.zscore(self._registry(job.queue), job.job_id)
             pipeline.hgetall(Job.key_for(job.job_id))
             pipeline.xrevrange(Result.get_key(job.job_id), count=1)
@@ -120,9 +119,9 @@ class RedisDeadSet:
             meta=read_value(fields.get(b"meta", b"")),
             description=_text(fields.get(b"description")),
             traceback=_traceback(results, fields.get(b"exc_info")),
-            created_s=_epoch_s(fields.get(b"created_at")),
-            enqueued_s=_epoch_s(fields.get(b"enqueued_at")),
-            started_s=_epoch_s(fields.get(b"started_at")),
+            created_s=epoch_s(fields.get(b"created_at")),
+            enqueued_s=epoch_s(fields.get(b"enqueued_at")),
+            started_s=epoch_s(fields.get(b"started_at")),
         )
 
     def retry(self, jobs: Sequence[DeadJob]) -> int:
@@ -135,7 +134,7 @@ class RedisDeadSet:
 
     def _change(self, script: Any, jobs: Sequence[DeadJob]) -> int:
         changed = 0
-        with _translated():
+        with translated():
             for first in range(0, len(jobs), _PAGE):
                 places = [word for job in jobs[first : first + _PAGE] for word in (job.queue, job.job_id)]
                 count, *limits = script(args=[RQ_KEY_PREFIX, now_text(), *places])
@@ -145,7 +144,7 @@ class RedisDeadSet:
 
     def _read(self, places: Sequence[tuple[str, str]]) -> Iterator[DeadJob]:
         """The jobs at these queues and ids, in one round trip."""
-        with _translated(), self._connection.pipeline(transaction=False) as pipeline:
+        with translated(), self._connection.pipeline(transaction=False) as pipeline:
             for _, job_id in places:
                 pipeline.hmget(Job.key_for(job_id), _SHORT)
                 pipeline.xrevrange(Result.get_key(job_id), count=1)
@@ -163,7 +162,7 @@ Results = Sequence[tuple[bytes, dict[bytes, bytes]]]
 def _dead_job(job_id: str, queue: str, fields: Sequence[bytes | None], results: Results) -> DeadJob:
     data, ended_at, attempts, retries, reason, exc_info = fields
     lines = _traceback(results, exc_info).strip().splitlines()
-    died_s = _epoch_s(ended_at)
+    died_s = epoch_s(ended_at)
     if died_s is None and results:
         died_s = int(results[0][0].partition(b"-")[0]) / 1000  # RQ's clean-up writes a result and no end
     return DeadJob(
@@ -199,22 +198,3 @@ def _text(data: bytes | None) -> str:
 
 def _whole(text: bytes | None) -> int:
     return int(text) if text and text.isdigit() else 0
-
-
-def _epoch_s(text: bytes | None) -> float | None:
-    """RQ's UTC timestamps (``2026-01-31T12:00:00.000000Z``) as seconds since the epoch."""
-    try:
-        return datetime.fromisoformat(text.decode()).timestamp() if text else None
-    except ValueError:
-        return None
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Redis' errors as ours."""
-    try:
-        yield
-    except RedisError as error:
-        raise ServiceUnavailable(
-            "--redis-url", f"Redis did not take a command ({error})", "is it still running?"
-        ) from error

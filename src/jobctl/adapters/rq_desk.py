@@ -16,7 +16,6 @@ import hashlib
 import time
 import zlib
 from collections.abc import Container, Iterable, Sequence
-from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any, Final, NamedTuple
@@ -25,6 +24,8 @@ from uuid import uuid4
 from redis import Redis
 from redis.exceptions import NoScriptError
 from rq.defaults import RQ_KEY_PREFIX
+
+from jobctl.adapters.rq_time import rq_second, rq_time
 
 __all__ = [
     "DEAD_TTL_S",
@@ -37,7 +38,6 @@ __all__ = [
     "Recovered",
     "Turn",
     "packed_error",
-    "rq_time",
 ]
 
 #: From when on each worker counts as dead: a sorted set of names by the server's clock.
@@ -189,7 +189,7 @@ class Desk:
         words: list[Any] = [
             *self._head,
             repr(now_s),
-            _second(int(now_s)),
+            rq_second(int(now_s)),
             self._mark + uuid4().hex[:12],
             wanted,
             self._beat_s,
@@ -316,11 +316,6 @@ class Desk:
         return Begun(place, data, timeout, result_ttl, enqueued_at, attempt, meta, permits.decode(), result, fields)
 
 
-def rq_time(instant_s: float) -> str:
-    """An instant as RQ writes it, such as ``2026-01-31T12:00:00.000000Z``."""
-    return _second(int(instant_s)) + f".{int(instant_s % 1 * 1e6):06d}Z"
-
-
 def packed_error(text: str) -> str:
     """An error's text as RQ packs it into a result."""
     return base64.b64encode(zlib.compress(text.encode())).decode()
@@ -345,15 +340,3 @@ class _Script:
             return self._connection.evalsha(self._digest, 0, *words)
         except NoScriptError:
             return self._connection.eval(self._text, 0, *words)
-
-
-_seconds: dict[int, str] = {}
-
-
-def _second(second: int) -> str:
-    """The whole seconds of a timestamp; nearly always those of the last call."""
-    text = _seconds.get(second)
-    if text is None:
-        _seconds.clear()
-        text = _seconds[second] = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return text

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, cast
 
 from redis import Redis
-from redis.exceptions import RedisError
 from rq import Queue
 from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import ExecutionRegistry
@@ -31,7 +29,8 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
-from jobctl.errors import ServiceUnavailable
+from jobctl.adapters.redis_connection import translated
+from jobctl.adapters.rq_time import epoch_s
 from jobctl.ports import Completion, JobRequest
 
 __all__ = ["RqCompletions", "RqQueue", "count_listeners"]
@@ -113,7 +112,7 @@ class RqQueue:
             )
             for request in requests
         ]
-        with _translated():
+        with translated():
             if self._counted is None:
                 self._queue.enqueue_many(prepared)
                 return
@@ -124,7 +123,7 @@ class RqQueue:
 
     def backlog(self) -> int:
         """How many jobs wait in the queue now."""
-        with _translated():
+        with translated():
             return int(self._queue.connection.llen(self._queue.key))
 
 
@@ -152,7 +151,7 @@ class RqCompletions:
         Raises:
             ServiceUnavailable: Redis did not answer.
         """
-        with _translated(), self._connection.pipeline(transaction=False) as pipeline:
+        with translated(), self._connection.pipeline(transaction=False) as pipeline:
             for key in self._ended:
                 pipeline.zrange(key, self._since[key], "+inf", byscore=True, withscores=True)
             answers = pipeline.execute()
@@ -169,7 +168,7 @@ class RqCompletions:
         Raises:
             ServiceUnavailable: Redis did not answer.
         """
-        with _translated(), self._connection.pipeline(transaction=False) as pipeline:
+        with translated(), self._connection.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.hmget(Job.key_for(job_id), _FIELDS)
                 pipeline.xrange(Result.get_key(job_id))
@@ -185,7 +184,7 @@ class RqCompletions:
         Raises:
             ServiceUnavailable: Redis did not answer.
         """
-        with _translated(), self._connection.pipeline(transaction=False) as pipeline:
+        with translated(), self._connection.pipeline(transaction=False) as pipeline:
             for queue in self._queues:
                 pipeline.lrange(queue.key, 0, -1)
                 pipeline.lrange(queue.intermediate_queue_key, 0, -1)
@@ -206,7 +205,7 @@ class RqCompletions:
             ServiceUnavailable: Redis did not answer.
         """
         ids = list(job_ids)
-        with _translated():
+        with translated():
             for first in range(0, len(ids), _CHUNK):
                 self._delete_jobs(ids[first : first + _CHUNK])
             for queue in self._queues:
@@ -258,19 +257,8 @@ def count_listeners(connection: Redis, queue_name: str) -> int:
     Raises:
         ServiceUnavailable: Redis did not answer.
     """
-    with _translated():
+    with translated():
         return int(connection.scard(WORKERS_BY_QUEUE_KEY % queue_name))
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Redis' errors as ours."""
-    try:
-        yield
-    except RedisError as error:
-        raise ServiceUnavailable(
-            "--redis-url", f"Redis did not take a command ({error})", "is it still running?"
-        ) from error
 
 
 def _completion(
@@ -280,8 +268,8 @@ def _completion(
     return Completion(
         job_id=job_id,
         status=status.decode() if status else None,
-        started_s=_epoch_s(started_at),
-        finished_s=_epoch_s(ended_at),
+        started_s=epoch_s(started_at),
+        finished_s=epoch_s(ended_at),
         retries=max(int(retries or 0), int(attempts or 1) - 1),
         successes=sum(result.get(b"type") == _SUCCESSFUL for _, result in results),
         error=_last_error(results),
@@ -295,8 +283,3 @@ def _last_error(results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> str | No
         return None
     lines = zlib.decompress(base64.b64decode(packed)).decode(errors="replace").strip().splitlines()
     return lines[-1][:_LONGEST_ERROR] if lines else None
-
-
-def _epoch_s(text: bytes | None) -> float | None:
-    """RQ's UTC timestamps (``2026-01-31T12:00:00.000000Z``) as seconds since the epoch."""
-    return datetime.fromisoformat(text.decode()).timestamp() if text else None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Final, cast
 
 from redis import Redis
@@ -28,6 +27,7 @@ from jobctl.adapters.rq_codec import (
 from jobctl.adapters.rq_desk import Begun, Place
 from jobctl.adapters.rq_jobs import lazy_job, restored_job
 from jobctl.adapters.rq_running import Running
+from jobctl.adapters.rq_time import epoch_s
 from jobctl.core.allowing import Allowlist
 from jobctl.core.events import JobStarted
 
@@ -162,15 +162,7 @@ class Reader:
             queue=begun.place.queue,
             job_type=running.job_type,
             attempt=begun.attempt,
-            enqueued_s=_epoch_s(begun.enqueued_at),
+            enqueued_s=epoch_s(begun.enqueued_at),
             started_s=running.started_s,
             meta=meta if isinstance(meta, Mapping) else {},
         )
-
-
-def _epoch_s(text: bytes) -> float | None:
-    """RQ's UTC timestamps as seconds since the epoch; None when it is none."""
-    try:
-        return datetime.fromisoformat(text.decode()).timestamp()
-    except ValueError:
-        return None
