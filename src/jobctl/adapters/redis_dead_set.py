@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
@@ -22,8 +23,9 @@ from rq.registry import FailedJobRegistry
 from rq.results import Result
 
 from jobctl.adapters.redis_connection import translated
-from jobctl.adapters.rq_entry import entry_script, let_in, now_text
-from jobctl.adapters.rq_time import epoch_s
+from jobctl.adapters.redis_script import ServerScript
+from jobctl.adapters.rq_entry import entry_script, let_in
+from jobctl.adapters.rq_time import epoch_s, rq_time
 from jobctl.core.job_data import inflate, job_type, read_job_data, read_value
 from jobctl.ports import DeadJob, DeadJobDetails
 
@@ -132,12 +134,12 @@ class RedisDeadSet:
         """Remove jobs and all that is kept of them; how many were still dead."""
         return self._change(self._purge, jobs)
 
-    def _change(self, script: Any, jobs: Sequence[DeadJob]) -> int:
+    def _change(self, script: ServerScript, jobs: Sequence[DeadJob]) -> int:
         changed = 0
         with translated():
             for first in range(0, len(jobs), _PAGE):
                 places = [word for job in jobs[first : first + _PAGE] for word in (job.queue, job.job_id)]
-                count, *limits = script(args=[RQ_KEY_PREFIX, now_text(), *places])
+                count, *limits = script([RQ_KEY_PREFIX, rq_time(time.time()), *places])
                 let_in(self._connection, limits)
                 changed += count
         return changed

@@ -1,6 +1,6 @@
 """A limiter that a fleet shares, on Redis: one script decides and books in one step, by the server's clock.
 
-``redis_limiter.lua`` holds the rules; ``core.limiting`` tells what they are for. State is kept for each model under a
+``lua/limiter.lua`` holds the rules; ``core.limiting`` tells what they are for. State is kept for each model under a
 fingerprint of the API key, never the key itself, and is forgotten an hour after its last use.
 
 When Redis does not answer within about a second, one of two things happens, as configured: *open*, calls go ahead as
@@ -16,7 +16,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from threading import Lock
 from typing import Any, Final
 
@@ -25,12 +24,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from jobctl.adapters.redis_script import ServerScript
 from jobctl.core.limiting import Decision, Denial, Grant, Limit, Limits, Permits, Report, ScopeStatus, Tuning
 from jobctl.ports import Limiter
 
 __all__ = ["RedisLimiter", "fingerprint"]
 
-_SCRIPT: Final = files("jobctl.adapters").joinpath("redis_limiter.lua").read_text(encoding="utf-8")
 _PREFIX: Final = "jobctl:limiter"
 #: Connections of one process: a step takes well below a millisecond.
 _CONNECTIONS: Final = 8
@@ -71,7 +70,7 @@ class RedisLimiter:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._redis = _impatient(connection)
-        self._script = self._redis.register_script(_SCRIPT)
+        self._script = ServerScript(self._redis, "limiter")
         self._account = account
         self._limits = limits
         self._tuning = tuning or Tuning()
@@ -146,7 +145,7 @@ class RedisLimiter:
         now = "" if self._clock is None else f"{self._clock():.17g}"
         keys = [f"{_PREFIX}:{{{self._account}}}:{model}", f"{_PREFIX}:{{{self._account}}}"]
         try:
-            answer = self._script(keys=keys, args=[what, self._rule(model), json.dumps(told), model, now])
+            answer = self._script([what, self._rule(model), json.dumps(told), model, now], keys=keys)
         except RedisError as error:
             self._fell_silent(error)
             return None

@@ -12,19 +12,16 @@ comes back finds its executions gone, and its late results change nothing.
 from __future__ import annotations
 
 import base64
-import hashlib
 import time
 import zlib
 from collections.abc import Container, Iterable, Sequence
-from functools import cache
-from importlib import resources
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from redis import Redis
-from redis.exceptions import NoScriptError
 from rq.defaults import RQ_KEY_PREFIX
 
+from jobctl.adapters.redis_script import ServerScript
 from jobctl.adapters.rq_time import rq_second, rq_time
 
 __all__ = [
@@ -162,10 +159,10 @@ class Desk:
         self._started_key = f"{RQ_KEY_PREFIX}:worker:{worker_name}:executions"
         self._mark = uuid4().hex[:12]  # what the ids of this process's executions begin with
         self.connection = connection
-        self._turn = _Script(connection, "turn")
-        self._put_back = _Script(connection, "put_back")
-        self._pulse = _Script(connection, "pulse")
-        self._recover = _Script(connection, "recover")
+        self._turn = ServerScript(connection, "common", "turn")
+        self._put_back = ServerScript(connection, "common", "put_back")
+        self._pulse = ServerScript(connection, "common", "pulse")
+        self._recover = ServerScript(connection, "common", "recover")
 
     def turn(
         self,
@@ -319,24 +316,3 @@ class Desk:
 def packed_error(text: str) -> str:
     """An error's text as RQ packs it into a result."""
     return base64.b64encode(zlib.compress(text.encode())).decode()
-
-
-@cache
-def _source(name: str) -> str:
-    folder = resources.files("jobctl.adapters") / "lua"
-    return "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name))
-
-
-class _Script:
-    """A script on the server, which may forget it at any moment: then it is sent along, in one step."""
-
-    def __init__(self, connection: Redis, name: str) -> None:
-        self._connection = connection
-        self._text = _source(name)
-        self._digest = hashlib.sha1(self._text.encode()).hexdigest()  # as the server names it
-
-    def __call__(self, words: Sequence[Any]) -> Any:
-        try:
-            return self._connection.evalsha(self._digest, 0, *words)
-        except NoScriptError:
-            return self._connection.eval(self._text, 0, *words)

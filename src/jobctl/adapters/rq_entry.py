@@ -10,22 +10,18 @@ maintenance catches up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib import resources
 
 from redis import Redis
-from redis.commands.core import Script
 from rq.rate_limit import RateLimitRegistry
-from rq.utils import utcformat
 
-__all__ = ["entry_script", "let_in", "now_text"]
+from jobctl.adapters.redis_script import ServerScript
+
+__all__ = ["entry_script", "let_in"]
 
 
-def entry_script(connection: Redis, name: str) -> Script:
+def entry_script(connection: Redis, name: str) -> ServerScript:
     """One of the scripts that build on ``entry.lua``."""
-    folder = resources.files("jobctl.adapters") / "lua"
-    text = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("entry", name))
-    return connection.register_script(text)
+    return ServerScript(connection, "entry", name)
 
 
 def let_in(connection: Redis, limits: Sequence[bytes]) -> None:
@@ -37,8 +33,3 @@ def let_in(connection: Redis, limits: Sequence[bytes]) -> None:
     """
     for key, concurrency in zip(limits[::2], limits[1::2], strict=True):
         RateLimitRegistry(key.decode(), connection).acquire_and_enqueue(int(concurrency))
-
-
-def now_text() -> str:
-    """Now, as RQ writes instants."""
-    return utcformat(datetime.now(UTC))

@@ -23,12 +23,13 @@ from datetime import datetime
 from types import FrameType
 from typing import Any, Final
 
-from redis.commands.core import Script
 from rq.defaults import RQ_KEY_PREFIX
 from rq.scheduler import RQScheduler
 from rq.scripts import acquire_or_refresh_lock
 
-from jobctl.adapters.rq_entry import entry_script, let_in, now_text
+from jobctl.adapters.redis_script import ServerScript
+from jobctl.adapters.rq_entry import entry_script, let_in
+from jobctl.adapters.rq_time import rq_time
 
 __all__ = ["ThreadScheduler"]
 
@@ -74,7 +75,7 @@ class ThreadScheduler(RQScheduler):
             self._pool_kwargs = {**self._pool_kwargs, "socket_timeout": _ANSWER_S}
         self._stopping = threading.Event()
         self._process: Any = None  # RQ's name for what runs it; it asks for nothing but is_alive()
-        self._due: Script | None = None
+        self._due: ServerScript | None = None
         self._tried_s = self._beat_s = -1e9  # monotonic instants of the last try and heartbeat
 
     def start(self) -> threading.Thread:
@@ -145,9 +146,8 @@ class ThreadScheduler(RQScheduler):
         self._status = self.Status.WORKING
         more = True
         while more:
-            _, more, next_s, *limits = self._due(
-                args=[RQ_KEY_PREFIX, now_text(), _BATCH, *sorted(self._acquired_locks)], client=self.connection
-            )
+            words = [RQ_KEY_PREFIX, rq_time(time.time()), _BATCH, *sorted(self._acquired_locks)]
+            _, more, next_s, *limits = self._due(words)
             let_in(self.connection, limits)
         self._status = self.Status.STARTED
         return float(next_s) if next_s else None

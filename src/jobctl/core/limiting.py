@@ -1,6 +1,6 @@
 """How many calls an upstream is sent: a decision, with time as an argument.
 
-Theory of operation. The same rules stand in ``adapters/redis_limiter.lua`` (keep in sync); tests hold both against each
+Theory of operation. The same rules stand in ``adapters/lua/limiter.lua`` (keep in sync); tests hold both against each
 other, step by step.
 
 *Rate.* One bucket counts calls, another tokens; a call takes from both or from neither (a GCRA, ITU-T I.371, written as
