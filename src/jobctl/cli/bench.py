@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from jobctl import settings
 from jobctl.apps.bench.request import BenchRequest
 from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.json_output import write_document
 from jobctl.cli.options import (
     LOAD,
     ArgsFrom,
@@ -218,10 +218,7 @@ def _run(request: BenchRequest, merged: settings.Settings, json_target: str | No
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # what was measured is written down, whoever is in a hurry
     document = to_document(result, host, versions)
-    if json_target == "-":
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
-    elif json_target is not None:
-        wiring.write_json(json_target, document)
+    write_document(json_target, document)
     render_report(console, document)
     return _status(result)
 

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from jobctl import settings
 from jobctl.apps.dead.dead import Selection, change, find, select, to_json
 from jobctl.apps.dead.dead import show as show_details
-from jobctl.cli.options import Json, check_writable, duration_option, parser, setting
+from jobctl.cli.json_output import write_document
+from jobctl.cli.options import Json, WorkersRedisUrl, check_writable, duration_option, parser
 from jobctl.core.units import parse_whole
 from jobctl.errors import InvalidOption
 
@@ -34,7 +35,6 @@ _LISTED: Final = 50
 #: The longest cell of a list, characters.
 _LONGEST_CELL: Final = 80
 
-RedisUrl = Annotated[str | None, setting("redis_url", "URL", "Redis that your workers listen to.")]
 JobIds = Annotated[list[str] | None, typer.Argument(metavar="[JOB_ID]...", help="Ids of jobs.", show_default=False)]
 OfQueue = Annotated[str | None, typer.Option("--queue", metavar="NAME", help="Only jobs of this queue.")]
 OfType = Annotated[
@@ -62,7 +62,7 @@ def list_(
     older_than: OlderThan = None,
     limit: Limit = _LISTED,
     json_target: Json = None,
-    redis_url: RedisUrl = None,
+    redis_url: WorkersRedisUrl = None,
 ) -> None:
     """List dead jobs, the latest first."""
     check_writable(json_target)
@@ -71,7 +71,7 @@ def list_(
     found = list(islice(select(dead_set, Selection(queue, job_type, older_than), time.time()), limit + 1))
     jobs = found[:limit]
     if json_target is not None:
-        _write_json(json_target, {"jobs": [to_json(job) for job in jobs]})
+        write_document(json_target, {"jobs": [to_json(job) for job in jobs]})
     else:
         _render_list(jobs)
     if len(found) > limit:
@@ -82,7 +82,7 @@ def list_(
 def show(
     job_id: Annotated[str, typer.Argument(metavar="JOB_ID", help="Id of a dead job.", show_default=False)],
     json_target: Json = None,
-    redis_url: RedisUrl = None,
+    redis_url: WorkersRedisUrl = None,
 ) -> None:
     """Show all that is kept of one dead job, with its traceback.
 
@@ -91,7 +91,7 @@ def show(
     check_writable(json_target)
     details = show_details(_open(redis_url), job_id)
     if json_target is not None:
-        _write_json(json_target, to_json(details))
+        write_document(json_target, to_json(details))
     else:
         _render_details(details)
 
@@ -104,7 +104,7 @@ def retry(
     older_than: OlderThan = None,
     limit: Limit = None,
     every: All = False,
-    redis_url: RedisUrl = None,
+    redis_url: WorkersRedisUrl = None,
 ) -> None:
     """Put dead jobs at the end of their queues, with all their attempts: by id, by a selection, or --all."""
     selection = Selection(queue, job_type, older_than, limit)
@@ -123,7 +123,7 @@ def purge(
     limit: Limit = None,
     every: All = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do remove jobs that are not named one by one.")] = False,
-    redis_url: RedisUrl = None,
+    redis_url: WorkersRedisUrl = None,
 ) -> None:
     """Remove dead jobs with their data and results: by id, by a selection, or --all; the latter two need --yes."""
     selection = Selection(queue, job_type, older_than, limit)
@@ -159,15 +159,6 @@ def _chosen(dead_set: DeadSet, job_ids: Sequence[str] | None, selection: Selecti
 def _told(verb: str, changed: int, gone: int) -> str:
     noun = "job" if changed == 1 else "jobs"
     return f"{verb} {changed} {noun}" + (f"; {gone} more had gone meanwhile" if gone else "")
-
-
-def _write_json(target: str, document: dict[str, Any]) -> None:
-    if target == "-":
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
-        return
-    from jobctl import wiring
-
-    wiring.write_json(target, document)
 
 
 # ----------------------------------------------------------------------------------------------------------- rendering

@@ -18,10 +18,10 @@ from jobctl.cli.options import (
     PerDay,
     Rate,
     Seed,
+    WorkersRedisUrl,
     arrival_rate_per_s,
     duration_option,
     parser,
-    setting,
 )
 from jobctl.core.arrivals import Arrivals
 from jobctl.core.units import parse_whole
@@ -79,7 +79,7 @@ def enqueue(
     ] = "default",
     job_timeout: JobTimeout = 180.0,
     seed: Seed = 1,
-    redis_url: Annotated[str | None, setting("redis_url", "URL", "Redis that your workers listen to.")] = None,
+    redis_url: WorkersRedisUrl = None,
 ) -> None:
     """Put jobs into a queue of your Redis: --count at once, or on schedule by --rate or --per-day.
 

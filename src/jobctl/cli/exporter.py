@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from jobctl import settings
-from jobctl.cli.options import OpenRouterUrl, PlannedReplicas, parser, setting
-from jobctl.core.units import parse_whole
+from jobctl.cli.options import OpenRouterUrl, PlannedReplicas, Port, WorkersRedisUrl
 
 __all__ = ["exporter"]
 
 
 def exporter(
-    port: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            parser=parser(partial(parse_whole, minimum=0, maximum=65535)),
-            metavar="PORT",
-            help="Port; 0 picks a free one.",
-        ),
-    ] = 9200,
+    port: Port = 9200,
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; every interface by default.")
     ] = "0.0.0.0",
-    redis_url: Annotated[str | None, setting("redis_url", "URL", "Redis that your workers listen to.")] = None,
+    redis_url: WorkersRedisUrl = None,
     openrouter_url: OpenRouterUrl = None,
     planned_replicas: PlannedReplicas = None,
 ) -> None:

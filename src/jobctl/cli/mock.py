@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import typer
 
-from jobctl.cli.options import Seed, parser
+from jobctl.cli.options import Port, Seed, parser
 from jobctl.core.service import DEFAULT_LATENCY
 from jobctl.core.units import parse_whole
 
@@ -15,15 +14,7 @@ __all__ = ["mock"]
 
 
 def mock(
-    port: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            parser=parser(partial(parse_whole, minimum=0, maximum=65535)),
-            metavar="PORT",
-            help="Port; 0 picks a free one.",
-        ),
-    ] = 8400,
+    port: Port = 8400,
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     latency: Annotated[
         str,

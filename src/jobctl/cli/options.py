@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -44,6 +44,7 @@ __all__ = [
     "OpenRouterUrl",
     "PerDay",
     "PlannedReplicas",
+    "Port",
     "QueueModel",
     "Queues",
     "Rate",
@@ -56,6 +57,7 @@ __all__ = [
     "SentryErrors",
     "SentryTracesSampleRate",
     "ServiceTime",
+    "WorkersRedisUrl",
     "arrival_rate_per_s",
     "check_writable",
     "duration_option",
@@ -153,6 +155,16 @@ def _shown(value: object) -> str:
 
 RedisUrl = Annotated[
     str | None, setting("redis_url", "URL", "Redis to use; without one an embedded server is started.")
+]
+WorkersRedisUrl = Annotated[str | None, setting("redis_url", "URL", "Redis that your workers listen to.")]
+Port = Annotated[
+    int,
+    typer.Option(
+        "--port",
+        parser=parser(partial(parse_whole, minimum=0, maximum=65535)),
+        metavar="PORT",
+        help="Port; 0 picks a free one.",
+    ),
 ]
 Queues = Annotated[
     QueueNames | None, setting("queues", "NAMES", "Queues, most urgent first, or NAME:WEIGHT each; commas between.")

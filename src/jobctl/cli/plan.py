@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from jobctl import settings
 from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.json_output import write_document
 from jobctl.cli.options import Concurrency, Json, PerDay, Rate, ServiceTime, arrival_rate_per_s, check_writable, parser
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, parse_objective
 from jobctl.core.units import parse_not_negative, parse_whole
@@ -101,14 +101,9 @@ def plan(
         volume = "--per-day" if rate is None else "--rate"
         raise InvalidOption(volume if replicas is None else "--replicas", error.problem, error.remedy) from None
     document = to_document(answer)
-    if json_target == "-":
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
-    else:
+    if json_target != "-":
         from jobctl.cli.plan_render import print_plan
 
         print_plan(answer)
-        if json_target is not None:
-            from jobctl.adapters.files import write_json
-
-            write_json(json_target, document)
+    write_document(json_target, document)
     raise typer.Exit(ExitStatus.PASS if answer.feasible else ExitStatus.BROKEN)

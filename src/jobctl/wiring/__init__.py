@@ -411,17 +411,6 @@ def _start_upstream(rig: Rig, prepared: PreparedBench) -> dict[str, str]:
     return {"OPENROUTER_BASE_URL": url, "OPENROUTER_API_KEY": _MOCK_KEY}
 
 
-def write_json(target: str, document: dict[str, Any]) -> None:
-    """Write a result to a file.
-
-    Raises:
-        InvalidOption: It cannot be written.
-    """
-    from jobctl.adapters.files import write_json
-
-    write_json(target, document)
-
-
 # ----------------------------------------------------------------------------------------------------------- enqueue
 
 
