@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from jobctl.cli.main import run
 from jobctl.cli.plan_render import describe
-from jobctl.core.planning import Binding, Demand, plan
+from jobctl.core.sizing import Binding, Demand, plan
 from jobctl.core.slo import DEFAULT_OBJECTIVE
 from jobctl.settings import FIELDS
 

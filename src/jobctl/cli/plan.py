@@ -71,8 +71,8 @@ def plan(
     input.
     """
     from jobctl.apps.plan.document import to_document
-    from jobctl.core.planning import Binding, Demand
-    from jobctl.core.planning import plan as make_plan
+    from jobctl.core.sizing import Binding, Demand
+    from jobctl.core.sizing import plan as make_plan
 
     volume_per_s = arrival_rate_per_s(per_day, rate)
     if volume_per_s is None:

@@ -15,7 +15,7 @@ from typing import Final
 import typer
 
 from jobctl.apps.plan.document import error_band
-from jobctl.core.planning import Binding, Demand, Fleet, Plan, evaluate, fewest_replicas
+from jobctl.core.sizing import Binding, Demand, Fleet, Plan, evaluate, fewest_replicas
 from jobctl.core.units import SECONDS_PER_DAY, format_duration
 
 __all__ = ["describe", "print_plan"]

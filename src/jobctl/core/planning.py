@@ -1,44 +1,31 @@
-"""How many replicas a load needs, by closed form.
+"""How many replicas a demand needs: screened by closed form, confirmed by simulation.
 
-Assumptions: Poisson arrivals at a steady rate, one queue, identical slots, every attempt succeeds, nothing but slots is
-scarce. ``replicas`` includes the spare; utilisation and predictions describe all of them running, and what remains with
-the spare gone stands beside them.
-
-Three limits, from the weakest to the strongest: the *slots* keep up with the load; the *objective* holds; with
-*redundancy* both still do when the spare is gone. A search keeps all three. A given number of replicas is held only to
-those the caller asks for, and always to the first.
-
-The search doubles and bisects: more slots never wait longer, so the replicas that keep a limit are all those from some
-number on.
+(contract; the search is being written)
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from jobctl.core.queueing import WaitPrediction, offered_load_erlangs, predict_wait
-from jobctl.core.slo import Objective
-from jobctl.errors import InvalidValue
+from jobctl.core.demand import Demand
+from jobctl.core.slo import Window
 
 __all__ = [
-    "MAX_SLOTS",
+    "Answers",
+    "Band",
     "Binding",
-    "Demand",
     "Fleet",
+    "Hour",
+    "Limits",
     "Plan",
-    "evaluate",
-    "fewest_replicas",
-    "holds",
+    "Reading",
+    "Sensitivity",
+    "Waits",
     "plan",
-    "replicas_needed",
 ]
-
-#: No fleet has more slots than this; who needs more has mistaken a unit.
-MAX_SLOTS: Final = 10_000_000
 
 
 class Binding(StrEnum):
@@ -48,46 +35,75 @@ class Binding(StrEnum):
     SLOTS = "slots"
     #: Keeping up takes fewer; the objective takes these.
     OBJECTIVE = "objective"
-    #: The load needs one replica; the rest are there because the spare may go. Or: what holds now breaks without it.
+    #: The upstream admits too few calls, however many replicas there are.
+    UPSTREAM = "upstream"
+    #: Connections: they cap the replicas, or the slots of each.
+    DATABASE = "database"
+    #: An interpreter's CPU caps what a replica runs.
+    CPU = "cpu"
+    #: There may be no more replicas: the platform's, or the asker's, most.
+    PLATFORM = "platform"
+    #: The load needs fewer; the rest are there because the spare may go. Or: what holds now breaks without it.
     REDUNDANCY = "redundancy"
     #: A replica fewer would break none.
     NONE = "none"
 
 
-_ALL: Final = frozenset({Binding.SLOTS, Binding.OBJECTIVE, Binding.REDUNDANCY})
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The interval in which a simulated figure lies with 95 % confidence, seconds."""
+
+    low_s: float
+    high_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """What has to be carried, and how well.
+class Waits:
+    """The wait of first attempts; seconds, infinite where the backlog grows without end, None where not computed."""
+
+    p_wait: float | None = None
+    mean_s: float | None = None
+    p50_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the jobs that arrive in one window of the day see.
 
     Attributes:
-        arrival_rate_per_s: Jobs per second at the planned peak.
-        mean_service_s: Mean time a job holds a slot.
-        service_scv: Squared coefficient of variation of that time; 1 is exponential.
-        concurrency: Slots of one replica.
-        objective: What must hold.
-        spare: Replicas that may be gone while it holds.
+        start_s: The window's beginning, seconds after the period's.
+        length_s: Its length.
+        waits: Their waits.
+        bands: How sure these are, by the names ``mean``, ``p50``, ``p95``, ``p99``; missing where nothing varies.
+        sojourn_mean_s: Their mean sojourn, back-off included; None where not computed.
     """
 
+    start_s: float
+    length_s: float
+    waits: Waits
+    bands: Mapping[str, Band] = field(default_factory=dict)
+    sojourn_mean_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One hour of a simulated day (or a twenty-fourth of a shorter trace).
+
+    Attributes:
+        start_s: Its beginning, seconds after the period's.
+        arrival_rate_per_s: Mean rate of new jobs.
+        utilisation: Share of the slots that was busy.
+        wait_p95_s: Of the jobs that arrived in it; None where none did.
+        backlog_max: The most jobs that waited at one instant.
+    """
+
+    start_s: float
     arrival_rate_per_s: float
-    mean_service_s: float
-    service_scv: float
-    concurrency: int
-    objective: Objective
-    spare: int
-
-    def __post_init__(self) -> None:
-        if self.objective.signal != "wait":
-            raise InvalidValue(
-                f"{str(self.objective)!r} is not about the wait",
-                'plan predicts waits: give "p95 wait <= 1s" or the like',
-            )
-
-    @property
-    def offered_load_erlangs(self) -> float:
-        """Slots kept busy if no job waited."""
-        return offered_load_erlangs(self.arrival_rate_per_s, self.mean_service_s)
+    utilisation: float
+    wait_p95_s: float | None
+    backlog_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +112,115 @@ class Fleet:
 
     Attributes:
         replicas: How many run.
-        slots: Their slots.
-        utilisation: Offered load over slots; at 1 and above the backlog grows without end.
-        wait: The predicted wait.
-        holds: Whether the objective holds.
+        slots: Slots that they really offer: connections and CPU may leave fewer than ``replicas x concurrency``.
+        utilisation: Slot seconds asked for at the planned peak over those there are; 1 and above is a rising backlog.
+        mean_utilisation: The same over the whole period; at 1 and above the backlog grows from day to day.
+        ceiling_per_s: New jobs per second at which the fleet is full, by whatever fills first.
+        holds: Whether every promise is kept; None where simulation could not tell within its budget.
+        wait: The waits in the window that the objectives name.
+        bands: How sure these are, by name, as in :class:`Reading`; empty for closed forms.
+        method: What the waits come from, such as ``M/M/c`` or ``simulation``.
+        readings: The simulated windows; empty for closed forms alone.
+        hours: The day hour by hour; empty unless whole days were simulated.
+        backlog_max: The most jobs waiting at one instant, median over the simulated days; None where not simulated.
+        drain_s: How long the largest backlog took to clear; None where not simulated.
+        burst_clear_s: How long until a spike's last job had started, the longest of the profile's; None without spikes.
+        broken: The promises that are not kept, as text, with what they come to: ``p95 wait <= 1 s (is 2.29 s)``.
     """
 
     replicas: int
     slots: int
     utilisation: float
-    wait: WaitPrediction
-    holds: bool
+    mean_utilisation: float
+    ceiling_per_s: float
+    holds: bool | None
+    wait: Waits
+    bands: Mapping[str, Band] = field(default_factory=dict)
+    method: str = ""
+    readings: Mapping[Window, Reading] = field(default_factory=dict)
+    hours: tuple[Hour, ...] = ()
+    backlog_max: int | None = None
+    drain_s: float | None = None
+    burst_clear_s: float | None = None
+    broken: tuple[str, ...] = ()
 
     @property
     def headroom(self) -> float:
-        """The share of the slots that the load leaves free; negative when it asks for more than there are."""
+        """The share of the slots that the peak leaves free; negative when it asks for more than there are."""
         return 1 - self.utilisation
 
     @property
-    def keeps_up(self) -> bool:
-        """Whether the backlog stays finite."""
-        return math.isfinite(self.wait.mean_s)
+    def headroom_x(self) -> float:
+        """How many times the planned peak the fleet could carry before it is full."""
+        return 1 / self.utilisation
+
+    @property
+    def stable(self) -> bool:
+        """Whether the backlog does not grow from day to day."""
+        return self.mean_utilisation < 1 - 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Replicas for each reading of the promises; None where no number would do or it was not computed.
+
+    Attributes:
+        whole_day: Where all objectives are read over the whole period, no spare.
+        busiest_hour: Where they are read over its busiest hour, no spare.
+        with_spare: As asked, spare included.
+    """
+
+    whole_day: int | None
+    busiest_hour: int | None
+    with_spare: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What follows from the demand without any queue.
+
+    Attributes:
+        attempts_per_job: Mean attempts of one job.
+        job_failure_rate: Share of jobs whose last attempt fails.
+        slot_seconds_per_job: Mean seconds of a slot that one job takes over all its attempts.
+        slot_s: Mean time of one attempt on its slot, waits for connections and CPU inside it included.
+        slot_scv: Squared coefficient of variation of that time.
+        offered_load_erlangs: Slots kept busy at the planned peak if none waited.
+        arrival_rate_per_s: New jobs per second, mean over the period.
+        peak_arrival_rate_per_s: Their rate at the planned peak.
+        effective_slots_per_replica: Slots that a replica really offers.
+        capped_by: What caps them below the concurrency: ``Binding.DATABASE`` or ``Binding.CPU``; None for nothing.
+        upstream_per_s: New jobs per second that the upstream admits, retries counted; None without a limit.
+        max_replicas_database: Replicas that the connections allow; None without a limit.
+        max_replicas_platform: Replicas that may be had; None without a limit.
+    """
+
+    attempts_per_job: float
+    job_failure_rate: float
+    slot_seconds_per_job: float
+    slot_s: float
+    slot_scv: float
+    offered_load_erlangs: float
+    arrival_rate_per_s: float
+    peak_arrival_rate_per_s: float
+    effective_slots_per_replica: int
+    capped_by: Binding | None
+    upstream_per_s: float | None
+    max_replicas_database: int | None
+    max_replicas_platform: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What another demand would need.
+
+    Attributes:
+        change: In words, such as ``service time +20 %``.
+        replicas: Replicas that it needs, spare included; None where no number would do.
+    """
+
+    change: str
+    replicas: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,137 +229,73 @@ class Plan:
 
     Attributes:
         demand: What was asked.
+        limits: What follows from it without any queue.
         feasible: Whether every required limit is kept.
         binding: Which limit decides.
         required: The limits that had to be kept.
+        reason: Why it is infeasible, in one sentence with figures; empty when it is feasible.
+        relief: What would relieve the binding limit, in one sentence.
         all_running: The fleet with every replica, the spare included.
         spare_gone: The fleet without the spare; None when nothing would remain.
-        around: Fleets of two fewer to three more replicas, for comparison.
+        fewer: The fleet with one replica fewer than the fewest that hold, which was simulated to show that it does not
+            hold; None when there is none, or a number was given.
+        around: Fleets of two fewer to three more replicas, ascending.
+        holds_one_gone: For each of ``around``, whether one fewer would hold; None where not known.
+        answers: The replicas for each reading.
+        edge: The two numbers that simulation could not choose between within its budget; None when it could.
+        backlog_growth_per_day: Jobs by which the backlog grows each day; 0 when it does not.
+        max_sustainable_per_day: The largest daily volume of this shape that the fleet holds, its spare gone; None where
+            not computed.
+        sensitivity: What other demands would need.
+        simulated_jobs: Jobs simulated in all; 0 for closed forms alone.
+        seed: Of the simulation.
     """
 
     demand: Demand
+    limits: Limits
     feasible: bool
     binding: Binding
     required: frozenset[Binding]
+    reason: str
+    relief: str
     all_running: Fleet
     spare_gone: Fleet | None
+    fewer: Fleet | None
     around: tuple[Fleet, ...]
+    holds_one_gone: tuple[bool | None, ...]
+    answers: Answers
+    edge: tuple[int, int] | None
+    backlog_growth_per_day: float
+    max_sustainable_per_day: float | None
+    sensitivity: tuple[Sensitivity, ...]
+    simulated_jobs: int
+    seed: int
 
 
-def evaluate(demand: Demand, replicas: int) -> Fleet:
-    """What that many running replicas would do; at least one."""
-    slots = replicas * demand.concurrency
-    wait = predict_wait(
-        arrival_rate_per_s=demand.arrival_rate_per_s,
-        mean_service_s=demand.mean_service_s,
-        slots=slots,
-        service_scv=demand.service_scv,
-    )
-    return Fleet(replicas, slots, demand.offered_load_erlangs / slots, wait, holds(demand.objective, wait))
+#: Jobs that one second of the budget buys; a nominal speed, so that a budget means the same work on every machine.
+JOBS_PER_BUDGET_SECOND: Final = 400_000
 
 
-def holds(objective: Objective, wait: WaitPrediction) -> bool:
-    """Whether a predicted wait keeps the objective."""
-    value_s = wait.mean_s if objective.quantile is None else wait.quantile_s(objective.quantile)
-    return value_s <= objective.threshold_s and math.isfinite(wait.mean_s)
-
-
-def plan(demand: Demand, replicas: int | None = None, required: Collection[Binding] = _ALL) -> Plan:
+def plan(
+    demand: Demand,
+    *,
+    replicas: int | None = None,
+    required: frozenset[Binding] | None = None,
+    seed: int = 1,
+    budget_s: float = 10.0,
+    extras: bool = True,
+) -> Plan:
     """Search the fewest replicas that keep every limit, or evaluate a given number.
 
     Args:
         demand: What has to be carried.
         replicas: Evaluate exactly these, the spare among them; search when None.
-        required: The limits a given number is held to; the slots must keep up in any case.
+        required: The limits a given number is held to; the slots must keep up in any case. None for all.
+        seed: Of the simulation.
+        budget_s: Nominal seconds of simulation; 0 for closed forms alone.
+        extras: Whether to compute what stands around the answer: the table, other readings, sensitivity, the maximum.
 
     Raises:
-        InvalidValue: No fleet of at most :data:`MAX_SLOTS` slots would do, or the given one has more.
+        InvalidValue: No fleet would do because the numbers make no sense, such as millions of slots.
     """
-    if replicas is None:
-        limits = _ALL
-        carrying = fewest_replicas(demand)
-        if carrying is None:
-            raise InvalidValue(
-                f"{demand.offered_load_erlangs:.3g} erlangs need more than {MAX_SLOTS:,} slots",
-                "check the units of the volume and of the service time",
-            )
-        total = carrying + demand.spare
-    else:
-        limits = frozenset(required) | {Binding.SLOTS}
-        total = replicas
-        if total * demand.concurrency > MAX_SLOTS:
-            raise InvalidValue(
-                f"{total:,} replicas of {demand.concurrency:,} slots are more than {MAX_SLOTS:,} slots", "give fewer"
-            )
-    broken = _broken(demand, total, limits)
-    remaining = total - demand.spare
-    return Plan(
-        demand=demand,
-        feasible=broken is None,
-        binding=_tight(demand, total, limits) if broken is None else broken,
-        required=limits,
-        all_running=evaluate(demand, total),
-        spare_gone=evaluate(demand, remaining) if remaining > 0 else None,
-        around=tuple(evaluate(demand, number) for number in range(max(1, total - 2), total + 4)),
-    )
-
-
-def replicas_needed(
-    *,
-    arrival_rate_per_s: float,
-    mean_service_s: float,
-    service_scv: float,
-    concurrency: int,
-    objective: Objective,
-    spare: int,
-) -> int | None:
-    """The fewest replicas that hold the objective with the spare gone, the spare included; None where none would."""
-    demand = Demand(arrival_rate_per_s, mean_service_s, service_scv, concurrency, objective, spare)
-    carrying = fewest_replicas(demand)
-    return None if carrying is None else carrying + spare
-
-
-def fewest_replicas(demand: Demand) -> int | None:
-    """The fewest replicas that hold the objective, the spare not counted; None where :data:`MAX_SLOTS` would not do."""
-    if demand.offered_load_erlangs >= MAX_SLOTS:
-        return None
-    most = MAX_SLOTS // demand.concurrency
-    low, step = math.floor(demand.offered_load_erlangs / demand.concurrency), 1  # so many cannot keep up
-    while low + step <= most and not evaluate(demand, low + step).holds:
-        low += step
-        step *= 2
-    high = min(low + step, most)
-    if high <= low or not evaluate(demand, high).holds:
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        if evaluate(demand, middle).holds:
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _broken(demand: Demand, replicas: int, limits: Collection[Binding]) -> Binding | None:
-    """The first limit that so many replicas break, from the weakest on."""
-    fleet = evaluate(demand, replicas)
-    if not fleet.keeps_up:
-        return Binding.SLOTS
-    if Binding.OBJECTIVE in limits and not fleet.holds:
-        return Binding.OBJECTIVE
-    if Binding.REDUNDANCY in limits and demand.spare > 0:
-        remaining = replicas - demand.spare
-        alone = [limit for limit in limits if limit is not Binding.REDUNDANCY]
-        if remaining < 1 or _broken(demand, remaining, alone) is not None:
-            return Binding.REDUNDANCY
-    return None
-
-
-def _tight(demand: Demand, replicas: int, limits: Collection[Binding]) -> Binding:
-    """The limit that one replica fewer would break, seen on what then has to carry the load."""
-    spare = demand.spare if Binding.REDUNDANCY in limits else 0
-    carrying = replicas - spare - 1
-    if carrying < 1:
-        return Binding.REDUNDANCY if spare else Binding.SLOTS
-    alone = [limit for limit in limits if limit is not Binding.REDUNDANCY]
-    return _broken(demand, carrying, alone) or Binding.NONE
+    raise NotImplementedError

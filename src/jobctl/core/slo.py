@@ -13,7 +13,7 @@ from typing import Final
 from jobctl.core.units import format_duration, parse_positive_duration
 from jobctl.errors import InvalidValue
 
-__all__ = ["DEFAULT_OBJECTIVE", "Objective", "Verdict", "parse_objective"]
+__all__ = ["DEFAULT_OBJECTIVE", "Cover", "Drain", "Objective", "Promise", "Verdict", "Window", "parse_objective"]
 
 _SIGNALS: Final = ("wait", "sojourn")
 _REMEDY: Final = (
@@ -31,6 +31,17 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class Window(StrEnum):
+    """Which jobs of a day an objective is about. The readings differ, and so do the replicas they take."""
+
+    #: All of them.
+    WHOLE_DAY = "whole_day"
+    #: Those that arrive in the hour with the most arrivals.
+    BUSIEST_HOUR = "busiest_hour"
+    #: Those of each hour for itself: the hour with the worst waits decides, which may come after the busiest one.
+    EVERY_HOUR = "every_hour"
+
+
 @dataclass(frozen=True, slots=True)
 class Objective:
     """A bound on a statistic of a signal.
@@ -39,16 +50,51 @@ class Objective:
         signal: ``wait`` or ``sojourn``.
         quantile: In (0, 1); None for the mean.
         threshold_s: The most it may be, seconds.
+        window: Which jobs of the day it is about; None for those that the reader of the objective chooses.
     """
 
     signal: str
     quantile: float | None
     threshold_s: float
+    window: Window | None = None
 
     def __str__(self) -> str:
         statistic = "mean" if self.quantile is None else f"p{100 * self.quantile:.10g}"
         return f"{statistic} {self.signal} <= {format_duration(self.threshold_s)}"
 
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """So many jobs, added at once to the load of the busiest hour, are gone within a time.
+
+    Attributes:
+        jobs: How many.
+        within_s: The longest that it may take, seconds.
+    """
+
+    jobs: int
+    within_s: float
+
+    def __str__(self) -> str:
+        return f"drain {self.jobs} jobs <= {format_duration(self.within_s)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """The objectives hold, stretch of five minutes by stretch, for at least this share of the day.
+
+    Attributes:
+        share: In (0, 1].
+    """
+
+    share: float
+
+    def __str__(self) -> str:
+        return f"cover {100 * self.share:.10g}% of the day"
+
+
+#: Whatever may be promised.
+Promise = Objective | Drain | Cover
 
 #: The objective that holds when nobody gave one.
 DEFAULT_OBJECTIVE: Final = Objective("wait", 0.95, 1.0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from jobctl.apps.plan.document import SCHEMA, error_band, to_document
-from jobctl.core.planning import Binding, Demand, plan
+from jobctl.core.sizing import Binding, Demand, plan
 from jobctl.core.slo import DEFAULT_OBJECTIVE
 
 SCHEMA_DOCUMENT: dict[str, Any] = json.loads((files("jobctl") / "schemas" / "plan.json").read_text())

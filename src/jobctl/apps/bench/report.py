@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from jobctl.apps.bench.driver import BenchResult, Prediction
 from jobctl.core.arrivals import digest
-from jobctl.core.planning import replicas_needed
+from jobctl.core.sizing import replicas_needed
 from jobctl.core.quantiles import QUANTILES, Sample
 from jobctl.core.slo import DEFAULT_OBJECTIVE
 from jobctl.core.units import SECONDS_PER_DAY

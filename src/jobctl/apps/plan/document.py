@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from jobctl.core.planning import Binding, Fleet, Plan
+from jobctl.core.sizing import Binding, Fleet, Plan
 from jobctl.core.queueing import WaitPrediction
 
 __all__ = ["SCHEMA", "error_band", "to_document"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobctl.core.planning import MAX_SLOTS, Binding, Demand, evaluate, fewest_replicas, plan, replicas_needed
+from jobctl.core.sizing import MAX_SLOTS, Binding, Demand, evaluate, fewest_replicas, plan, replicas_needed
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, parse_objective
 from jobctl.core.units import SECONDS_PER_DAY
 from jobctl.errors import InvalidValue
