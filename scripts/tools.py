@@ -30,14 +30,19 @@ class Tool(NamedTuple):
     Attributes:
         packages: The packages that hold them; apt adds what these need.
         programs: Their paths in the packages.
+        libraries: Folders of libraries that these search below the usual one.
     """
 
     packages: tuple[str, ...]
     programs: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
 
 
 #: What there is; the name is that of the directory under ``.tools``.
 TOOLS: Final = {
+    "chromium": Tool(
+        ("chromium-headless-shell",), ("usr/lib/chromium/chromium-headless-shell",), libraries=("pulseaudio",)
+    ),
     "pgbouncer": Tool(("pgbouncer",), ("usr/sbin/pgbouncer",)),
     "redis": Tool(("redis-server", "redis-tools"), ("usr/bin/redis-server", "usr/bin/redis-cli")),
 }
@@ -47,7 +52,7 @@ _LAUNCHER: Final = """\
 #!/bin/sh
 # Written by scripts/tools.py from {packages}.
 root=$(cd "${{0%/*}}/../{name}" && pwd) || exit
-LD_LIBRARY_PATH=$root/usr/lib/{triplet}:$root/lib/{triplet}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}
+LD_LIBRARY_PATH=$root/usr/lib/{triplet}:$root/lib/{triplet}{more}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}
 export LD_LIBRARY_PATH
 exec "$root/{program}" "$@"
 """
@@ -99,10 +104,11 @@ def _launchers(name: str, root: Path) -> dict[str, tuple[Path, str]]:
     """For each program the path of its launcher, and what that holds."""
     triplet = f"{platform.machine()}-linux-gnu"
     packages = " ".join(TOOLS[name].packages)
+    more = "".join(f":$root/usr/lib/{triplet}/{library}" for library in TOOLS[name].libraries)
     return {
         program: (
             root / "bin" / PurePosixPath(program).name,
-            _LAUNCHER.format(packages=packages, name=name, triplet=triplet, program=program),
+            _LAUNCHER.format(packages=packages, name=name, triplet=triplet, more=more, program=program),
         )
         for program in TOOLS[name].programs
     }

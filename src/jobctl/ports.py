@@ -88,6 +88,8 @@ class Completion:
         retries: Attempts beyond the first.
         successes: How often it ran to success.
         error: The last line of its last attempt's error; None where there is none.
+        failed_s: Seconds for which attempts before the last one held slots, as far as the worker tells.
+        entered_s: When it entered its queue for its last attempt.
     """
 
     job_id: str
@@ -97,6 +99,8 @@ class Completion:
     retries: int
     successes: int
     error: str | None = None
+    failed_s: float = 0.0
+    entered_s: float | None = None
 
 
 class Completions(Protocol):

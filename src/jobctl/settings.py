@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
+from jobctl.apps.plan.request import INPUTS, Input, Level, PlanRequest, Source
 from jobctl.core.allowing import EVERYTHING, Allowlist, parse_allow
 from jobctl.core.limiting import Limit, Limits
 from jobctl.core.retrying import MOST_ATTEMPTS, RetryPolicies, RetryPolicy, parse_policy
@@ -23,7 +24,7 @@ from jobctl.core.units import parse_count, parse_duration, parse_fraction, parse
 from jobctl.core.urls import password_of, without_password
 from jobctl.errors import InvalidOption, InvalidValue
 
-__all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "QueueModels", "QueueNames", "Settings", "load"]
+__all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "QueueModels", "QueueNames", "Settings", "load", "load_plan"]
 
 #: The file looked for in the working directory.
 CONFIG_FILE: Final = "jobctl.toml"
@@ -486,7 +487,7 @@ def load(flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, dire
     return Settings(**values, retries=retries, limits=limits, origins=origins)
 
 
-def _parsed(field: Field, text: str, place: str) -> Any:
+def _parsed(field: Field | Input, text: str, place: str) -> Any:
     try:
         return field.parse(text)
     except InvalidValue as error:
@@ -572,6 +573,93 @@ def _limits(values: Mapping[str, Any], tables: Mapping[str, dict[str, Any]], fil
     return Limits(default, by_model)
 
 
+#: The table of what a plan is told, and in it that of the platform's prices.
+_PLAN_TABLE: Final = "plan"
+_PRICES_TABLE: Final = "prices"
+#: What a plan is told that a setting says as well, by the plan's name for it.
+_PLAN_SETTINGS: Final = {
+    "concurrency": "concurrency",
+    "attempts": "attempts",
+    "retry_base": "retry_base_s",
+    "retry_cap": "retry_cap_s",
+    "upstream_rpm": "openrouter_rpm",
+    "upstream_burst": "openrouter_burst",
+    "upstream_tpm": "openrouter_tpm",
+    "db_connections_per_replica": "db_pool_size",
+}
+_LEVELS: Final = {"default": Level.DEFAULT, "file": Level.FILE, "env": Level.ENVIRONMENT}
+
+
+def load_plan(
+    flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, directory: Path | None = None
+) -> tuple[PlanRequest, Settings]:
+    """Merge what a plan is told: flags, then environment, then the file's ``[plan]`` table, then the settings.
+
+    Args:
+        flags: Values from the command line by attribute of the request, already parsed; None, or an empty list, means
+            not given.
+        env: The environment; the process's own when None.
+        directory: Where ``jobctl.toml`` is looked for; the working directory when None.
+
+    Returns:
+        The request, and the settings without any flag.
+
+    Raises:
+        InvalidOption: A value at some level means nothing, or the file has an unknown key or cannot be read.
+    """
+    settings = load({}, env=env, directory=directory)
+    path = (directory or Path()) / CONFIG_FILE
+    table = _plan_table(_read_file(path), path.name)
+    prices = table.pop(_PRICES_TABLE, None)
+    if prices is not None:
+        from jobctl.core.prices import parse_prices  # only plan needs it
+
+        prices = parse_prices(prices, f"{path.name}: {_PLAN_TABLE}.{_PRICES_TABLE}")
+    values: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
+    for told in INPUTS:
+        setting = _PLAN_SETTINGS.get(told.name)
+        value = None if setting is None else getattr(settings, setting)
+        origin = Origin("default", "") if setting is None else settings.origins[setting]
+        level = _LEVELS[origin.level]
+        flag = flags.get(told.name)
+        if flag is not None and flag != []:
+            value, level, origin = tuple(flag) if told.many else flag, Level.FLAG, Origin("flag", told.flag)
+        elif told.key in table and level < Level.ENVIRONMENT:
+            value, level, origin = _plan_value(told, table[told.key], path.name), Level.FILE, Origin("file", path.name)
+        if value is not None:
+            values[told.name], sources[told.name] = value, Source(level, str(origin))
+    return PlanRequest(**values, sources=sources, prices=prices), settings
+
+
+def _plan_table(file_values: dict[str, Any], file_name: str) -> dict[str, Any]:
+    table = file_values.get(_PLAN_TABLE, {})
+    place = f"{file_name}: {_PLAN_TABLE}"
+    if not isinstance(table, dict):
+        raise InvalidOption(place, f"{table!r} is no table", "write [plan] and below it peak_factor = 2")
+    known = [*(told.key for told in INPUTS), _PRICES_TABLE]
+    for key, value in table.items():
+        _check_known(key, known, place)
+        if isinstance(value, dict) != (key == _PRICES_TABLE):
+            what = "is no table" if key == _PRICES_TABLE else "is a table"
+            raise InvalidOption(f"{place}.{key}", what, "write [plan.prices] for prices, and name = value for the rest")
+    return dict(table)
+
+
+def _plan_value(told: Input, value: object, file_name: str) -> Any:
+    place = f"{file_name}: {_PLAN_TABLE}.{told.key}"
+    items = value if told.many and isinstance(value, list) else [value]
+    parsed = tuple(_parsed(told, _file_text(item), place) for item in items)
+    return parsed if told.many else parsed[0]
+
+
+def _check_known(key: str, known: list[str], place: str) -> None:
+    if key not in known:
+        near = get_close_matches(key, known, n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        raise InvalidOption(place, f"unknown key {key!r}", remedy)
+
+
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -579,10 +667,6 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidOption(str(path), f"cannot be read ({error})", "mend the file or remove it") from None
-    known = [*_BY_NAME, _RETRY_TABLE, _OPENROUTER_TABLE]
     for key in content:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-            raise InvalidOption(path.name, f"unknown key {key!r}", remedy)
+        _check_known(key, [*_BY_NAME, _RETRY_TABLE, _OPENROUTER_TABLE, _PLAN_TABLE], path.name)
     return content

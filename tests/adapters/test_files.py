@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,57 @@ def test_a_result_holds_no_number_that_json_has_not() -> None:
 @pytest.mark.parametrize("target", ["nowhere/result.json", "."])
 def test_a_result_that_cannot_be_written_is_refused(target: str) -> None:
     assert refusal(files.write_json, target, {}).option == "--json"
+
+
+# ---------------------------------------------------------------------------------------------------- compressed lines
+
+
+def test_a_compressed_file_is_read_by_its_name() -> None:
+    lines = ["arrival_s,service_s", "0,1", "2,3"]
+    files.write_lines("trace.csv.gz", lines, "--records")
+
+    assert Path("trace.csv.gz").read_bytes()[:2] == b"\x1f\x8b"
+    assert files.read_lines("trace.csv.gz", "--shape") == [*lines, ""]
+
+
+def test_foreign_line_ends_are_no_matter_in_a_compressed_file_either() -> None:
+    Path("trace.csv.gz").write_bytes(gzip.compress("\ufeffa\r\nb\rc\n".encode()))
+
+    assert files.read_lines("trace.csv.gz", "--shape") == ["a", "b", "c", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"0,1\n", "no whole gzip file"),
+        (gzip.compress(b"0,1\n" * 99, mtime=0)[:-9], "no whole gzip file"),
+        (gzip.compress(b"0,1\n" * 99, mtime=0)[:10] + b"\xff" * 40, "no whole gzip file"),
+        (gzip.compress(b"\xff\xfe\x00", mtime=0), "not utf-8"),
+        (None, "no such file"),
+    ],
+)
+def test_a_broken_compressed_file_is_refused(content: bytes | None, problem: str) -> None:
+    if content is not None:
+        Path("trace.csv.gz").write_bytes(content)
+
+    error = refusal(files.read_lines, "trace.csv.gz", "--shape")
+    assert error.option == "--shape"
+    assert problem in error.problem
+
+
+def test_a_toml_file_is_decoded() -> None:
+    write("slo.toml", '[[objective]]\nslo = "p95 wait <= 1s"\n')
+
+    assert files.read_toml("slo.toml", "--slo-file") == {"objective": [{"slo": "p95 wait <= 1s"}]}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(b"[[x", "is not TOML"), (b"\xff\xfe", "not utf-8"), (None, "no such file")]
+)
+def test_what_is_no_toml_file_is_refused(content: bytes | None, problem: str) -> None:
+    if content is not None:
+        Path("slo.toml").write_bytes(content)
+
+    error = refusal(files.read_toml, "slo.toml", "--slo-file")
+    assert error.option == "--slo-file"
+    assert problem in error.problem

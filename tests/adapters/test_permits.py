@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context, copy_context
 
-from jobctl.adapters.permits import Held, hold, permitted
+from jobctl.adapters.permits import Held, current_attempt, hold, permitted
 
 
 def test_what_is_held_can_be_taken_once() -> None:
@@ -33,10 +33,20 @@ def test_copies_of_a_jobs_context_share_it() -> None:
         return list(await asyncio.gather(take(), take(), take()))
 
     def slot() -> list[str | None]:
-        hold("place a/b 1.0", retry=True)
+        hold("place a/b 1.0", attempt=2)
         return copy_context().run(asyncio.run, job())
 
     assert sorted(map(str, Context().run(slot))) == ["None", "None", "place a/b 1.0"]
+
+
+def test_a_job_knows_which_attempt_it_is_and_whoever_runs_outside_a_job_is_at_the_first() -> None:
+    def slot() -> tuple[int, bool]:
+        held = hold("", attempt=3)
+        return current_attempt(), held.retry
+
+    assert Context().run(slot) == (3, True)
+    assert current_attempt() == 1
+    assert not Held().retry
 
 
 def test_jobs_that_run_beside_each_other_do_not_see_each_others() -> None:

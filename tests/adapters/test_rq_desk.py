@@ -267,14 +267,14 @@ def test_a_retry_waits_among_the_scheduled_and_has_spent_its_attempt(redis: Redi
     at_desk = desk(redis)
     (begun,) = begin(at_desk)
     before_s = float(".".join(f"{part:06d}" for part in redis.time()))
-    assert at_desk.put_back([begun.place], delay_s=1.5, spent=True, reason="429") == [True]
+    assert at_desk.put_back([begun.place], delay_s=1.5, spent=True, reason="429", held_s=0.25) == [True]
     job = Job.fetch(job_id, connection=redis)
     assert (job.get_status(), job.worker_name, job.started_at) == (JobStatus.SCHEDULED, None, None)
     assert ScheduledJobRegistry("q", connection=redis).get_job_ids() == [job_id]
     score = redis.zscore("rq:scheduled:q", job_id)
     assert score is not None
     assert before_s + 1.5 <= float(score) < before_s + 2.0
-    assert redis.hmget(job.key, "jobctl_attempts", "jobctl_reason") == [b"1", b"429"]
+    assert redis.hmget(job.key, "jobctl_attempts", "jobctl_reason", "jobctl_failed_s") == [b"1", b"429", b"0.25"]
     assert counter(redis, "failed_job_count") == 1
 
 

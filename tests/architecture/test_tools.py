@@ -11,7 +11,7 @@ import pytest
 import tools
 
 
-@pytest.mark.parametrize("program", sorted(tools.TOOLS["pgbouncer"].programs + tools.TOOLS["redis"].programs))
+@pytest.mark.parametrize("program", sorted(one for tool in tools.TOOLS.values() for one in tool.programs))
 def test_every_program_of_the_table_is_unpacked_and_runs(program: str) -> None:
     launcher = tools.ROOT / "bin" / Path(program).name
 
@@ -48,7 +48,7 @@ def test_a_machine_without_apt_is_told_in_one_line(tmp_path: Path, monkeypatch: 
 
 def test_a_name_that_is_not_in_the_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert tools.main(["nothing"]) == 2
-    assert "tools: 'nothing' is none of pgbouncer, redis" in capsys.readouterr().err
+    assert "tools: 'nothing' is none of chromium, pgbouncer, redis" in capsys.readouterr().err
 
 
 def fake_apt(directory: Path, script: str) -> None:

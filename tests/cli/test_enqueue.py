@@ -59,6 +59,15 @@ def test_a_rate_over_a_duration_follows_its_schedule(ask: Ask, redis: Redis, red
     assert len(jobs(redis, "low")) == 50
 
 
+def test_jobs_may_come_in_batches(ask: Ask, redis: Redis, redis_url: str) -> None:
+    words = ["--rate", "1000", "--duration", "200ms", "--arrivals", "batch:7", "--job", "noop"]
+    status, _, complaint = ask(*words, "--redis-url", redis_url)
+
+    assert (status, complaint) == (0, "")
+    assert len(jobs(redis)) > 0
+    assert len(jobs(redis)) % 7 == 0
+
+
 def test_a_volume_per_day_ends_with_its_count(ask: Ask, redis: Redis, redis_url: str) -> None:
     status, said, _ = ask("--per-day", "8.64M", "--count", "20", "--redis-url", redis_url)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobctl.core.judging import MIN_JOBS, Judgement, failures_allowed, is_rising, judge
+from jobctl.core.judging import MIN_JOBS, Judgement, failures_allowed, is_rising, judge, judge_books
 from jobctl.core.quantiles import Sample
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Backlog, Counts, Load, Summary, Window
@@ -23,7 +23,7 @@ def summary(
     load: Load | None = None,
     **changes: int,
 ) -> Summary:
-    counts = replace(Counts(JOBS, JOBS, 0, JOBS, 0, 0, 0, 0, 0), **changes)
+    counts = replace(Counts(JOBS, JOBS, 0, JOBS, 0, 0, 0, 0, 0, JOBS, 0), **changes)
     return Summary(
         window=Window(0.0, 60.0),
         counts=counts,
@@ -42,6 +42,15 @@ def summary(
 
 def verdict_on(run: Summary, *, dropped: int = 0, injected_share: float = 0.0) -> Judgement:
     return judge(run, dropped=dropped, max_schedule_lag_s=0.02, injected_share=injected_share)
+
+
+def test_the_books_alone_say_nothing_of_the_load() -> None:
+    full = summary(backlog=GROWING, load=Load(30.0, 25, JOBS, 2.0))
+
+    assert verdict_on(full).verdict is Verdict.BROKEN
+    assert judge_books(full, dropped=0, max_schedule_lag_s=0.02, injected_share=0.0) == Judgement(Verdict.KEPT)
+    late = judge_books(summary(lag_s=0.5), dropped=0, max_schedule_lag_s=0.02, injected_share=0.0)
+    assert late.verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobctl.core.pooling import SUPABASE_CLIENTS, most_replicas, pool_size
+from jobctl.core.pooling import most_replicas, pool_size
+from jobctl.core.tiers import parse_tier
 
 
 @pytest.mark.parametrize(
@@ -36,4 +37,4 @@ def test_two_generations_of_the_most_replicas_fit_the_pooler_and_of_one_more_do_
 
 
 def test_supabases_smallest_pooler_carries_twenty_five_replicas_of_twenty_five_slots() -> None:
-    assert most_replicas(SUPABASE_CLIENTS["Micro"], pool_size(25)) == 25
+    assert most_replicas(parse_tier("micro").most, pool_size(25)) == 25

@@ -10,6 +10,7 @@ from jobctl.core.queueing import (
     WaitPrediction,
     erlang_b,
     erlang_c,
+    halfin_whitt,
     has_steady_state,
     offered_load_erlangs,
     predict_wait,
@@ -116,6 +117,24 @@ def test_the_quantile_inverts_the_tail(slots: int, utilisation: float, q: float)
         assert wait.exceeding(quantile_s) == pytest.approx(1 - q)
     else:
         assert wait.p_wait <= 1 - q
+
+
+def test_square_root_staffing_tells_the_probability_to_wait_of_many_slots() -> None:
+    load = 1e6
+    slots = round(load + math.sqrt(load))
+    assert halfin_whitt(slots, load) == pytest.approx(0.22336, abs=1e-5)  # Halfin & Whitt at a safety of 1
+    assert halfin_whitt(slots, load) == pytest.approx(erlang_c(slots, load), rel=1e-3)
+
+
+@given(st.integers(10, 500), st.floats(0.7, 0.99))
+def test_square_root_staffing_is_near_erlang_c_for_busy_slots(slots: int, utilisation: float) -> None:
+    load = slots * utilisation
+    assert halfin_whitt(slots, load) == pytest.approx(erlang_c(slots, load), abs=0.06)
+
+
+@pytest.mark.parametrize(("load", "probability"), [(0.0, 0.0), (25.0, 1.0), (30.0, 1.0)])
+def test_square_root_staffing_at_the_ends(load: float, probability: float) -> None:
+    assert halfin_whitt(25, load) == probability
 
 
 def test_the_offered_load_is_rate_times_service_time() -> None:

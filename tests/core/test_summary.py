@@ -123,6 +123,19 @@ def test_a_queue_remembers_the_longer_the_fuller_its_slots() -> None:
     assert Load(5.0, 50, 140, 2.0).relaxation == 0  # nobody waits
 
 
+def test_every_attempt_that_ended_counts_and_those_of_a_retried_job_but_the_last_failed() -> None:
+    run = [
+        job(11, 11, 12, 13),
+        replace(job(11, 11, 12, 13), retries=2),
+        replace(job(11, 11, 12, 13, Outcome.FAILED), retries=4),
+        replace(job(11, 11, 12, outcome=Outcome.IN_FLIGHT), retries=1),
+        job(11, outcome=Outcome.REJECTED),
+    ]
+    counts = count_outcomes(run)
+
+    assert (counts.attempts, counts.failed_attempts) == (1 + 3 + 5 + 1, 2 + 5 + 1)
+
+
 def present(record: JobRecord, instant_s: float) -> bool:
     """Whether a job holds a slot at an instant."""
     if record.started_s is None or (record.finished_s is None and record.outcome is not Outcome.IN_FLIGHT):
@@ -143,6 +156,14 @@ def test_a_job_lost_while_it_ran_does_not_hold_its_slot_for_ever() -> None:
     summary = summarise([job(10, 10, 10, None, Outcome.LOST)], WINDOW, slots=1)
     assert summary.utilisation == 0
     assert summarise([job(10, 10, 10, None, Outcome.IN_FLIGHT)], WINDOW, slots=1).utilisation == 1
+
+
+def test_slots_that_failed_attempts_held_were_busy_too() -> None:
+    """Of 20 slot seconds the last attempts held 1 each, and earlier ones of the window's job 3."""
+    inside = replace(job(11, 11, 14, 15), retries=2, failed_s=3.0)
+    before = replace(job(9, 9, 15, 16), retries=1, failed_s=5.0)
+
+    assert summarise([inside, before], WINDOW, slots=2).utilisation == pytest.approx((1 + 3 + 1) / 20)
 
 
 def test_utilisation_is_unknown_where_the_slots_are() -> None:

@@ -111,3 +111,18 @@ def test_a_duration_as_shown_is_within_half_a_percent_and_never_an_exponent(seco
     shown = units.format_duration(seconds)
     assert units.parse_duration(shown.replace(",", "")) == pytest.approx(seconds, rel=6e-3)
     assert "e+" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("300MB", 3e8), ("512m", 5.12e8), ("1.5 GiB", 1.5 * 2**30), ("64kib", 65_536), ("1000", 1000), ("2gb", 2e9)],
+)
+def test_a_size_of_memory_is_read_in_either_kind_of_unit(text: str, size: float) -> None:
+    assert units.parse_bytes(text) == pytest.approx(size)
+
+
+@pytest.mark.parametrize("text", ["", "MB", "0", "-1MB", "nan", "inf", "1e400", "300 parsecs", "1 TB", "5i", "3 MB MB"])
+def test_what_is_no_size_of_memory_is_refused_with_a_remedy(text: str) -> None:
+    with pytest.raises(InvalidValue) as refusal:
+        units.parse_bytes(text)
+    assert refusal.value.remedy

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from importlib import import_module
 from itertools import islice
 
@@ -7,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobctl.core.retrying import MOST_ATTEMPTS
 from jobctl.core.service import parse_law
-from jobctl.core.workload import JOB_TYPES, Workload, make_workload, parse_service_law
+from jobctl.core.workload import JOB_TYPES, Workload, draw_attempts, make_workload, parse_service_law, sleep_payload
 from jobctl.errors import InvalidValue
 
 
@@ -74,6 +76,48 @@ def test_given_arguments_of_sleep_jobs_are_theirs_alone() -> None:
     workload = make_workload("sleep", payloads=[((0.5,), {})], service_law="constant:2s")
 
     assert (workload.service_law, first(workload, 1)) == (None, [((0.5,), {})])
+
+
+def test_attempts_of_sleep_jobs_fail_as_often_as_was_said_and_hold_their_slot_for_as_long() -> None:
+    """With p = 0.2 a job has p / (1 - p) = 0.25 failed attempts on average; four standard errors of 20,000 jobs."""
+    workload = make_workload("sleep", service_law="exponential:2s", failure_rate=0.2)
+    drawn = [args for args, _ in first(workload, 20_000)]  # type: ignore[misc]
+    failed = [seconds for args in drawn if len(args) == 2 for seconds in args[1]]
+
+    assert first(workload, 50) == first(workload, 50) != first(workload, 50, seed=2)
+    assert abs(len(failed) / 20_000 - 0.25) < 4 * (0.25 * 1.25 / 20_000) ** 0.5
+    assert abs(sum(failed) / len(failed) - 2.0) < 4 * 2.0 / len(failed) ** 0.5
+
+
+def test_jobs_that_never_fail_are_drawn_as_if_nobody_had_asked() -> None:
+    asked, unasked = (
+        make_workload("sleep", service_law="exponential:2s", **rate) for rate in ({"failure_rate": 0}, {})
+    )
+
+    assert first(asked, 10) == first(unasked, 10)
+
+
+def test_a_failed_attempt_takes_its_share_or_a_fixed_time_and_no_longer_than_the_timeout() -> None:
+    law = parse_law("constant:2s")
+
+    def failing(**how: float) -> set[float]:
+        return set(draw_attempts(law, random.Random(1), 0.9, **how)[1])
+
+    assert failing(failed_ratio=3.0) == {6.0}
+    assert failing(failed_ratio=3.0, timeout_s=5.0) == {5.0}
+    assert failing(failed_s=0.5) == {0.5}
+    assert draw_attempts(law, random.Random(1), 0.0) == (2.0, [])
+
+
+def test_what_always_fails_ends_with_the_most_that_is_ever_tried() -> None:
+    seconds, failing = draw_attempts(parse_law("constant:2s"), random.Random(1), 0.0, timeout_s=1.0)
+
+    assert (seconds, failing) == (1.0, [1.0] * MOST_ATTEMPTS)
+
+
+def test_a_payload_names_failures_only_where_there_are_some() -> None:
+    assert sleep_payload(1.23456789) == ((1.234568,), {})
+    assert sleep_payload(1.0, [0.5, 0.25]) == ((1.0, [0.5, 0.25]), {})
 
 
 @pytest.mark.parametrize(

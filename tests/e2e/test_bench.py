@@ -22,6 +22,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from redis import Redis
 
+from jobctl.wiring.evidence import read
 from support.benches import environment, run, started
 
 #: A busy machine wakes the generator late; where lateness is not the subject it may be.
@@ -44,6 +45,23 @@ def test_a_bench_accounts_for_every_job_and_leaves_nothing(tmp_path: Path) -> No
     assert document["utilisation"] == pytest.approx(document["predicted"]["utilisation"], rel=0.3)
     assert document["sentence"] in " ".join(bench.output.split())
     assert bench.left_behind() == []
+
+
+def test_the_records_of_a_bench_and_its_document_tell_the_same(tmp_path: Path) -> None:
+    status, document, bench = run(*QUICK, "--warmup", "0", "--records", "r.csv", directory=tmp_path)
+    assert status == 0, bench.output
+    by_job, as_a_whole = read(str(tmp_path / "r.csv")), read(str(tmp_path / "r.json"))
+
+    assert by_job.samples == as_a_whole.samples == document["jobs"]["finished"]
+    for one, other in ((by_job.service, as_a_whole.service), (by_job.wait, as_a_whole.wait)):
+        assert one is not None
+        assert other is not None
+        assert one.mean_s == pytest.approx(other.mean_s, rel=1e-3)
+    assert by_job.arrival_rate_per_s == pytest.approx(as_a_whole.arrival_rate_per_s, rel=0.2)
+    assert as_a_whole.cpu_per_job_s is not None
+    assert 1e-5 < as_a_whole.cpu_per_job_s < 0.1
+    assert as_a_whole.memory_bytes is not None
+    assert 1e7 < as_a_whole.memory_bytes < 1e9
 
 
 def test_locusts_own_statistics_count_the_same_jobs(tmp_path: Path) -> None:
@@ -103,7 +121,8 @@ def test_frozen_workers_delay_jobs_and_not_the_load(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_bench_reports_what_happened_so_far(number: signal.Signals, tmp_path: Path) -> None:
-    with started("--rate", "20", "--duration", "60s", "--job", "noop", "--json", "r.json", directory=tmp_path) as bench:
+    words = ("--rate", "20", "--duration", "60s", "--job", "noop", "--json", "r.json", "--records", "r.csv")
+    with started(*words, directory=tmp_path) as bench:
         bench.wait_for(r"sent \d")
         bench.process.send_signal(number)
         assert bench.finish(20) == 105
@@ -112,6 +131,7 @@ def test_an_interrupted_bench_reports_what_happened_so_far(number: signal.Signal
     assert document["interrupted"] is True
     assert document["verdict"] == "inconclusive"
     assert 0 < document["jobs"]["scheduled"] < 200
+    assert len((tmp_path / "r.csv").read_text().splitlines()) == 1 + document["jobs"]["scheduled"]
     assert "interrupted" in bench.output
     assert bench.left_behind() == []
 
@@ -388,3 +408,42 @@ def test_plain_locust_refuses_bad_input_without_a_traceback(tmp_path: Path) -> N
 
     assert "there is no scenario 'stedy-450k'" in bench.output
     assert "Traceback" not in bench.output
+
+
+def test_attempts_that_were_meant_to_fail_are_tried_again_and_their_slots_were_busy(tmp_path: Path) -> None:
+    """A third of the attempts fail: 20 jobs/s of 50 ms keep 1.5 slots busy, not 1."""
+    status, document, bench = run(
+        *QUICK,
+        "--failure-rate",
+        "0.333",
+        "--attempts",
+        "8",
+        "--retry-base",
+        "0.2s",
+        "--records",
+        "r.csv",
+        directory=tmp_path,
+    )
+
+    assert status == 0, bench.output
+    jobs = document["jobs"]
+    assert jobs["scheduled"] == jobs["finished"]
+    assert jobs["retried"] / jobs["scheduled"] == pytest.approx(1 / 3, abs=0.25)
+    rows = [line.split(",") for line in (tmp_path / "r.csv").read_text().splitlines()]
+    retries, failed_s = rows[0].index("retries"), rows[0].index("failed_s")
+    assert {row[failed_s] == "0.000000" for row in rows[1:] if row[retries] == "0"} == {True}
+    assert all(float(row[failed_s]) >= 0.05 * int(row[retries]) for row in rows[1:])
+
+
+def test_the_workers_own_limit_holds_jobs_back_outside_their_slots(tmp_path: Path) -> None:
+    """20 jobs/s for 3 s against 300 calls a minute: 7 go at once, the others 5 a second or so."""
+    _, document, bench = run(
+        *("--rate", "20", "--duration", "3s", "--latency", "constant:50ms", "--openrouter-rpm", "300", *LATE),
+        directory=tmp_path,
+    )
+
+    signals = document["signals"]
+    assert document["jobs"]["finished"] == document["jobs"]["scheduled"], bench.output
+    assert signals["wait"]["max"] > 2
+    assert signals["service"]["p50"] < 0.5
+    assert document["utilisation"] < 0.3

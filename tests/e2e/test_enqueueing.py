@@ -19,7 +19,7 @@ from rq import Queue
 from jobctl.adapters import embedded_redis
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.adapters.redis_connection import connect
-from jobctl.core.arrivals import Arrivals, Stage, make_schedule
+from jobctl.core.arrivals import POISSON, Stage, make_schedule
 
 PATIENCE_S = 20.0
 
@@ -75,7 +75,7 @@ def test_a_signal_ends_it_with_the_true_count(
 
 def test_a_signal_is_heard_long_before_the_next_arrival(tmp_path: Path, redis: Redis, redis_url: str) -> None:
     def gaps(seed: int) -> tuple[float, float]:
-        first_s, second_s = make_schedule(Arrivals.POISSON, [Stage.steady(0.1, 1000.0)], seed)[:2]
+        first_s, second_s = make_schedule(POISSON, [Stage.steady(0.1, 1000.0)], seed)[:2]
         return first_s, second_s - first_s
 
     seed = next(seed for seed in count() if gaps(seed)[0] < 0.2 and gaps(seed)[1] > 2 * PATIENCE_S)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobctl.core.arrivals import Arrivals, Stage, digest, make_schedule
+from jobctl.core.arrivals import POISSON, Stage, digest, make_schedule
 from jobctl.core.units import SECONDS_PER_DAY
 from support.benches import Bench, run, started
 
@@ -42,7 +42,7 @@ def test_450_000_jobs_a_day_arrive_on_schedule_and_all_are_done(tmp_path: Path, 
     figure(f"450,000 jobs a day for 30 s, seed {seed}: the whole command", f"{took_s:.1f} s", "<= 38 s")
 
     assert status == 0, bench.output
-    schedule = make_schedule(Arrivals.POISSON, [Stage.steady(450_000 / SECONDS_PER_DAY, 30)], seed)
+    schedule = make_schedule(POISSON, [Stage.steady(450_000 / SECONDS_PER_DAY, 30)], seed)
     assert document["config"]["schedule_digest"] == digest(schedule)
     assert document["jobs"]["scheduled"] == len(schedule)
     books_balance(document)

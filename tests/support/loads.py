@@ -9,7 +9,7 @@ from jobctl.adapters.memory import MemoryFleet, VirtualClock
 from jobctl.apps.bench.driver import BenchConfig
 from jobctl.apps.bench.session import LoadSession
 from jobctl.apps.bench.spec import LoadSpec
-from jobctl.core.arrivals import Arrivals, Stage
+from jobctl.core.arrivals import CONSTANT, Stage
 from jobctl.core.workload import make_workload
 from jobctl.errors import JobctlError
 from jobctl.ports import JobRequest
@@ -20,7 +20,7 @@ START_S = 1_000_000.0
 def make_spec(**changes: Any) -> LoadSpec:
     fields: dict[str, Any] = {
         "run_id": "run",
-        "arrivals": Arrivals.CONSTANT,
+        "arrivals": CONSTANT,
         "stages": (Stage.steady(10.0, 10.0),),
         "seed": 1,
         "warmup_s": 1.0,

@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 
 import pytest
 
-from jobctl.core.arrivals import Arrivals, Stage, make_schedule
+from jobctl.core.arrivals import CONSTANT, POISSON, Stage, make_schedule
 from jobctl.core.judging import judge
 from jobctl.core.quantiles import QUANTILES
 from jobctl.core.queueing import predict_wait
@@ -26,7 +26,7 @@ def play(law: Law, rate_per_s: float, slots: int, duration_s: float, seed: int) 
     rng = random.Random(seed)
     free_at = [0.0] * slots
     records = []
-    for arrived_s in make_schedule(Arrivals.POISSON, [Stage.steady(rate_per_s, duration_s)], seed):
+    for arrived_s in make_schedule(POISSON, [Stage.steady(rate_per_s, duration_s)], seed):
         started_s = max(arrived_s, heapq.heappop(free_at))
         finished_s = started_s + law.sample(rng)
         heapq.heappush(free_at, finished_s)
@@ -156,7 +156,7 @@ def test_an_overload_is_called_broken_once_its_backlog_shows() -> None:
 @pytest.mark.parametrize(("slots", "duration_s"), [(1, 30.0), (25, 60.0), (4, 600.0)])
 def test_an_even_overload_of_two_percent_is_never_called_kept(slots: int, duration_s: float) -> None:
     for arrivals_per_s, kept in [(0.98, True), (1.02, False)]:
-        schedule = make_schedule(Arrivals.CONSTANT, [Stage.steady(arrivals_per_s * slots, duration_s)], 1)
+        schedule = make_schedule(CONSTANT, [Stage.steady(arrivals_per_s * slots, duration_s)], 1)
         free_at, records = [0.0] * slots, []
         for arrived_s in schedule:
             started_s = max(arrived_s, heapq.heappop(free_at))

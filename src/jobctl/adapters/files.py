@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
+import shutil
 import tomllib
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +20,13 @@ __all__ = [
     "read_lines",
     "read_payloads",
     "read_scenario",
+    "read_text",
+    "read_toml",
+    "replace_bytes",
+    "replace_text",
     "scenario_names",
     "write_json",
+    "write_lines",
 ]
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -97,14 +107,78 @@ def write_json(target: str, document: dict[str, Any], option: str = "--json") ->
         raise InvalidOption(option, f"{target!r} cannot be written ({error.strerror})", "give another path") from None
 
 
+def read_text(path: str, option: str) -> str | None:
+    """A text file to the letter, its line breaks included; None when there is none.
+
+    Raises:
+        InvalidOption: It is there and cannot be read.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InvalidOption(option, f"{path!r} cannot be read ({reason.lower()})", "give a text file's path") from None
+
+
+def replace_text(path: str, text: str, option: str) -> None:
+    """Write a text file to the letter, as :func:`replace_bytes` does.
+
+    Raises:
+        InvalidOption: The file cannot be written.
+    """
+    replace_bytes(path, text.encode("utf-8"), option)
+
+
+def replace_bytes(path: str, content: bytes, option: str) -> None:
+    """Write a file all at once: whoever reads it meanwhile sees the old content or the new one.
+
+    A link is followed, and an existing file keeps its mode.
+
+    Raises:
+        InvalidOption: The file cannot be written.
+    """
+    target = Path(path).resolve()
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        fresh.write_bytes(content)
+        if target.exists():
+            shutil.copymode(target, fresh)
+        fresh.replace(target)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise InvalidOption(option, f"{path!r} cannot be written ({error.strerror})", "give another path") from None
+
+
+def write_lines(target: str, lines: Iterable[str], option: str) -> None:
+    """Write lines to a text file; to a compressed one if its name ends with ``.gz``.
+
+    Raises:
+        InvalidOption: The file cannot be written.
+    """
+    open_text = gzip.open if target.endswith(".gz") else open
+    try:
+        with open_text(target, "wt", encoding="utf-8", newline="") as stream:
+            stream.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        raise InvalidOption(option, f"{target!r} cannot be written ({error.strerror})", "give another path") from None
+
+
 def read_lines(path: str, option: str) -> list[str]:
-    """The lines of a text file; only a line break ends one, so that JSON strings may hold what else splits lines.
+    """The lines of a text file, compressed if its name ends with ``.gz``.
+
+    Only a line break ends one, so that JSON strings may hold what else splits lines.
 
     Raises:
         InvalidOption: It cannot be read.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig").split("\n")
+        content = Path(path).read_bytes()
+        text = (gzip.decompress(content) if path.endswith(".gz") else content).decode("utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise InvalidOption(option, f"{path!r} is no whole gzip file", "write it again, or give it unpacked") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InvalidOption(
@@ -143,3 +217,18 @@ def _payload(line: str, place: str, option: str) -> tuple[tuple[Any, ...], dict[
             raise InvalidOption(option, f"{place} has args or kwargs of the wrong kind", remedy)
         return tuple(args), kwargs
     return (), value
+
+
+def read_toml(path: str, option: str) -> dict[str, Any]:
+    """A decoded TOML file.
+
+    Raises:
+        InvalidOption: It cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidOption(option, f"{path!r} is not TOML ({error})", "mend the file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (getattr(error, "strerror", None) or "it is not UTF-8 text").lower()
+        raise InvalidOption(option, f"{path!r} cannot be read ({reason})", "give the path of a TOML file") from None

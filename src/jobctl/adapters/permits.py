@@ -1,4 +1,4 @@
-"""What the running job holds for its calls, in a context variable.
+"""What the running job holds for its calls, and which attempt it is, in a context variable.
 
 A worker that knows :class:`~jobctl.errors.Postponed` calls :func:`hold` in the job's own context before each job's
 body, also with nothing to hold. The OpenRouter client takes it for the job's first call; calls after the first, and
@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Final
 
-__all__ = ["Held", "hold", "permitted"]
+__all__ = ["Held", "current_attempt", "hold", "permitted"]
 
 
 class Held:
@@ -23,19 +23,24 @@ class Held:
 
     Args:
         text: What it kept or was given; empty for nothing.
-        retry: Whether this run repeats one that failed.
+        attempt: Which attempt of the job it is, from 1.
     """
 
-    def __init__(self, text: str = "", *, retry: bool = False) -> None:
+    def __init__(self, text: str = "", *, attempt: int = 1) -> None:
         self._text: str | None = text
         self._lock = Lock()
-        self.retry = retry
+        self.attempt = attempt
 
     def take(self) -> str | None:
         """What it holds, once; from then on None."""
         with self._lock:
             text, self._text = self._text, None
         return text
+
+    @property
+    def retry(self) -> bool:
+        """Whether this run repeats one that failed."""
+        return self.attempt > 1
 
     @property
     def left(self) -> str:
@@ -47,8 +52,14 @@ class Held:
 permitted: Final[ContextVar[Held | None]] = ContextVar("permitted", default=None)
 
 
-def hold(text: str, *, retry: bool = False) -> Held:
+def hold(text: str, *, attempt: int = 1) -> Held:
     """Hold permits for the rest of this context, which ends with the job."""
-    held = Held(text, retry=retry)
+    held = Held(text, attempt=attempt)
     permitted.set(held)
     return held
+
+
+def current_attempt() -> int:
+    """Which attempt of its job runs in this context, from 1; 1 in a worker that does not tell."""
+    held = permitted.get()
+    return 1 if held is None else held.attempt

@@ -67,8 +67,11 @@ def connect(url: str, *, option: str = "--redis-url", timeout_s: float = 4.0, an
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(option: str = "--redis-url") -> Iterator[None]:
     """Redis' errors as ours.
+
+    Args:
+        option: The setting to name in an error.
 
     Raises:
         ServiceUnavailable: Redis did not answer, or refused.
@@ -76,9 +79,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        raise ServiceUnavailable(
-            "--redis-url", f"Redis did not take a command ({error})", "is it still running?"
-        ) from error
+        raise ServiceUnavailable(option, f"Redis did not take a command ({error})", "is it still running?") from error
 
 
 def _prepare(url: str, **settings: Any) -> Redis:

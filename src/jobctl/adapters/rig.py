@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobctl.adapters.processes import ProcessGroup
+from jobctl.core.usage import UsageReading
 from jobctl.errors import JobctlError, RunFailed, ServiceUnavailable
 
 __all__ = ["LoadProcess", "Rig"]
@@ -56,7 +57,14 @@ class Rig:
         return next(word for word in self._ready_line(mock, "listening on").split() if word.startswith("http://"))
 
     def start_workers(
-        self, replicas: int, concurrency: int, queue: str, redis_url: str, env: Mapping[str, str]
+        self,
+        replicas: int,
+        concurrency: int,
+        queue: str,
+        redis_url: str,
+        env: Mapping[str, str],
+        *,
+        secluded: bool = False,
     ) -> None:
         """Start workers and wait until all of them listen.
 
@@ -66,14 +74,19 @@ class Rig:
             queue: The queue they listen to.
             redis_url: Where it is; it travels in the environment, for it may hold a password.
             env: Further variables for them.
+            secluded: Whether they run where no ``jobctl.toml`` is, and so cannot import what is here.
 
         Raises:
             ServiceUnavailable: One did not start.
         """
+        directory = self._group.directory if secluded else None
         arguments = ["work", "--queues", queue, "--concurrency", str(concurrency)]
         self.workers = [
             self._launch(
-                f"worker-{number}", [*arguments, "--name", f"{queue}-worker-{number}"], {"REDIS_URL": redis_url, **env}
+                f"worker-{number}",
+                [*arguments, "--name", f"{queue}-worker-{number}"],
+                {**env, "REDIS_URL": redis_url},
+                directory,
             )
             for number in range(1, replicas + 1)
         ]
@@ -88,6 +101,17 @@ class Rig:
             if worker.poll() is not None
         ]
 
+    def read_usage(self) -> UsageReading | None:
+        """What the workers have used so far; None without workers of ours, or where the system does not tell."""
+        try:
+            used = [_process_usage(worker.pid) for worker in self.workers]
+        except (OSError, ValueError, IndexError):  # one has ended, or there is no /proc
+            return None
+        if not used:
+            return None
+        cpu_s, memory_bytes = zip(*used, strict=True)
+        return UsageReading(time.time(), sum(cpu_s), max(memory_bytes), len(used))
+
     def stop_workers(self) -> None:
         """Stop the workers, all at the same time, so that each can take itself off Redis' books."""
         for worker in self.workers:
@@ -96,13 +120,16 @@ class Rig:
         for worker in self.workers:
             self._group.stop(worker, timeout_s=_STOP_S)
 
-    def _launch(self, name: str, arguments: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start ``jobctl ARGUMENTS`` without waiting; no secret may be among them."""
+    def _launch(
+        self, name: str, arguments: Sequence[str], env: Mapping[str, str], directory: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start ``jobctl ARGUMENTS`` without waiting, here or in a directory; no secret may be among them."""
         log = self._group.directory / f"{name}.log"
         with log.open("wb") as stream:
             process = self._group.spawn(
                 [sys.executable, "-P", "-m", "jobctl", *arguments],  # -P: a stat.py in this directory is not Python's
                 env={**os.environ, **env},
+                cwd=directory,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
@@ -201,6 +228,21 @@ class LoadProcess:
         """End it if it still runs."""
         self._group.stop(self._process, timeout_s=2.0)
         os.close(self._events)
+
+
+def _process_usage(pid: int) -> tuple[float, int]:
+    """CPU seconds of a process since it began, its own and the kernel's on its behalf, and its resident memory, bytes.
+
+    Raises:
+        OSError: It has ended, or the system keeps no such books; likewise the others.
+        ValueError: The books are not Linux's.
+        IndexError: Likewise.
+    """
+    # proc(5): the name in parentheses may hold anything; fields 14 and 15 of the line are utime and stime.
+    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    resident_pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    ticks = int(after_name[11]) + int(after_name[12])
+    return ticks / os.sysconf("SC_CLK_TCK"), resident_pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _last_line(log: Path) -> str:

@@ -215,6 +215,7 @@ class Desk:
         reason: str = "",
         permits: str = "",
         result: bytes = b"",
+        held_s: float = 0.0,
     ) -> list[bool]:
         """Take executions off the books and let their jobs run again.
 
@@ -225,12 +226,13 @@ class Desk:
             reason: Kept with the job.
             permits: Kept with the job.
             result: Kept with the job, which is to store it instead of running again.
+            held_s: Seconds for which a spent attempt held its slot; the job's hash sums them up.
 
         Returns:
             For each whether it was still this worker's.
         """
         delay = "" if delay_s is None else repr(delay_s)
-        words: list[Any] = [*self._head, delay, int(spent), reason, permits, result]
+        words: list[Any] = [*self._head, delay, int(spent), reason, permits, result, f"{held_s:.6f}"]
         for place in reversed(places):
             words += place
         answer: Any = self._put_back(words)

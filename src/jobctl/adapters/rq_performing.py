@@ -241,7 +241,7 @@ class PerformingWorker(BaseWorker):
     def _observed(self, running: Running) -> AbstractContextManager[object]:
         """What limiters and observers put around a job's body."""
         # In the slot's context, which ends with the job.
-        running.held = hold(running.permits, retry=running.begun.attempt > 1)
+        running.held = hold(running.permits, attempt=running.begun.attempt)
         if not self._announcer:
             return nullcontext()
         running.started = self._reader.started(running)
@@ -449,7 +449,8 @@ class PerformingWorker(BaseWorker):
             running.begun.attempt,
             again.delay_s,
         )
-        self._run_later(running, again.delay_s, spent=True, reason=again.reason)
+        held_s = max(0.0, time.time() - running.started_s)
+        self._run_later(running, again.delay_s, spent=True, reason=again.reason, held_s=held_s)
         self._tell_ended(running, JobOutcome.RETRIED, reason=again.reason, error=exc_info[1])
 
     def _put_off(self, running: Running, postponed: Postponed) -> None:

@@ -37,7 +37,15 @@ __all__ = ["RqCompletions", "RqQueue", "count_listeners"]
 
 #: Registry scores are whole seconds of several clocks: look back this far for late entries.
 _MARGIN_S: Final = 2
-_FIELDS: Final = ("status", "started_at", "ended_at", "number_of_retries", "jobctl_attempts")
+_FIELDS: Final = (
+    "status",
+    "started_at",
+    "ended_at",
+    "number_of_retries",
+    "jobctl_attempts",
+    "jobctl_failed_s",
+    "enqueued_at",
+)
 _CHUNK: Final = 500
 _LONGEST_ERROR: Final = 200
 _REGISTRIES: Final = (
@@ -264,7 +272,7 @@ def count_listeners(connection: Redis, queue_name: str) -> int:
 def _completion(
     job_id: str, fields: Sequence[bytes | None], results: Sequence[tuple[bytes, dict[bytes, bytes]]]
 ) -> Completion:
-    status, started_at, ended_at, retries, attempts = fields
+    status, started_at, ended_at, retries, attempts, failed_s, enqueued_at = fields
     return Completion(
         job_id=job_id,
         status=status.decode() if status else None,
@@ -273,6 +281,8 @@ def _completion(
         retries=max(int(retries or 0), int(attempts or 1) - 1),
         successes=sum(result.get(b"type") == _SUCCESSFUL for _, result in results),
         error=_last_error(results),
+        failed_s=float(failed_s or 0.0),
+        entered_s=epoch_s(enqueued_at),
     )
 
 

@@ -17,14 +17,18 @@ from jobctl.cli.options import (
     LOAD,
     ArgsFrom,
     ArrivalProcess,
+    Attempts,
     Concurrency,
     Job,
     JobTimeout,
     Json,
     LawOfService,
+    OpenRouterRpm,
     PerDay,
     Rate,
     RedisUrl,
+    RetryBase,
+    RetryCap,
     Seed,
     check_writable,
     duration_option,
@@ -32,7 +36,7 @@ from jobctl.cli.options import (
     setting,
 )
 from jobctl.core.slo import Verdict
-from jobctl.core.units import parse_whole
+from jobctl.core.units import parse_fraction, parse_whole
 from jobctl.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -86,6 +90,16 @@ def bench(
     job: Job = None,
     args_from: ArgsFrom = None,
     service_time: LawOfService = None,
+    failure_rate: Annotated[
+        float,
+        typer.Option(
+            "--failure-rate",
+            parser=parser(parse_fraction),
+            metavar="P",
+            help="Probability that an attempt of a sleep job fails [default: 0].",
+            rich_help_panel=LOAD,
+        ),
+    ] = 0.0,
     job_timeout: JobTimeout = 180.0,
     drain: Annotated[
         float, duration_option("--drain", "How long to wait for the last job [default: 60s].", LOAD, positive=False)
@@ -132,6 +146,10 @@ def bench(
             rich_help_panel=_SYSTEM,
         ),
     ] = None,
+    attempts: Attempts = None,
+    retry_base: RetryBase = None,
+    retry_cap: RetryCap = None,
+    openrouter_rpm: OpenRouterRpm = None,
     rpm: Annotated[int | None, _whole("--rpm", "Requests a minute that the mock admits.", _SYSTEM)] = None,
     tpm: Annotated[int | None, _whole("--tpm", "Tokens a minute that the mock admits.", _SYSTEM)] = None,
     locustfile: Annotated[
@@ -139,6 +157,10 @@ def bench(
         typer.Option("--locustfile", metavar="FILE", help="Run another locustfile.", rich_help_panel=_SYSTEM),
     ] = None,
     json_target: Json = None,
+    records: Annotated[
+        str | None,
+        typer.Option("--records", metavar="FILE", help="Write one row per job to FILE, as CSV.", rich_help_panel=LOAD),
+    ] = None,
 ) -> None:
     """Offer a load on schedule, through real Redis and real workers, and judge what came out.
 
@@ -157,6 +179,7 @@ def bench(
         job=job,
         args_from=args_from,
         service_law=service_time,
+        failure_rate=failure_rate,
         drain_s=drain,
         job_timeout_s=job_timeout,
         max_schedule_lag_s=max_schedule_lag,
@@ -170,12 +193,23 @@ def bench(
         openrouter_url=openrouter_url,
         locustfile=locustfile,
     )
-    _check(request, json_target)
-    merged = settings.load({"redis_url": redis_url, "concurrency": concurrency, "openrouter_url": openrouter_url})
-    raise typer.Exit(_run(request, merged, json_target))
+    _check(request, json_target, records)
+    of_workers = {
+        "attempts": attempts,
+        "retry_base_s": retry_base,
+        "retry_cap_s": retry_cap,
+        "openrouter_rpm": openrouter_rpm,
+    }
+    merged = settings.load(
+        {"redis_url": redis_url, "concurrency": concurrency, "openrouter_url": openrouter_url, **of_workers}
+    )
+    if no_workers and any(value is not None for value in of_workers.values()):
+        told = next(merged.origins[name].name for name, value in of_workers.items() if value is not None)
+        raise InvalidOption(told, "is about workers, and --no-workers starts none", "tell your own workers")
+    raise typer.Exit(_run(request, merged, json_target, records))
 
 
-def _check(request: BenchRequest, json_target: str | None) -> None:
+def _check(request: BenchRequest, json_target: str | None, records: str | None) -> None:
     """Refuse what contradicts itself before anything is started."""
     volumes = {"--per-day": request.per_day, "--rate": request.rate, "--scenario": request.scenario}
     given = [flag for flag, value in volumes.items() if value is not None]
@@ -186,6 +220,9 @@ def _check(request: BenchRequest, json_target: str | None) -> None:
             "--replicas", "with --no-workers it describes workers that listen to --queue", "name the queue"
         )
     check_writable(json_target)
+    check_writable(records, "--records")
+    if records is not None and records in {"-", json_target}:
+        raise InvalidOption("--records", "needs a file of its own", "give a path such as records.csv")
     if request.openrouter_url is not None:
         for flag, value in {
             "--latency": request.latency,
@@ -197,10 +234,14 @@ def _check(request: BenchRequest, json_target: str | None) -> None:
                 raise InvalidOption(flag, "is about the mock, which --openrouter-url replaces", "drop one of the two")
 
 
-def _run(request: BenchRequest, merged: settings.Settings, json_target: str | None) -> ExitStatus:
+def _run(
+    request: BenchRequest, merged: settings.Settings, json_target: str | None, records: str | None
+) -> ExitStatus:
     from rich.console import Console
 
     from jobctl import wiring
+    from jobctl.adapters.files import write_lines
+    from jobctl.apps.bench.records import to_lines
     from jobctl.apps.bench.report import to_document
     from jobctl.cli.bench_render import ProgressView, render_report
 
@@ -219,6 +260,8 @@ def _run(request: BenchRequest, merged: settings.Settings, json_target: str | No
         signal.signal(number, signal.SIG_IGN)  # what was measured is written down, whoever is in a hurry
     document = to_document(result, host, versions)
     write_document(json_target, document)
+    if records is not None:
+        write_lines(records, to_lines(result.records, result.started_at_s), "--records")
     render_report(console, document)
     return _status(result)
 

@@ -23,7 +23,7 @@ from jobctl.cli.options import (
     duration_option,
     parser,
 )
-from jobctl.core.arrivals import Arrivals
+from jobctl.core.arrivals import POISSON
 from jobctl.core.units import parse_whole
 from jobctl.core.workload import parse_service_law
 from jobctl.errors import InvalidValue
@@ -93,7 +93,7 @@ def enqueue(
         count=count,
         rate_per_s=arrival_rate_per_s(per_day, rate),
         duration_s=duration,
-        arrivals=arrivals or Arrivals.POISSON,
+        arrivals=arrivals or POISSON,
         job=job,
         args_from=args_from,
         service_law=service_time,

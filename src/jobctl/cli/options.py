@@ -56,7 +56,6 @@ __all__ = [
     "SentryDsn",
     "SentryErrors",
     "SentryTracesSampleRate",
-    "ServiceTime",
     "WorkersRedisUrl",
     "arrival_rate_per_s",
     "check_writable",
@@ -256,15 +255,6 @@ Json = Annotated[
         "--json", metavar="FILE", help="Write the result as JSON to FILE; - for standard output.", show_default=False
     ),
 ]
-ServiceTime = Annotated[
-    float | None,
-    typer.Option(
-        "--service-time",
-        parser=parser(parse_positive_duration),
-        metavar="DURATION",
-        help="Mean time a job holds a slot (8s, 250ms).",
-    ),
-]
 #: The panel of options that say how OpenRouter is spared.
 LIMITS: Final = "OpenRouter's limits"
 OpenRouterRpm = Annotated[
@@ -299,8 +289,8 @@ ArrivalProcess = Annotated[
     typer.Option(
         "--arrivals",
         parser=parser(parse_arrivals),
-        metavar="poisson|constant",
-        help="How gaps between arrivals vary [default: poisson].",
+        metavar="KIND",
+        help="How gaps vary: poisson, constant, renewal:SCV or batch:SIZE [default: poisson].",
         rich_help_panel=LOAD,
     ),
 ]

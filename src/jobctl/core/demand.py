@@ -1,11 +1,11 @@
-"""What a plan is about: the jobs that arrive, the time each holds a slot, what else is scarce, and what was promised.
+"""What a plan is about: the jobs that arrive, the time each holds a slot, what else is scarce, what was promised.
 
-A :class:`Demand` is pure input. What follows from it by arithmetic alone (the rate that the fleet sees, the slots that a
-replica really offers, the most it may have) is in :mod:`jobctl.core.capacity`; how long jobs wait is for
+A :class:`Demand` is pure input. What follows from it by arithmetic alone (the rate that the fleet sees, the slots that
+a replica really offers, the most it may have) is in :mod:`jobctl.core.capacity`; how long jobs wait is for
 :mod:`jobctl.core.planning` to find out.
 
-Words: a *job* arrives once and is tried up to ``attempts`` times; each *attempt* holds one slot. A *call* is one request
-to the upstream; a job's attempt makes ``calls_per_job`` of them.
+Words: a *job* arrives once and is tried up to ``attempts`` times; each *attempt* holds one slot. A *call* is one
+request to the upstream; a job's attempt makes ``calls_per_job`` of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 from jobctl.core.arrivals import Arrivals
 from jobctl.core.profiles import Profile
 from jobctl.core.service import Law
-from jobctl.core.slo import Objective, Promise, Window
+from jobctl.core.slo import DEFAULT_OBJECTIVE, Cover, Objective, Promise, Window
 from jobctl.core.traces import Trace
 
 __all__ = [
@@ -205,5 +205,7 @@ class Demand:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """The promises that bound a statistic of a signal."""
-        return tuple(promise for promise in self.promises if isinstance(promise, Objective))
+        """The promises that bound a statistic of a signal; the default one where a cover stands alone."""
+        given = tuple(promise for promise in self.promises if isinstance(promise, Objective))
+        covers = any(isinstance(promise, Cover) for promise in self.promises)
+        return given or ((DEFAULT_OBJECTIVE,) if covers else ())

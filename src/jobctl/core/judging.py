@@ -31,7 +31,7 @@ from typing import Final
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Backlog, Load, Summary
 
-__all__ = ["MAX_FAILED_SHARE", "MIN_JOBS", "Judgement", "judge"]
+__all__ = ["MAX_FAILED_SHARE", "MIN_JOBS", "Judgement", "judge", "judge_books"]
 
 #: More failed jobs than this share break the promise.
 MAX_FAILED_SHARE: Final = 0.01
@@ -67,12 +67,15 @@ def judge(
             are expected, and with any of them duplicates are.
         interrupted: Whether it was cut short; unfinished jobs then say nothing, and no promise can be called kept.
     """
-    broken = tuple(_broken_facts(summary, injected_share, interrupted))
-    if broken:
-        return Judgement(Verdict.BROKEN, broken)
-    unsure = tuple(_doubts(summary, dropped, max_schedule_lag_s, interrupted))
-    if unsure:
-        return Judgement(Verdict.INCONCLUSIVE, unsure)
+    books = judge_books(
+        summary,
+        dropped=dropped,
+        max_schedule_lag_s=max_schedule_lag_s,
+        injected_share=injected_share,
+        interrupted=interrupted,
+    )
+    if books.verdict is not Verdict.KEPT:
+        return books
     if is_rising(summary.backlog, summary.offered_jobs, _variability(summary)):
         slope = summary.backlog.slope_per_s
         return Judgement(Verdict.BROKEN, (f"the backlog grew by {slope:.2f} jobs/s to {summary.backlog.max} jobs",))
@@ -80,6 +83,25 @@ def judge(
     if too_much is not None:
         return Judgement(Verdict.INCONCLUSIVE, (too_much,))
     return Judgement(Verdict.KEPT)
+
+
+def judge_books(
+    summary: Summary, *, dropped: int, max_schedule_lag_s: float, injected_share: float, interrupted: bool = False
+) -> Judgement:
+    """Judge what became of the jobs and whether the load was really offered, and nothing of how full the slots were.
+
+    Args:
+        summary: As for :func:`judge`, like all others.
+        dropped: Arrivals that were due and never sent.
+        max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
+        injected_share: Probability of an injected fault.
+        interrupted: Whether it was cut short.
+    """
+    broken = tuple(_broken_facts(summary, injected_share, interrupted))
+    if broken:
+        return Judgement(Verdict.BROKEN, broken)
+    unsure = tuple(_doubts(summary, dropped, max_schedule_lag_s, interrupted))
+    return Judgement(Verdict.INCONCLUSIVE, unsure) if unsure else Judgement(Verdict.KEPT)
 
 
 def is_rising(backlog: Backlog, offered_jobs: int, variability: float) -> bool:

@@ -1,279 +1,54 @@
-"""How many replicas a demand needs: screened by closed form, confirmed by simulation.
+"""How many replicas a demand needs: screened by closed form, always confirmed by simulation.
 
-(contract; the search is being written)
+The search. :mod:`jobctl.core.screening` says where to look. From there fleets are simulated
+(:mod:`jobctl.core.study`) until one holds and the one with a replica fewer does not; those two are simulated on until
+both verdicts are certain and the waits known to a tenth, or the budget is spent. More slots never wait longer, so the
+fleets that hold are all those from some number on. Where simulation cannot tell two numbers apart, the answer is the
+larger one, or the closed form's where that is trusted, and it says that it is *on the edge*.
+
+The limits, from the weakest to the strongest: the *upstream* admits the jobs; the *slots* keep up with the load (they
+may be capped by *connections* or *CPU*); the *objective* holds; *connections* and the *platform* allow so many
+replicas; with *redundancy* all of it does with the spare gone. A search keeps all of them; a given number of replicas
+is held to those the caller asks for, to the slots, and to what is physically there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
+from jobctl.core.capacity import backlog_growth_per_day
 from jobctl.core.demand import Demand
+from jobctl.core.plans import Answers, Binding, Plan, Sensitivity
+from jobctl.core.reasons import what_relieves, why_infeasible
+from jobctl.core.sizing import MAX_SLOTS
 from jobctl.core.slo import Window
+from jobctl.core.study import Study
+from jobctl.core.trials import Purse
+from jobctl.core.units import SECONDS_PER_DAY
+from jobctl.core.variations import with_failure_rate, with_service, with_volume, with_window
+from jobctl.errors import InvalidValue
 
-__all__ = [
-    "Answers",
-    "Band",
-    "Binding",
-    "Fleet",
-    "Hour",
-    "Limits",
-    "Plan",
-    "Reading",
-    "Sensitivity",
-    "Waits",
-    "plan",
-]
+__all__ = ["largest_service_factor", "largest_volume_factor", "plan"]
 
-
-class Binding(StrEnum):
-    """The limit that decides: one that the fleet breaks, else the one that a replica fewer would break."""
-
-    #: The slots must keep up with the offered load.
-    SLOTS = "slots"
-    #: Keeping up takes fewer; the objective takes these.
-    OBJECTIVE = "objective"
-    #: The upstream admits too few calls, however many replicas there are.
-    UPSTREAM = "upstream"
-    #: Connections: they cap the replicas, or the slots of each.
-    DATABASE = "database"
-    #: An interpreter's CPU caps what a replica runs.
-    CPU = "cpu"
-    #: There may be no more replicas: the platform's, or the asker's, most.
-    PLATFORM = "platform"
-    #: The load needs fewer; the rest are there because the spare may go. Or: what holds now breaks without it.
-    REDUNDANCY = "redundancy"
-    #: A replica fewer would break none.
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """The interval in which a simulated figure lies with 95 % confidence, seconds."""
-
-    low_s: float
-    high_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """The wait of first attempts; seconds, infinite where the backlog grows without end, None where not computed."""
-
-    p_wait: float | None = None
-    mean_s: float | None = None
-    p50_s: float | None = None
-    p95_s: float | None = None
-    p99_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the jobs that arrive in one window of the day see.
-
-    Attributes:
-        start_s: The window's beginning, seconds after the period's.
-        length_s: Its length.
-        waits: Their waits.
-        bands: How sure these are, by the names ``mean``, ``p50``, ``p95``, ``p99``; missing where nothing varies.
-        sojourn_mean_s: Their mean sojourn, back-off included; None where not computed.
-    """
-
-    start_s: float
-    length_s: float
-    waits: Waits
-    bands: Mapping[str, Band] = field(default_factory=dict)
-    sojourn_mean_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """One hour of a simulated day (or a twenty-fourth of a shorter trace).
-
-    Attributes:
-        start_s: Its beginning, seconds after the period's.
-        arrival_rate_per_s: Mean rate of new jobs.
-        utilisation: Share of the slots that was busy.
-        wait_p95_s: Of the jobs that arrived in it; None where none did.
-        backlog_max: The most jobs that waited at one instant.
-    """
-
-    start_s: float
-    arrival_rate_per_s: float
-    utilisation: float
-    wait_p95_s: float | None
-    backlog_max: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """Some replicas under the demand.
-
-    Attributes:
-        replicas: How many run.
-        slots: Slots that they really offer: connections and CPU may leave fewer than ``replicas x concurrency``.
-        utilisation: Slot seconds asked for at the planned peak over those there are; 1 and above is a rising backlog.
-        mean_utilisation: The same over the whole period; at 1 and above the backlog grows from day to day.
-        ceiling_per_s: New jobs per second at which the fleet is full, by whatever fills first.
-        holds: Whether every promise is kept; None where simulation could not tell within its budget.
-        wait: The waits in the window that the objectives name.
-        bands: How sure these are, by name, as in :class:`Reading`; empty for closed forms.
-        method: What the waits come from, such as ``M/M/c`` or ``simulation``.
-        readings: The simulated windows; empty for closed forms alone.
-        hours: The day hour by hour; empty unless whole days were simulated.
-        backlog_max: The most jobs waiting at one instant, median over the simulated days; None where not simulated.
-        drain_s: How long the largest backlog took to clear; None where not simulated.
-        burst_clear_s: How long until a spike's last job had started, the longest of the profile's; None without spikes.
-        broken: The promises that are not kept, as text, with what they come to: ``p95 wait <= 1 s (is 2.29 s)``.
-    """
-
-    replicas: int
-    slots: int
-    utilisation: float
-    mean_utilisation: float
-    ceiling_per_s: float
-    holds: bool | None
-    wait: Waits
-    bands: Mapping[str, Band] = field(default_factory=dict)
-    method: str = ""
-    readings: Mapping[Window, Reading] = field(default_factory=dict)
-    hours: tuple[Hour, ...] = ()
-    backlog_max: int | None = None
-    drain_s: float | None = None
-    burst_clear_s: float | None = None
-    broken: tuple[str, ...] = ()
-
-    @property
-    def headroom(self) -> float:
-        """The share of the slots that the peak leaves free; negative when it asks for more than there are."""
-        return 1 - self.utilisation
-
-    @property
-    def headroom_x(self) -> float:
-        """How many times the planned peak the fleet could carry before it is full."""
-        return 1 / self.utilisation
-
-    @property
-    def stable(self) -> bool:
-        """Whether the backlog does not grow from day to day."""
-        return self.mean_utilisation < 1 - 1e-12
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Replicas for each reading of the promises; None where no number would do or it was not computed.
-
-    Attributes:
-        whole_day: Where all objectives are read over the whole period, no spare.
-        busiest_hour: Where they are read over its busiest hour, no spare.
-        with_spare: As asked, spare included.
-    """
-
-    whole_day: int | None
-    busiest_hour: int | None
-    with_spare: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What follows from the demand without any queue.
-
-    Attributes:
-        attempts_per_job: Mean attempts of one job.
-        job_failure_rate: Share of jobs whose last attempt fails.
-        slot_seconds_per_job: Mean seconds of a slot that one job takes over all its attempts.
-        slot_s: Mean time of one attempt on its slot, waits for connections and CPU inside it included.
-        slot_scv: Squared coefficient of variation of that time.
-        offered_load_erlangs: Slots kept busy at the planned peak if none waited.
-        arrival_rate_per_s: New jobs per second, mean over the period.
-        peak_arrival_rate_per_s: Their rate at the planned peak.
-        effective_slots_per_replica: Slots that a replica really offers.
-        capped_by: What caps them below the concurrency: ``Binding.DATABASE`` or ``Binding.CPU``; None for nothing.
-        upstream_per_s: New jobs per second that the upstream admits, retries counted; None without a limit.
-        max_replicas_database: Replicas that the connections allow; None without a limit.
-        max_replicas_platform: Replicas that may be had; None without a limit.
-    """
-
-    attempts_per_job: float
-    job_failure_rate: float
-    slot_seconds_per_job: float
-    slot_s: float
-    slot_scv: float
-    offered_load_erlangs: float
-    arrival_rate_per_s: float
-    peak_arrival_rate_per_s: float
-    effective_slots_per_replica: int
-    capped_by: Binding | None
-    upstream_per_s: float | None
-    max_replicas_database: int | None
-    max_replicas_platform: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sensitivity:
-    """What another demand would need.
-
-    Attributes:
-        change: In words, such as ``service time +20 %``.
-        replicas: Replicas that it needs, spare included; None where no number would do.
-    """
-
-    change: str
-    replicas: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """An answer.
-
-    Attributes:
-        demand: What was asked.
-        limits: What follows from it without any queue.
-        feasible: Whether every required limit is kept.
-        binding: Which limit decides.
-        required: The limits that had to be kept.
-        reason: Why it is infeasible, in one sentence with figures; empty when it is feasible.
-        relief: What would relieve the binding limit, in one sentence.
-        all_running: The fleet with every replica, the spare included.
-        spare_gone: The fleet without the spare; None when nothing would remain.
-        fewer: The fleet with one replica fewer than the fewest that hold, which was simulated to show that it does not
-            hold; None when there is none, or a number was given.
-        around: Fleets of two fewer to three more replicas, ascending.
-        holds_one_gone: For each of ``around``, whether one fewer would hold; None where not known.
-        answers: The replicas for each reading.
-        edge: The two numbers that simulation could not choose between within its budget; None when it could.
-        backlog_growth_per_day: Jobs by which the backlog grows each day; 0 when it does not.
-        max_sustainable_per_day: The largest daily volume of this shape that the fleet holds, its spare gone; None where
-            not computed.
-        sensitivity: What other demands would need.
-        simulated_jobs: Jobs simulated in all; 0 for closed forms alone.
-        seed: Of the simulation.
-    """
-
-    demand: Demand
-    limits: Limits
-    feasible: bool
-    binding: Binding
-    required: frozenset[Binding]
-    reason: str
-    relief: str
-    all_running: Fleet
-    spare_gone: Fleet | None
-    fewer: Fleet | None
-    around: tuple[Fleet, ...]
-    holds_one_gone: tuple[bool | None, ...]
-    answers: Answers
-    edge: tuple[int, int] | None
-    backlog_growth_per_day: float
-    max_sustainable_per_day: float | None
-    sensitivity: tuple[Sensitivity, ...]
-    simulated_jobs: int
-    seed: int
-
-
-#: Jobs that one second of the budget buys; a nominal speed, so that a budget means the same work on every machine.
-JOBS_PER_BUDGET_SECOND: Final = 400_000
+#: The limits that a search keeps; what is physically there is kept in any case.
+_ALL: Final = frozenset({Binding.SLOTS, Binding.OBJECTIVE, Binding.REDUNDANCY})
+#: Shares of the budget: for confirming each of the two fleets (where whole days are judged, and else), for the days of
+#: each, for each fleet of the table, for each question beside the answer.
+_CONFIRMING: Final = 0.15
+_CONFIRMING_DAYS: Final = 0.35
+_DAYS: Final = 0.08
+_AROUND: Final = 0.015
+_ASIDE: Final = 0.06
+#: A fleet that holds no such share of its load holds none.
+_SMALLEST_FACTOR: Final = 1e-4
+#: An exact closed form is confirmed with so much less.
+_EXACT: Final = 0.3
+#: By this much sensitivity changes a figure, and this is how finely a largest factor is searched.
+_CHANGE: Final = 1.2
+_FINENESS: Final = 1.01
 
 
 def plan(
@@ -290,7 +65,7 @@ def plan(
     Args:
         demand: What has to be carried.
         replicas: Evaluate exactly these, the spare among them; search when None.
-        required: The limits a given number is held to; the slots must keep up in any case. None for all.
+        required: The limits a given number is held to; what is physically there is kept in any case. None for all.
         seed: Of the simulation.
         budget_s: Nominal seconds of simulation; 0 for closed forms alone.
         extras: Whether to compute what stands around the answer: the table, other readings, sensitivity, the maximum.
@@ -298,4 +73,315 @@ def plan(
     Raises:
         InvalidValue: No fleet would do because the numbers make no sense, such as millions of slots.
     """
-    raise NotImplementedError
+    study = Study(demand, seed, Purse(budget_s))
+    _refuse_nonsense(study, replicas)
+    if replicas is None:
+        carrying, edge = _search(study)
+        return _Answer(study, carrying + demand.spare, _ALL, edge).compose(extras=extras)
+    study.aim_at(replicas)
+    for number in (replicas, replicas - demand.spare):
+        study.look_at(number, _confirming(study), precise=not study.is_exact)
+    limits = _ALL if required is None else required | {Binding.SLOTS}
+    return _Answer(study, replicas, limits, None, given=True).compose(extras=extras)
+
+
+def _search(study: Study) -> tuple[int, tuple[int, int] | None]:
+    """The fewest replicas, no spare; where the upstream admits too few jobs, those that carry what it admits."""
+    if not study.is_admitted:
+        admitted = (study.limits.upstream_per_s or 0.0) * study.limits.slot_seconds_per_job
+        return max(1, math.ceil(admitted / study.limits.effective_slots_per_replica)), None
+    if not study.upstream_allows():
+        return study.least(), None
+    carrying = study.fewest()
+    if not study.laboratory.purse.total:
+        return carrying, None
+    return study.confirmed(carrying, _confirming(study))
+
+
+def _confirming(study: Study) -> float:
+    """Nominal seconds that confirming one fleet may take."""
+    share = _CONFIRMING_DAYS if study.needs_days else _CONFIRMING * (_EXACT if study.is_exact else 1)
+    return share * study.laboratory.purse.total
+
+
+class _Answer:
+    """Puts together what a study found around a number of replicas.
+
+    Args:
+        study: What is known.
+        total: The replicas, spare included.
+        required: The limits that have to be kept.
+        edge: The two numbers that could not be told apart.
+        given: Whether the number was given.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        total: int,
+        required: frozenset[Binding],
+        edge: tuple[int, int] | None,
+        *,
+        given: bool = False,
+    ) -> None:
+        self._study = study
+        self._demand = study.demand
+        self._total = total
+        self._required = required
+        self._given = given
+        self._edge = edge
+
+    def compose(self, *, extras: bool) -> Plan:
+        """The whole answer."""
+        study, demand, total = self._study, self._demand, self._total
+        remaining = total - demand.spare
+        if extras:
+            self._simulate_around(remaining if remaining > 0 else total)
+        broken = self._broken(total)
+        binding = self._tight() if broken is None else broken
+        around = range(max(1, total - 2), total + 4)
+        fewer = None if self._given or remaining < 2 else study.fleet(remaining - 1)
+        return Plan(
+            demand=demand,
+            limits=study.limits,
+            feasible=broken is None,
+            binding=binding,
+            required=self._required,
+            reason="" if broken is None else why_infeasible(demand, study.limits, broken, study.fleet(total)),
+            relief=what_relieves(demand, study.limits, binding),
+            all_running=study.fleet(total),
+            spare_gone=study.fleet(remaining) if remaining > 0 else None,
+            fewer=fewer,
+            around=tuple(study.fleet(number) for number in around),
+            holds_one_gone=tuple(study.fleet(number - 1).holds if number > 1 else False for number in around),
+            answers=self._answers(extras=extras, feasible=broken is None),
+            edge=None if self._edge is None else (self._edge[0] + demand.spare, self._edge[1] + demand.spare),
+            backlog_growth_per_day=backlog_growth_per_day(demand, study.limits, study.slots(total)),
+            max_sustainable_per_day=self._largest_volume() if extras else None,
+            sensitivity=tuple(self._sensitivity()) if extras else (),
+            simulated_jobs=study.laboratory.purse.attempts,
+            seed=study.laboratory.seed,
+        )
+
+    # ------------------------------------------------------------------------------------------------- the limits
+
+    def _broken(self, total: int) -> Binding | None:
+        """The first limit that so many replicas break, from the weakest on."""
+        first = self._broken_alone(total)
+        if first is not None:
+            return first
+        spare = self._demand.spare
+        if Binding.REDUNDANCY not in self._required or not spare:
+            return None
+        fails = total <= spare or self._broken_alone(total - spare) is not None
+        return Binding.REDUNDANCY if fails else None
+
+    def _broken_alone(self, replicas: int) -> Binding | None:
+        """The first limit that so many replicas break when all of them run."""
+        study, limits = self._study, self._study.limits
+        slots = study.slots(replicas)
+        tests: tuple[tuple[Binding, Callable[[], bool]], ...] = (
+            (Binding.UPSTREAM, lambda: not study.is_admitted),
+            (limits.capped_by or Binding.SLOTS, lambda: not study.keeps_up(slots)),
+            (Binding.UPSTREAM, lambda: self._waits_too_long(replicas) and not study.upstream_allows()),
+            (Binding.OBJECTIVE, lambda: self._waits_too_long(replicas)),
+            (Binding.DATABASE, lambda: replicas > _or_endless(limits.max_replicas_database)),
+            (Binding.PLATFORM, lambda: replicas > _or_endless(limits.max_replicas_platform)),
+        )
+        return next((binding for binding, is_broken in tests if is_broken()), None)
+
+    def _waits_too_long(self, replicas: int) -> bool:
+        return Binding.OBJECTIVE in self._required and not self._holds(replicas)
+
+    def _holds(self, replicas: int) -> bool:
+        """Whether they hold; of two on the edge the one that was chosen does."""
+        edge, spare = self._edge, self._demand.spare
+        if edge is not None and replicas in edge:
+            return replicas >= self._total - spare
+        return self._study.fleet(replicas).holds is True
+
+    def _tight(self) -> Binding:
+        """The limit that one replica fewer would break, seen on what then has to carry the load."""
+        spare = self._demand.spare if Binding.REDUNDANCY in self._required else 0
+        carrying = self._total - spare - 1
+        if carrying < 1:
+            return Binding.REDUNDANCY if spare else Binding.SLOTS
+        broken = self._broken_alone(carrying)
+        if broken in {Binding.SLOTS, Binding.OBJECTIVE} and self._study.limits.capped_by is not None:
+            return self._study.limits.capped_by
+        return broken or Binding.NONE
+
+    # --------------------------------------------------------------------------------------------- what stands around
+
+    def _simulate_around(self, carrying: int) -> None:
+        """Days for the answer and one fewer, then the peak for each fleet of the table."""
+        study = self._study
+        purse = study.laboratory.purse
+        days = (self._total, carrying) if self._given else (carrying, carrying - 1)
+        for replicas in days[: 1 if study.laboratory.is_steady else 2]:
+            if replicas > 0 and study.is_admitted and study.keeps_up(study.slots(replicas)):
+                study.laboratory.run_days(study.slots(replicas), 2, _DAYS * purse.total)
+        allowance = _AROUND * purse.total
+        for replicas in (self._total, *range(max(1, self._total - 3), self._total + 4)):
+            if not study.is_exact:
+                study.look_at(replicas, allowance)
+        if self._edge is not None and self._is_settled(*self._edge):
+            self._edge = None
+
+    def _is_settled(self, fewer: int, more: int) -> bool:
+        """Whether what was simulated since tells two numbers apart, as the answer has it."""
+        verdicts = [self._study.fleet(replicas).holds for replicas in (fewer, more)]
+        return verdicts == [False, True] and self._total - self._demand.spare == more
+
+    def _answers(self, *, extras: bool, feasible: bool) -> Answers:
+        """The replicas for each reading."""
+        demand, spare = self._demand, self._demand.spare
+        asked = None if not feasible or self._given else self._total
+        readings = {demand.window: None if asked is None else asked - spare}
+        if extras and not self._given and self._study.is_admitted:
+            for window in (Window.WHOLE_DAY, Window.BUSIEST_HOUR):
+                if window not in readings:
+                    readings[window] = (
+                        readings[demand.window] if self._study.laboratory.is_steady else self._read_over(window)
+                    )
+        return Answers(
+            whole_day=readings.get(Window.WHOLE_DAY), busiest_hour=readings.get(Window.BUSIEST_HOUR), with_spare=asked
+        )
+
+    def _read_over(self, window: Window) -> int | None:
+        """The replicas if all objectives were read over another window, no spare; None where none would do."""
+        laboratory = self._study.laboratory
+        study = Study(with_window(self._demand, window), laboratory.seed, laboratory.purse, laboratory)
+        return _fewest_known(study)
+
+    def _aside(self, demand: Demand) -> int | None:
+        """The replicas of another demand, no spare, found with a small part of the budget; None where none would do."""
+        with self._beside() as study_of:
+            return _fewest_known(study_of(demand))
+
+    @contextmanager
+    def _beside(self) -> Iterator[Callable[[Demand], Study]]:
+        """Studies of other demands, which share a small part of the budget."""
+        laboratory = self._study.laboratory
+        part = laboratory.purse.part(_ASIDE)
+        yield lambda demand: Study(demand, laboratory.seed, part)
+        laboratory.purse.take_back(part)
+
+    def _sensitivity(self) -> Iterator[Sensitivity]:
+        """What a demand that is a fifth larger would need, in each of its figures."""
+        if self._given or not self._study.is_admitted:
+            return
+        demand, more = self._demand, f"+{_CHANGE - 1:.0%}".replace("%", " %")
+        changes = {
+            f"service time {more}": with_service(demand, _CHANGE),
+            f"service time -{_CHANGE - 1:.0%}".replace("%", " %"): with_service(demand, 2 - _CHANGE),
+            f"volume {more}": with_volume(demand, _CHANGE),
+        }
+        failing = demand.retries.failure_rate
+        if failing:
+            changes["failures twice as often"] = with_failure_rate(demand, min(1.0, 2 * failing))
+        for change, changed in changes.items():
+            replicas = self._aside(changed)
+            yield Sensitivity(change, None if replicas is None else replicas + demand.spare)
+
+    def _largest_volume(self) -> float | None:
+        """Jobs a day that the fleet holds with its spare gone, in this shape."""
+        carrying = self._total - self._demand.spare
+        if carrying < 1:
+            return None
+        with self._beside() as study_of:
+            factor = _largest_factor(self._demand, carrying, with_volume, study_of)
+        return factor * self._study.limits.arrival_rate_per_s * SECONDS_PER_DAY
+
+
+def largest_volume_factor(demand: Demand, replicas: int, *, seed: int = 1, budget_s: float = 1.0) -> float:
+    """By how much the volume may grow (or must shrink, below 1) so that exactly so many replicas hold; to 1 %."""
+    return _largest_factor(demand, replicas, with_volume, _independent(seed, budget_s))
+
+
+def largest_service_factor(demand: Demand, replicas: int, *, seed: int = 1, budget_s: float = 1.0) -> float:
+    """By how much service times may grow (or must shrink) so that exactly so many replicas hold; to 1 %."""
+    return _largest_factor(demand, replicas, with_service, _independent(seed, budget_s))
+
+
+def _independent(seed: int, budget_s: float) -> Callable[[Demand], Study]:
+    purse = Purse(budget_s)
+    return lambda demand: Study(demand, seed, purse)
+
+
+def _largest_factor(
+    demand: Demand, replicas: int, changed: Callable[[Demand, float], Demand], study_of: Callable[[Demand], Study]
+) -> float:
+    """The largest factor with which the replicas hold: by closed form, then mended in steps of a hundredth."""
+
+    def screened(factor: float) -> bool:
+        study = Study(changed(demand, factor), 1, Purse(0))
+        slots = study.slots(replicas)
+        return study.is_admitted and study.keeps_up(slots) and study.screen(slots).holds
+
+    def simulated(factor: float) -> bool:
+        study = study_of(changed(demand, factor))
+        study.aim_at(replicas)
+        return study.holds_replicas(replicas)
+
+    low, high = 1.0, 1.0
+    while not screened(low):
+        low, high = low / 2, low
+        if low < _SMALLEST_FACTOR:
+            return 0.0
+    while low == high or screened(high):
+        low, high = high, 2 * high
+    while high / low > 1 + (_FINENESS - 1) / 10:
+        middle = math.sqrt(low * high)
+        if screened(middle):
+            low = middle
+        else:
+            high = middle
+    if study_of(demand).is_exact:
+        return low
+    return _mended(simulated, low)
+
+
+def _mended(holds: Callable[[float], bool], factor: float) -> float:
+    """From a guess to the largest factor that holds, in steps of a hundredth that double."""
+    step = _FINENESS - 1
+    if holds(factor):
+        low, high = factor, factor * (1 + step)
+        while holds(high) and step < 1:
+            step *= 2
+            low, high = high, high * (1 + step)
+    else:
+        low, high = factor / (1 + step), factor
+        while not holds(low) and step < 1:
+            step *= 2
+            low, high = low / (1 + step), low
+    while high / low > _FINENESS:
+        middle = math.sqrt(low * high)
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _fewest_known(study: Study) -> int | None:
+    """The fewest replicas that hold, no spare; None where none would do, or only an untrusted closed form says so."""
+    if not study.is_admitted or not study.upstream_allows():
+        return None
+    try:
+        replicas = study.fewest()
+    except InvalidValue:
+        return None
+    return replicas if study.knows(replicas) else None
+
+
+def _or_endless(most: int | None) -> float:
+    return math.inf if most is None else most
+
+
+def _refuse_nonsense(study: Study, replicas: int | None) -> None:
+    if study.limits.offered_load_erlangs >= MAX_SLOTS and replicas is None:
+        raise study.too_many()
+    if replicas is not None and study.slots(replicas) > MAX_SLOTS:
+        each = study.limits.effective_slots_per_replica
+        raise InvalidValue(f"{replicas:,} replicas of {each:,} slots are more than {MAX_SLOTS:,} slots", "give fewer")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["DATABASE_SHARE", "SUPABASE_CLIENTS", "most_replicas", "pool_size"]
+__all__ = ["DATABASE_SHARE", "most_replicas", "pool_size"]
 
 #: Connections beyond the mean that take up the variance.
 _SPARE: Final = 2
@@ -19,19 +19,6 @@ _SPARE: Final = 2
 _GENERATIONS: Final = 2
 #: The share of a job's time in the database where nobody measured it: 50 ms, a slow write, beside a job of 1 s.
 DATABASE_SHARE: Final = 0.05
-#: Clients that Supabase's pooler takes, by compute size (Supabase, "Compute and Disk", docs, 2025).
-SUPABASE_CLIENTS: Final = {
-    "Nano": 200,
-    "Micro": 200,
-    "Small": 400,
-    "Medium": 600,
-    "Large": 800,
-    "XL": 1_000,
-    "2XL": 1_500,
-    "4XL": 3_000,
-    "8XL": 6_000,
-    "16XL": 12_000,
-}
 
 
 def pool_size(slots: int, database_share: float = DATABASE_SHARE) -> int:

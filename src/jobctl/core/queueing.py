@@ -5,9 +5,9 @@ two moments. Symbols: arrival rate l (1/s), mean service time S (s), offered loa
 r = a/c, C the probability to wait. Everything holds for a load that does not change and has lasted; at r >= 1 no steady
 state exists and waits are infinite.
 
-References: Erlang 1917; Gross, Shortle, Thompson & Harris, "Fundamentals of Queueing Theory", ch. 3 (M/M/c);
+References: Erlang 1917; Gross, Shortle, Thompson & Harris, "Fundamentals of Queueing Theory", 4th ed., ch. 2 (M/M/c);
 Cosmetatos 1976 (M/D/c); Kimura 1994, "Approximations for multi-server queues: system interpolations" (two moments);
-Allen 1990 (Allen-Cunneen).
+Allen 1990 (Allen-Cunneen); Halfin & Whitt 1981, "Heavy-traffic limits for queues with many exponential servers".
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["WaitPrediction", "erlang_b", "erlang_c", "has_steady_state", "offered_load_erlangs", "predict_wait"]
+__all__ = [
+    "WaitPrediction",
+    "erlang_b",
+    "erlang_c",
+    "halfin_whitt",
+    "has_steady_state",
+    "kimura_factor",
+    "many_slots_relief",
+    "offered_load_erlangs",
+    "predict_wait",
+]
 
 #: A load this close to the slots fills them: what is missing comes from rounding, as in 450,000 a day x 4.8 s = 25.
 _FULL: Final = 1 - 1e-12
@@ -91,6 +101,21 @@ def erlang_c(slots: int, load_erlangs: float) -> float:
     return blocked / (1 - load_erlangs / slots * (1 - blocked))
 
 
+def halfin_whitt(slots: int, load_erlangs: float) -> float:
+    """Probability to wait in M/M/c, in the limit of many slots; 1 where they cannot keep up.
+
+    With c = a + b sqrt(a) slots it is 1 / (1 + b F(b) / f(b)), F and f the standard normal's distribution and density.
+    """
+    if not has_steady_state(slots, load_erlangs):
+        return 1.0
+    if load_erlangs <= 0:
+        return 0.0
+    spare = (slots - load_erlangs) / math.sqrt(load_erlangs)
+    below = math.erfc(-spare / math.sqrt(2)) / 2
+    density = math.exp(-(spare**2) / 2) / math.sqrt(2 * math.pi)
+    return density / (density + spare * below)
+
+
 def predict_wait(
     *, arrival_rate_per_s: float, mean_service_s: float, slots: int, arrival_scv: float = 1.0, service_scv: float = 1.0
 ) -> WaitPrediction:
@@ -111,22 +136,22 @@ def predict_wait(
     if arrival_scv == 1 and service_scv == 1:
         return WaitPrediction(p_wait, mean_s, "M/M/c")
     if arrival_scv == 1:
-        return WaitPrediction(p_wait, mean_s * _service_factor(service_scv, slots, load), "M/G/c, Kimura")
+        return WaitPrediction(p_wait, mean_s * kimura_factor(service_scv, slots, load), "M/G/c, Kimura")
     # Allen-Cunneen is the two-moment form that takes arrivals steadier or burstier than Poisson.
     return WaitPrediction(p_wait, mean_s * (arrival_scv + service_scv) / 2, "GI/G/c, Allen-Cunneen")
 
 
-def _service_factor(service_scv: float, slots: int, load: float) -> float:
+def kimura_factor(service_scv: float, slots: int, load: float) -> float:
     """E[W of M/G/c] / E[W of M/M/c] by Kimura's interpolation: exact for exponential service and for one slot.
 
     W = (1 + scv) / (2 scv / W(M/M/c) + (1 - scv) / W(M/D/c)). With W(M/D/c) = W(M/M/c) (1 + g) / 2 that is the ratio
     (1 + scv)(1 + g) / (2 (1 + scv g)), in which nothing cancels.
     """
-    relief = _many_slots_relief(slots, load)
+    relief = many_slots_relief(slots, load)
     return (1 + service_scv) * (1 + relief) / (2 * (1 + service_scv * relief))
 
 
-def _many_slots_relief(slots: int, load: float) -> float:
+def many_slots_relief(slots: int, load: float) -> float:
     """Cosmetatos' g, by which constant service gains less than half on many slots that are not full.
 
     W(M/D/c) / W(M/M/c) = (1 + g) / 2 with g = (1-r)(c-1)(sqrt(4+5c)-2) / (16 r c); cut at 1, because constant service

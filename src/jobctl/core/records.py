@@ -48,6 +48,8 @@ class JobRecord:
         retries: Attempts beyond the first.
         successes: How often it ran to success; more than one is a duplicate.
         error: The last line of its error, if it failed.
+        failed_s: Seconds for which attempts before the last one held slots, as far as its worker tells.
+        entered_s: When it entered its queue for its last attempt, by its queue; None where that does not tell.
     """
 
     job_id: str
@@ -60,6 +62,8 @@ class JobRecord:
     retries: int = 0
     successes: int = 0
     error: str | None = None
+    failed_s: float = 0.0
+    entered_s: float | None = None
 
     @property
     def schedule_lag_s(self) -> float | None:

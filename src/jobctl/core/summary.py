@@ -61,7 +61,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where every scheduled job of the run ended. ``duplicated`` and ``retried`` count jobs, not attempts."""
+    """Where every scheduled job of the run ended. ``duplicated`` and ``retried`` count jobs, not attempts.
+
+    ``attempts`` counts those that ended, ``failed_attempts`` those of them that failed, be it for good or not.
+    """
 
     scheduled: int
     enqueued: int
@@ -72,6 +75,8 @@ class Counts:
     lost: int
     duplicated: int
     retried: int
+    attempts: int
+    failed_attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +211,14 @@ def summarise(records: Sequence[JobRecord], window: Window, slots: int | None) -
 
 def count_outcomes(records: Iterable[JobRecord]) -> Counts:
     """Count where each job ended."""
-    scheduled = duplicated = retried = 0
+    scheduled = duplicated = retried = retries = 0
     ended: Counter[Outcome] = Counter()
     for record in records:
         scheduled += 1
         ended[record.outcome] += 1
         duplicated += record.successes > 1
         retried += record.retries > 0
+        retries += record.retries
     return Counts(
         scheduled=scheduled,
         enqueued=scheduled - ended[Outcome.REJECTED],
@@ -223,6 +229,8 @@ def count_outcomes(records: Iterable[JobRecord]) -> Counts:
         lost=ended[Outcome.LOST],
         duplicated=duplicated,
         retried=retried,
+        attempts=retries + ended[Outcome.FINISHED] + ended[Outcome.FAILED],
+        failed_attempts=retries + ended[Outcome.FAILED],
     )
 
 
@@ -253,18 +261,20 @@ def _load(offered_per_s: float, jobs: int, arrival_scv: float, service: Sample, 
     return Load(offered_load_erlangs(offered_per_s, service.mean), slots, jobs, arrival_scv + service_scv)
 
 
-def _utilisation(records: Iterable[JobRecord], window: Window, slots: int) -> float:
+def _utilisation(records: Sequence[JobRecord], window: Window, slots: int) -> float:
     """Busy slot-seconds in the window over all slot-seconds.
 
     A job that still runs holds its slot to the end; one that was lost while it ran freed it at an unknown instant and
-    counts for nothing.
+    counts for nothing. When earlier attempts of a job ran is not known, only for how long: they count if it arrived in
+    the window.
     """
     busy_s = math.fsum(
         window.overlap_s(record.started_s, math.inf if record.finished_s is None else record.finished_s)
         for record in records
         if record.started_s is not None and (record.finished_s is not None or record.outcome is Outcome.IN_FLIGHT)
     )
-    return busy_s / (slots * window.length_s)
+    failed_s = math.fsum(record.failed_s for record in records if window.holds(record.intended_s))
+    return (busy_s + failed_s) / (slots * window.length_s)
 
 
 def _backlog(records: Iterable[JobRecord], window: Window) -> Backlog:

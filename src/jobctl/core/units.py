@@ -14,8 +14,10 @@ from jobctl.errors import InvalidValue
 
 __all__ = [
     "SECONDS_PER_DAY",
+    "SECONDS_PER_HOUR",
     "format_duration",
     "format_interval",
+    "parse_bytes",
     "parse_count",
     "parse_duration",
     "parse_fraction",
@@ -27,12 +29,16 @@ __all__ = [
 
 #: Seconds in a day; "per day" always means this day, without daylight saving.
 SECONDS_PER_DAY: Final = 86_400.0
+#: Seconds in an hour.
+SECONDS_PER_HOUR: Final = 3_600.0
 
 _UNIT_S: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": SECONDS_PER_DAY}
 _NUMBER: Final = r"\d+(?:_\d+)*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"
 _DURATION_PART: Final = re.compile(rf"({_NUMBER})\s*([a-zµ]+)")
 _COUNT: Final = re.compile(rf"([+-]?(?:{_NUMBER}))\s*([kKmMgGbB]?)")
 _COUNT_SCALE: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+_SIZE: Final = re.compile(rf"({_NUMBER})\s*(|[kmg]i?)b?")
+_SIZE_SCALE: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "ki": 2.0**10, "mi": 2.0**20, "gi": 2.0**30}
 #: Below each first number of seconds, a duration is shown in the unit of so many seconds.
 _SHOWN: Final = (
     (1e-3, 1e-6, "µs"),
@@ -94,6 +100,22 @@ def parse_count(text: str) -> float:
     if value <= 0:
         raise InvalidValue(f"must be above 0, got {text!r}", remedy)
     return value
+
+
+def parse_bytes(text: str) -> float:
+    """Read a size of memory such as ``300MB``, ``1.5GiB`` or ``512m``; bytes, above zero.
+
+    Raises:
+        InvalidValue: The text is no size.
+    """
+    remedy = "give a size such as 300MB or 0.5GiB"
+    match = _SIZE.fullmatch(text.strip().lower())
+    if match is None:
+        raise InvalidValue(f"{text!r} is not a size of memory", remedy)
+    size = _finite(float(match[1]) * _SIZE_SCALE[match[2]], text, remedy)
+    if size <= 0:
+        raise InvalidValue(f"must be above 0, got {text!r}", remedy)
+    return size
 
 
 def parse_positive(text: str) -> float:

@@ -41,6 +41,8 @@ _START_PATIENCE_S: Final = 120.0
 #: How long a bench waits for an answer of Redis, seconds: a frozen one must not freeze the bench.
 _ANSWER_S: Final = 20.0
 _GIVE_REDIS: Final = "give the URL of the Redis that your workers listen to, or set REDIS_URL"
+#: Settings of a bench that are about its workers.
+_TOLD_TO_WORKERS: Final = frozenset({"attempts", "retry_base_s", "retry_cap_s", "openrouter_rpm", "openrouter_burst"})
 #: The key that mock OpenRouters accept and that is worth nothing elsewhere.
 _MOCK_KEY: Final = "sk-or-v1-jobctl-bench"
 
@@ -81,6 +83,8 @@ class PreparedBench:
         mock: Options of the mock to start; None when none is needed.
         settings: The merged settings.
         own_workers: Whether the workers are somebody else's.
+        secluded: Whether workers that are started hear of no settings but those that flags gave: no database, no
+            Sentry, no metrics.
     """
 
     config: BenchConfig
@@ -88,6 +92,7 @@ class PreparedBench:
     mock: list[str] | None
     settings: Settings
     own_workers: bool
+    secluded: bool = False
 
 
 def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
@@ -107,7 +112,8 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
     concurrency: int | None = settings.concurrency
     if settings.origins["concurrency"].level == "default":
         concurrency = None if request.no_workers else (scenario.concurrency if scenario else None) or concurrency
-    config = configure(request, scenario, payloads, concurrency, _new_run_id())
+    attempts = settings.retries.of(JOB_TYPES["sleep"]).attempts
+    config = configure(request, scenario, payloads, concurrency, new_run_id(), attempts)
     job_type = config.spec.workload.job_type
     if job_type not in JOB_TYPES:
         check_importable(config.spec.workload.function, "--job")
@@ -161,6 +167,7 @@ def run_bench(
                     on_progress,
                     lambda: interruption.happened,
                     system.rig.ended_workers,
+                    system.rig.read_usage,
                 )
             finally:
                 load.close()
@@ -217,6 +224,7 @@ def start_system(prepared: PreparedBench, group: ProcessGroup, connection: Redis
     config = prepared.config
     rig = Rig(group)
     upstream = _start_upstream(rig, prepared)
+    told = {**_silence(prepared), **upstream, **_told_by_flags(prepared.settings), **_declared_model(prepared)}
     shown_url = redis_url if prepared.settings.redis_url is None else prepared.settings.masked_redis_url
     parts = [f"Redis {shown_url}"]
     if prepared.mock is not None:
@@ -224,7 +232,8 @@ def start_system(prepared: PreparedBench, group: ProcessGroup, connection: Redis
     if prepared.own_workers:
         require_listeners(connection, config.spec.queue)
     else:
-        rig.start_workers(config.replicas or 0, config.concurrency or 0, config.spec.queue, redis_url, upstream)
+        fleet = config.replicas or 0, config.concurrency or 0, config.spec.queue
+        rig.start_workers(*fleet, redis_url, told, secluded=prepared.secluded)
         pids = ", ".join(str(worker.pid) for worker in rig.workers)
         noun = "worker" if len(rig.workers) == 1 else "workers"
         parts.append(f"{len(rig.workers)} {noun} of {config.concurrency} slots (pid {pids})")
@@ -285,10 +294,11 @@ def new_run(spec_json: str) -> str:
     """The same load under a fresh run id, so that a second run shares no job id with the first."""
     from jobctl.apps.bench.spec import LoadSpec
 
-    return replace(LoadSpec.from_json(spec_json), run_id=_new_run_id()).to_json()
+    return replace(LoadSpec.from_json(spec_json), run_id=new_run_id()).to_json()
 
 
-def _new_run_id() -> str:
+def new_run_id() -> str:
+    """The prefix of the ids of a run's jobs."""
     return uuid4().hex[:8]
 
 
@@ -409,6 +419,38 @@ def _start_upstream(rig: Rig, prepared: PreparedBench) -> dict[str, str]:
         return {"OPENROUTER_BASE_URL": settings.openrouter_url, **key}
     url = rig.start_mock([*prepared.mock, "--seed", str(prepared.config.spec.seed)])
     return {"OPENROUTER_BASE_URL": url, "OPENROUTER_API_KEY": _MOCK_KEY}
+
+
+def _silence(prepared: PreparedBench) -> dict[str, str]:
+    """Environment variables that hide the environment's settings from secluded workers: empty is not given."""
+    from jobctl.settings import FIELDS
+
+    return {field.env: "" for field in FIELDS} if prepared.secluded else {}
+
+
+def _told_by_flags(settings: Settings) -> dict[str, str]:
+    """Environment variables by which workers hear what flags said of them; all else they read where we did."""
+    from jobctl.settings import FIELDS
+
+    return {
+        field.env: str(getattr(settings, field.name))
+        for field in FIELDS
+        if field.name in _TOLD_TO_WORKERS and settings.origins[field.name].level == "flag"
+    }
+
+
+def _declared_model(prepared: PreparedBench) -> dict[str, str]:
+    """The model of the bench's queue, where there is a limit and all jobs call the same one: its workers ask first."""
+    from jobctl.core.workload import DEFAULT_JOB, DEFAULT_MODEL
+
+    settings, spec = prepared.settings, prepared.config.spec
+    if settings.queue_models is not None or spec.workload.job_type != DEFAULT_JOB:
+        return {}
+    models = {kwargs.get("model", DEFAULT_MODEL) for _, kwargs in spec.workload.payloads}
+    limits = [settings.limits.of(model) for model in models]
+    if len(models) != 1 or (limits[0].rpm, limits[0].tpm) == (None, None):
+        return {}
+    return {"JOB_QUEUE_MODELS": f"{spec.queue}={models.pop()}"}
 
 
 # ----------------------------------------------------------------------------------------------------------- enqueue

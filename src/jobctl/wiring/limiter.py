@@ -84,11 +84,12 @@ def bind_tasks(
     Raises:
         InvalidOption: The key or the URL means nothing.
     """
+    from jobctl.adapters.permits import current_attempt
     from jobctl.apps.work import tasks
 
     key = settings.openrouter_api_key
     if key is None:
-        tasks.bind(_no_key)
+        tasks.bind(_no_key, current_attempt)
         return
     from jobctl.adapters.openrouter import OpenRouterClient
 
@@ -100,7 +101,7 @@ def bind_tasks(
         observers=observers,
         limiter_observer=limiter_observer,
     )
-    tasks.bind(client.chat)
+    tasks.bind(client.chat, current_attempt)
 
 
 def _no_key(**call: object) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from jobctl.apps.bench.configure import configure, mock_arguments
 from jobctl.apps.bench.driver import BenchConfig
 from jobctl.apps.bench.request import BenchRequest
 from jobctl.apps.bench.scenario import Scenario, parse_scenario
-from jobctl.core.arrivals import Arrivals, Stage
+from jobctl.core.arrivals import CONSTANT, POISSON, Stage
 from jobctl.errors import InvalidOption
 
 SCENARIO = {
@@ -32,7 +32,7 @@ def test_the_default_is_450k_a_day_for_half_a_minute_on_two_replicas() -> None:
     assert config.spec.stages == (Stage.steady(450_000 / 86_400, 30.0),)
     assert (config.replicas, config.concurrency, config.spec.warmup_s) == (2, 25, 3.0)
     assert config.spec.workload.job_type == "chat_completion"
-    assert config.spec.arrivals is Arrivals.POISSON
+    assert config.spec.arrivals == POISSON
 
 
 def test_the_warm_up_is_a_tenth_and_at_most_thirty_seconds() -> None:
@@ -46,9 +46,16 @@ def test_a_scenario_fills_what_the_command_line_leaves_open() -> None:
 
     assert config.spec.stages == (Stage.steady(2.0, 10.0), Stage(30.0, 2.0, 4.0))
     assert config.rate_per_s == pytest.approx((20 + 90) / 40)
-    assert config.spec.arrivals is Arrivals.CONSTANT
+    assert config.spec.arrivals == CONSTANT
     assert config.spec.workload.service_law == "exponential:200ms"
     assert (config.replicas, config.scenario, config.injected_share) == (3, "ramp", 0.2)
+
+
+@pytest.mark.parametrize("arrivals", ["renewal:4", "batch:50"])
+def test_a_scenario_may_arrive_in_bursts(arrivals: str) -> None:
+    config = configured(parse_scenario("ramp", {**SCENARIO, "arrivals": arrivals}))
+
+    assert str(config.spec.arrivals) == arrivals
 
 
 def test_injected_faults_are_summed_and_limits_are_none() -> None:
@@ -64,13 +71,13 @@ def test_the_command_line_overrides_the_scenario() -> None:
     config = configured(
         parse_scenario("ramp", SCENARIO),
         replicas=1,
-        arrivals=Arrivals.POISSON,
+        arrivals=POISSON,
         service_law="constant:1s",
         duration_s=4.0,
     )
 
     assert config.spec.stages == (Stage.steady(2.0, 1.0), Stage(3.0, 2.0, 4.0))
-    assert config.spec.arrivals is Arrivals.POISSON
+    assert config.spec.arrivals == POISSON
     assert config.spec.workload.service_law == "constant:1s"
     assert config.replicas == 1
 

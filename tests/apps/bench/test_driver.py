@@ -8,7 +8,8 @@ import pytest
 
 from jobctl.adapters.memory import MemoryFleet
 from jobctl.apps.bench.driver import BenchResult, run
-from jobctl.core.arrivals import Stage
+from jobctl.core.arrivals import Stage, parse_arrivals
+from jobctl.core.queueing import predict_wait
 from jobctl.core.slo import Verdict
 from jobctl.core.workload import make_workload
 from jobctl.errors import JobctlError
@@ -33,6 +34,21 @@ def test_a_fleet_that_keeps_up_keeps_its_promise() -> None:
     assert result.summary.utilisation == pytest.approx(0.1, abs=0.002)
     assert result.predicted is not None
     assert result.predicted.utilisation == pytest.approx(0.1)
+
+
+def test_theory_predicts_longer_waits_for_burstier_arrivals() -> None:
+    """Allen-Cunneen: the mean wait grows with the sum of both squared coefficients of variation."""
+    waits = {}
+    for text in ("poisson", "renewal:4", "batch:9"):
+        result = bench(Load(make_spec(arrivals=parse_arrivals(text), warmup_s=0.0)), replicas=1, concurrency=8)
+        assert result.predicted is not None
+        load = result.summary.offered_per_s * 0.5
+        alone_s = predict_wait(arrival_rate_per_s=load / 0.5, mean_service_s=0.5, slots=8).mean_s
+        waits[text] = result.predicted.wait.mean_s / alone_s
+
+    assert waits["renewal:4"] == pytest.approx(4 / 2)
+    assert waits["batch:9"] == pytest.approx(9 / 2)
+    assert waits["poisson"] < 1
 
 
 def test_a_fleet_that_cannot_keep_up_breaks_its_promise_by_the_backlog() -> None:

@@ -9,7 +9,8 @@ from jsonschema import Draft202012Validator
 
 from jobctl.apps.bench.driver import BenchResult, run
 from jobctl.apps.bench.report import sentence, to_document
-from jobctl.core.arrivals import Stage, digest
+from jobctl.core.arrivals import Stage, digest, parse_arrivals
+from jobctl.core.usage import UsageReading
 from support.loads import START_S, Load, make_config, make_spec
 
 
@@ -45,12 +46,47 @@ def test_every_outcome_is_a_valid_document(validator: Draft202012Validator, load
     assert list(validator.iter_errors(json.loads(text))) == []
 
 
+def test_what_the_workers_used_is_told_for_each_attempt(validator: Draft202012Validator) -> None:
+    """Two workers use 0.2 CPU seconds a second in all; the window holds 9 s and 90 jobs."""
+    load = Load(make_spec())
+    result = run(
+        make_config(load.session.spec),
+        load,
+        lambda: START_S,
+        lambda message: None,
+        lambda: False,
+        read_usage=lambda: UsageReading(load.clock.now(), 3.0 + 0.2 * (load.clock.now() - START_S), 50_000_000, 2),
+    )
+    found = document(result)
+
+    assert found["usage"] == {
+        "cpu_s_per_job": pytest.approx(0.02),
+        "cpu_share_per_replica": pytest.approx(0.1),
+        "memory_bytes_per_replica": 50_000_000,
+    }
+    assert list(validator.iter_errors(json.loads(json.dumps(found)))) == []
+    assert document(bench(Load(make_spec())))["usage"] is None
+
+
+def test_variation_and_attempts_are_told() -> None:
+    found = document(bench(Load(make_spec(), fails=lambda request: request.job_id == "run-9")))
+
+    assert found["signals"]["service"]["scv"] == pytest.approx(0.0, abs=1e-6)
+    assert (found["jobs"]["attempts"], found["jobs"]["failed_attempts"]) == (100, 1)
+
+
 def test_the_document_balances() -> None:
     jobs = document(bench(Load(make_spec(), fails=lambda request: request.job_id == "run-9")))["jobs"]
 
     assert jobs["scheduled"] == jobs["enqueued"] + jobs["rejected"]
     assert jobs["enqueued"] == jobs["finished"] + jobs["failed"] + jobs["in_flight"] + jobs["lost"]
     assert (jobs["finished"], jobs["failed"]) == (99, 1)
+
+
+def test_arrivals_are_told_as_they_are_asked_for() -> None:
+    spec = make_spec(arrivals=parse_arrivals("batch:5"))
+
+    assert document(bench(Load(spec)))["config"]["arrivals"] == "batch:5"
 
 
 def test_the_rate_is_given_per_second_and_per_day() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.arrivals import Arrivals, Stage
 from jobctl.core.workload import make_workload
+from support.arrivals import ARRIVALS
 from support.loads import make_spec
 
 STAGES = st.lists(
@@ -15,7 +16,7 @@ STAGES = st.lists(
 ).map(tuple)
 
 
-@given(STAGES, st.sampled_from(Arrivals), st.integers(0, 2**31))
+@given(STAGES, st.sampled_from(ARRIVALS), st.integers(0, 2**31))
 def test_a_spec_survives_the_way_into_another_process(stages: tuple[Stage, ...], arrivals: Arrivals, seed: int) -> None:
     spec = make_spec(stages=stages, arrivals=arrivals, seed=seed)
     there = LoadSpec.from_json(spec.to_json())

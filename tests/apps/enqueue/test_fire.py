@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from jobctl.adapters.memory import MemoryFleet, VirtualClock
 from jobctl.apps.enqueue.enqueue import MOST_JOBS, EnqueueRequest, Progress, choose_workload, fire, make_instants
-from jobctl.core.arrivals import Arrivals, Stage, make_schedule
+from jobctl.core.arrivals import POISSON, Arrivals, Stage, make_schedule
 from jobctl.core.workload import make_workload
 from jobctl.errors import InvalidOption, ServiceUnavailable
+from support.arrivals import ARRIVALS
 
 START_S = 1000.0
 
@@ -22,7 +23,7 @@ def instants(**changes: Any) -> array[float]:
         "count": None,
         "rate_per_s": None,
         "duration_s": None,
-        "arrivals": Arrivals.POISSON,
+        "arrivals": POISSON,
         "seed": 1,
     }
     return make_instants(**{**fields, **changes})
@@ -55,14 +56,14 @@ def test_a_count_alone_is_due_at_once() -> None:
     assert list(instants(count=3)) == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("arrivals", Arrivals)
+@pytest.mark.parametrize("arrivals", ARRIVALS, ids=str)
 def test_a_rate_over_a_duration_is_the_benchs_own_schedule(arrivals: Arrivals) -> None:
     expected = make_schedule(arrivals, [Stage.steady(5.2083, 60.0)], 7)
 
     assert instants(rate_per_s=5.2083, duration_s=60.0, arrivals=arrivals, seed=7) == expected
 
 
-@pytest.mark.parametrize("arrivals", Arrivals)
+@pytest.mark.parametrize("arrivals", ARRIVALS, ids=str)
 @given(count=st.integers(1, 400), rate_per_s=st.floats(0.001, 1e6), seed=st.integers(0, 50))
 def test_a_count_at_a_rate_is_exactly_that_count(arrivals: Arrivals, count: int, rate_per_s: float, seed: int) -> None:
     due = instants(count=count, rate_per_s=rate_per_s, arrivals=arrivals, seed=seed)

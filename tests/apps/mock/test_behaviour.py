@@ -35,7 +35,7 @@ def test_timings_follow_the_law_of_the_whole_answer() -> None:
 
 def test_under_openrouters_law_time_is_made_of_tokens_and_a_bound_shortens_it() -> None:
     behaviour = Behaviour(OpenRouter(), {}, seed=1)
-    drawn = OpenRouter().draw(random.Random("timing:1:3"))
+    drawn = OpenRouter().answer(random.Random("timing:1:3"))
 
     free, bound = behaviour.timing(3, 9999), behaviour.timing(3, 2)
 

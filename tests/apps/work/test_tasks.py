@@ -32,6 +32,7 @@ def mock() -> Iterator[tuple[FaultyMock, str]]:
 def _unbound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A process that nobody has bound, away from any settings file."""
     monkeypatch.setattr(tasks, "_chat", None)
+    monkeypatch.setattr(tasks, "_attempt", lambda: 1)
     monkeypatch.chdir(tmp_path)
     for field in settings.FIELDS:
         monkeypatch.delenv(field.env, raising=False)
@@ -153,3 +154,19 @@ def test_sleep_holds_its_slot_that_long() -> None:
 
 def test_noop_is_nothing() -> None:
     assert tasks.noop() is None
+
+
+def test_a_sleep_job_fails_as_often_as_it_was_told_and_then_succeeds() -> None:
+    attempts = iter((1, 2, 3))
+    tasks.bind(lambda **call: {}, lambda: next(attempts))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="meant to fail"):
+            tasks.sleep(0.001, [0.0, 0.0])
+
+    assert tasks.sleep(0.001, [0.0, 0.0]) == 0.001
+
+
+def test_in_a_worker_that_does_not_tell_every_attempt_is_the_first() -> None:
+    with pytest.raises(RuntimeError):
+        tasks.sleep(0.0, [0.0])
+    assert tasks.sleep(0.0) == 0.0

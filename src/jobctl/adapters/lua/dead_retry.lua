@@ -8,7 +8,7 @@ for place = 3, #ARGV, 2 do
   local job = prefix .. ':job:' .. id
   if call('ZREM', prefix .. ':failed:' .. queue, id) == 1 and exists(id) then
     call('HDEL', job, 'jobctl_attempts', 'jobctl_abandoned', 'jobctl_suspect', 'jobctl_reason', 'jobctl_permits',
-      'number_of_retries', 'exc_info', 'started_at', 'ended_at', 'worker_name')
+      'jobctl_failed_s', 'number_of_retries', 'exc_info', 'started_at', 'ended_at', 'worker_name')
     for _, key in ipairs({ job, job .. ':dependents', prefix .. ':job::' .. id .. ':dependencies' }) do
       call('PERSIST', key)
     end

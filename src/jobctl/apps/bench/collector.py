@@ -100,6 +100,8 @@ class Collector:
             retries=completion.retries,
             successes=completion.successes,
             error=completion.error if outcome is Outcome.FAILED else None,
+            failed_s=completion.failed_s,
+            entered_s=completion.entered_s,
         )
 
 

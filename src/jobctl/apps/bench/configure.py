@@ -13,7 +13,7 @@ from jobctl.apps.bench.driver import BenchConfig
 from jobctl.apps.bench.request import BenchRequest
 from jobctl.apps.bench.scenario import Scenario, stretched
 from jobctl.apps.bench.spec import LoadSpec
-from jobctl.core.arrivals import Arrivals, Stage, jobs_expected
+from jobctl.core.arrivals import POISSON, Stage, jobs_expected
 from jobctl.core.units import SECONDS_PER_DAY, parse_fraction
 from jobctl.core.workload import DEFAULT_JOB, Payload, Workload, make_workload
 from jobctl.errors import InvalidOption, InvalidValue
@@ -36,6 +36,7 @@ def configure(
     payloads: Sequence[Payload] | None,
     concurrency: int | None,
     run_id: str,
+    attempts: int = 1,
 ) -> BenchConfig:
     """Settle what a bench does.
 
@@ -45,6 +46,7 @@ def configure(
         payloads: Job arguments it gave.
         concurrency: Slots of each worker; None when the workers are somebody else's and nothing was said.
         run_id: Prefix of the job ids.
+        attempts: How often the workers try a job that was meant to fail.
 
     Raises:
         InvalidOption: The values do not fit together.
@@ -60,7 +62,7 @@ def configure(
         )
     spec = LoadSpec(
         run_id=run_id,
-        arrivals=request.arrivals or (scenario.arrivals if scenario else Arrivals.POISSON),
+        arrivals=request.arrivals or (scenario.arrivals if scenario else POISSON),
         stages=stages,
         seed=request.seed,
         warmup_s=warmup_s,
@@ -75,7 +77,8 @@ def configure(
         replicas=_replicas(request, scenario),
         concurrency=concurrency,
         scenario=scenario.name if scenario else None,
-        injected_share=_injected_share(request.fault or (scenario.mock.get("fault", ()) if scenario else ())),
+        injected_share=_injected_share(request.fault or (scenario.mock.get("fault", ()) if scenario else ()))
+        + request.failure_rate**attempts,
         max_schedule_lag_s=request.max_schedule_lag_s,
     )
 
@@ -118,11 +121,13 @@ def _workload(request: BenchRequest, scenario: Scenario | None, payloads: Sequen
     job = request.job or (scenario.job if scenario else None)
     law = request.service_law or (scenario.service_law if scenario else None)
     try:
-        workload = make_workload(job, payloads=payloads, service_law=law)
+        workload = make_workload(job, payloads=payloads, service_law=law, failure_rate=request.failure_rate)
     except InvalidValue as error:
         raise InvalidOption("--job", error.problem, error.remedy) from None
     if request.service_law and workload.service_law is None and workload.job_type != DEFAULT_JOB:
         raise InvalidOption("--service-time", f"has no meaning for --job {job}", "drop it, or use --job sleep")
+    if request.failure_rate and workload.service_law is None:
+        raise InvalidOption("--failure-rate", "has no meaning for these jobs", "drop it, or use --job sleep")
     return workload
 
 

@@ -8,18 +8,18 @@ of figures. An interrupt stops the sending and nothing else: what happened so fa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from jobctl.apps.bench.session import read_records
 from jobctl.apps.bench.spec import LoadSpec
-from jobctl.core.arrivals import Arrivals
 from jobctl.core.judging import Judgement, judge
 from jobctl.core.queueing import WaitPrediction, predict_wait
 from jobctl.core.records import JobRecord
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Summary, Window, conserved, summarise
+from jobctl.core.usage import Usage, UsageReading, usage_between
 from jobctl.errors import JobctlError, RunFailed
 from jobctl.ports import LoadRun
 
@@ -89,6 +89,8 @@ class BenchResult:
         tool_statistics: Rows the load tool counted itself.
         interrupted: Whether the run was cut short.
         errors: What failed jobs said, the commonest first, with how many said it.
+        records: What became of each job, in the order of the schedule.
+        usage: What the workers used of the machine during the window; None where nobody measured it.
     """
 
     config: BenchConfig
@@ -100,6 +102,8 @@ class BenchResult:
     tool_statistics: tuple[Mapping[str, Any], ...]
     interrupted: bool
     errors: tuple[tuple[str, int], ...] = ()
+    records: tuple[JobRecord, ...] = ()
+    usage: Usage | None = None
 
 
 def run(
@@ -109,6 +113,7 @@ def run(
     on_progress: Callable[[Mapping[str, Any]], None],
     is_interrupted: Callable[[], bool],
     ended_workers: Callable[[], Sequence[str]] = tuple,
+    read_usage: Callable[[], UsageReading | None] = lambda: None,
 ) -> BenchResult:
     """Drive a bench.
 
@@ -119,6 +124,7 @@ def run(
         on_progress: Takes each ``progress`` message.
         is_interrupted: Whether somebody cut the run short, asked once it is over.
         ended_workers: What became of workers that ended by themselves, asked once it is over.
+        read_usage: What the workers have used so far, asked with every message; None where nobody knows.
 
     Raises:
         RunFailed: The generator could not measure the run to its end.
@@ -126,6 +132,7 @@ def run(
         KeyboardInterrupt: The run was cut short before it began.
     """
     records: list[JobRecord] = []
+    readings: list[UsageReading] = []
     end: Mapping[str, Any] | None = None
     for message in load.events():
         match message["event"]:
@@ -139,12 +146,15 @@ def run(
                 raise RunFailed(f"the run could not be measured: {message['reason']}")
             case "end":
                 end = message
+        reading = read_usage()
+        if reading is not None:
+            readings.append(reading)
     interrupted = is_interrupted()
     if end is None and not interrupted:
         raise load.failure()
     if end is None or end["start_s"] is None:
         raise KeyboardInterrupt
-    return _result(config, records, end, interrupted, tuple(ended_workers()))
+    return _result(config, records, end, interrupted, tuple(ended_workers()), readings)
 
 
 def _result(
@@ -153,10 +163,12 @@ def _result(
     end: Mapping[str, Any],
     interrupted: bool,
     ended_workers: tuple[str, ...],
+    readings: Sequence[UsageReading],
 ) -> BenchResult:
     start_s, end_s = end["start_s"], end["offered_until_s"]
     warmup_s = min(config.spec.warmup_s, (end_s - start_s) / 2)
-    summary = summarise(records, Window(start_s + warmup_s, end_s), config.slots)
+    window = Window(start_s + warmup_s, end_s)
+    summary = summarise(records, window, config.slots)
     if not conserved(summary.counts):
         raise JobctlError(f"the books do not balance: {summary.counts}")
     judgement = judge(
@@ -179,7 +191,14 @@ def _result(
         tool_statistics=tuple(end["tool_statistics"]),
         interrupted=interrupted,
         errors=tuple(Counter(record.error for record in records if record.error).most_common(_MOST_ERRORS)),
+        records=tuple(records),
+        usage=usage_between(readings, window.start_s, window.end_s, _attempts_in(window, records)),
     )
+
+
+def _attempts_in(window: Window, records: Iterable[JobRecord]) -> int:
+    """Attempts of the jobs whose last one began in the window; the earlier ones of such a job are taken to be near."""
+    return sum(record.retries + 1 for record in records if record.started_s and window.holds(record.started_s))
 
 
 def _predict(config: BenchConfig, summary: Summary) -> Prediction | None:
@@ -190,7 +209,7 @@ def _predict(config: BenchConfig, summary: Summary) -> Prediction | None:
     scv = summary.service.scv
     wait = predict_wait(
         arrival_rate_per_s=summary.offered_per_s,
-        arrival_scv=0.0 if config.spec.arrivals is Arrivals.CONSTANT else 1.0,
+        arrival_scv=config.spec.arrivals.scv,
         mean_service_s=mean_s,
         service_scv=1.0 if scv is None else scv,
         slots=slots,

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from jobctl.apps.bench.driver import BenchResult, Prediction
 from jobctl.core.arrivals import digest
-from jobctl.core.sizing import replicas_needed
 from jobctl.core.quantiles import QUANTILES, Sample
+from jobctl.core.sizing import replicas_needed
 from jobctl.core.slo import DEFAULT_OBJECTIVE
 from jobctl.core.units import SECONDS_PER_DAY
 
@@ -47,7 +47,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "rate_per_s": config.rate_per_s,
             "duration_s": config.spec.duration_s,
             "warmup_s": config.spec.warmup_s,
-            "arrivals": config.spec.arrivals.value,
+            "arrivals": str(config.spec.arrivals),
             "seed": config.spec.seed,
             "replicas": config.replicas,
             "concurrency": config.concurrency,
@@ -73,6 +73,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "sojourn": _signal(summary.sojourn),
         },
         "utilisation": summary.utilisation,
+        "usage": None if result.usage is None else asdict(result.usage),
         "backlog": {
             "max": summary.backlog.max,
             "slope_per_s": summary.backlog.slope_per_s,
@@ -124,6 +125,7 @@ def _signal(sample: Sample) -> dict[str, Any]:
     return {
         "n": len(sample),
         "mean": sample.mean,
+        "scv": sample.scv,
         **{name: sample.quantile(q) for name, q in QUANTILES.items()},
         "max": sample.max,
         "intervals": {name: sample.interval(q) for name, q in QUANTILES.items()},

@@ -24,6 +24,7 @@ class BenchRequest:
     job: str | None = None
     args_from: str | None = None
     service_law: str | None = None
+    failure_rate: float = 0.0
     drain_s: float = 60.0
     job_timeout_s: float = 180.0
     max_schedule_lag_s: float = 0.05

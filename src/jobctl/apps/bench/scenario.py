@@ -3,7 +3,7 @@
 ::
 
     description = "one line"
-    arrivals = "poisson"            # or "constant"
+    arrivals = "poisson"            # or "constant", "renewal:4", "batch:50"
     job = "chat_completion"         # or sleep, noop, a dotted path
     service_time = "200ms"          # sleep jobs: a duration, or a law such as "exponential:200ms"
 

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
-from jobctl.core.arrivals import Arrivals, Stage, make_schedule
+from jobctl.core.arrivals import Arrivals, Stage, make_schedule, parse_arrivals
 from jobctl.core.workload import Workload
 
 __all__ = ["LoadSpec"]
@@ -58,13 +58,13 @@ class LoadSpec:
 
     def to_json(self) -> str:
         """The value as JSON."""
-        return json.dumps(asdict(self))
+        return json.dumps({**asdict(self), "arrivals": str(self.arrivals)})
 
     @classmethod
     def from_json(cls, text: str) -> LoadSpec:
         """Read what :meth:`to_json` wrote."""
         fields = json.loads(text)
-        fields["arrivals"] = Arrivals(fields["arrivals"])
+        fields["arrivals"] = parse_arrivals(fields["arrivals"])
         fields["stages"] = tuple(Stage(**stage) for stage in fields["stages"])
         workload = fields["workload"]
         payloads = tuple((tuple(args), kwargs) for args, kwargs in workload["payloads"])

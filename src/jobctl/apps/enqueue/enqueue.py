@@ -111,7 +111,7 @@ def make_instants(
         instants = make_schedule(arrivals, [Stage.steady(rate_per_s, length_s)], seed)
         if len(instants) >= most or length_s >= longest_s:
             return instants[:most]
-        # A Poisson process may fall short of the count. A longer schedule of the same seed begins alike.
+        # A random process may fall short of the count. A longer schedule of the same seed begins alike.
         length_s = min(longest_s, 2 * length_s)
 
 

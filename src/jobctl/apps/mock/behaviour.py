@@ -98,7 +98,7 @@ class Behaviour:
         """
         rng = random.Random(f"timing:{self.seed}:{call}")
         if isinstance(self.law, OpenRouter):
-            drawn = self.law.draw(rng)
+            drawn = self.law.answer(rng)
             capped = replace(drawn, tokens=min(drawn.tokens, max_tokens))
             return Timing(capped.first_token_s, capped.total_s, capped.tokens)
         total_s = self.law.sample(rng)

@@ -8,26 +8,29 @@ with the first call.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from threading import Lock
 from typing import Any, Final
+
+from jobctl.core.workload import DEFAULT_MODEL
 
 __all__ = ["bind", "chat_completion", "noop", "sleep"]
 
 Chat = Callable[..., Mapping[str, Any]]
 
 _chat: Chat | None = None
+_attempt: Callable[[], int] = lambda: 1
 _binding: Final = Lock()
 
 
-def bind(chat: Chat) -> None:
-    """Set what :func:`chat_completion` calls, for this process."""
-    global _chat  # noqa: PLW0603 - see the module's docstring
-    _chat = chat
+def bind(chat: Chat, attempt: Callable[[], int] = lambda: 1) -> None:
+    """Set, for this process, what :func:`chat_completion` calls and how a job learns which attempt it is, from 1."""
+    global _chat, _attempt  # noqa: PLW0603 - see the module's docstring
+    _chat, _attempt = chat, attempt
 
 
-def chat_completion(prompt: str, model: str = "openai/gpt-4o-mini", max_tokens: int | None = None) -> dict[str, Any]:
+def chat_completion(prompt: str, model: str = DEFAULT_MODEL, max_tokens: int | None = None) -> dict[str, Any]:
     """One OpenRouter call.
 
     Args:
@@ -56,12 +59,23 @@ def _bound_from_environment() -> Chat:
     return _chat
 
 
-def sleep(seconds: float) -> float:
+def sleep(seconds: float, failing: Sequence[float] = ()) -> float:
     """Hold a slot for so long.
+
+    Args:
+        seconds: How long, when it succeeds.
+        failing: How long each of its first attempts holds the slot before it fails; empty for a job that never does.
 
     Returns:
         The seconds.
+
+    Raises:
+        RuntimeError: This attempt is to fail.
     """
+    attempt = _attempt()
+    if attempt <= len(failing):
+        time.sleep(failing[attempt - 1])
+        raise RuntimeError("this attempt was meant to fail")
     time.sleep(seconds)
     return seconds
 

@@ -1,0 +1,111 @@
+"""Figures of a plan as a person reads them: three or four digits, units, and words where there is no figure."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from jobctl.core.plans import Band
+from jobctl.core.slo import Window
+from jobctl.core.units import SECONDS_PER_DAY, format_duration
+
+__all__ = [
+    "clock_time",
+    "count_of",
+    "moment",
+    "number",
+    "probability",
+    "seconds",
+    "share",
+    "three_digits",
+    "usd",
+    "window_read",
+    "within",
+    "yes",
+]
+
+#: Below this a wait above 0 is called small rather than written out, seconds.
+_SMALL_S: Final = 1e-3
+#: Below this a probability above 0 is called small.
+_SMALL_PROBABILITY: Final = 1e-4
+#: Waits are compared in seconds; only beyond this many does another unit read better.
+_MANY_S: Final = 1000.0
+
+
+def number(value: float) -> str:
+    """Four digits, and thousands written out."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def three_digits(value: float) -> str:
+    """Three digits, and hundreds written out."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def seconds(value_s: float | None) -> str:
+    """Three digits, in seconds wherever that reads well; ``endless`` where infinite, ``-`` where not computed."""
+    if value_s is None:
+        return "-"
+    if math.isinf(value_s):
+        return "endless"
+    if 0 < value_s < _SMALL_S:
+        return f"<{_SMALL_S:g} s"
+    if value_s == 0 or value_s >= _MANY_S:
+        return format_duration(value_s)
+    return f"{value_s:#.3g}".rstrip(".") + " s"
+
+
+def share(value: float) -> str:
+    """A percentage to one decimal; to two where one would say all or nothing."""
+    coarse, fine = f"{value:.1%}", f"{value:.2%}"
+    return fine if coarse in {"0.0%", "100.0%"} and fine != "100.00%" else coarse
+
+
+def probability(value: float | None) -> str:
+    """Four digits behind the point; ``-`` where not computed."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    return f"<{_SMALL_PROBABILITY:g}" if value < _SMALL_PROBABILITY else f"{value:.4f}"
+
+
+def within(band: Band | None) -> str:
+    """``0.76..0.88``, in the unit of :func:`seconds`; empty where there is no interval, or nothing in it to read."""
+    if band is None or band.low_s == band.high_s or band.high_s < _SMALL_S or not math.isfinite(band.high_s):
+        return ""
+    low, high = seconds(band.low_s), seconds(band.high_s)
+    if band.high_s < _MANY_S:
+        low, high = low.removesuffix(" s"), high.removesuffix(" s")
+    return f"{low}..{high}"
+
+
+def usd(value: float) -> str:
+    """US dollars, to the cent below ten."""
+    return f"${value:,.2f}" if value < 10 else f"${value:,.0f}"
+
+
+def count_of(many: int, one: str) -> str:
+    """``1 replica``, ``2 replicas``."""
+    return f"{many:,} {one}" if many == 1 else f"{many:,} {one}s"
+
+
+def clock_time(start_s: float) -> str:
+    """A time of day such as ``14:00``, from seconds after midnight; beyond ``24:00`` the hours run on."""
+    minutes = round(start_s / 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def moment(at_s: float, period_s: float) -> str:
+    """A point of the period: a time of day if that is a day, else how long after its beginning."""
+    return clock_time(at_s) if period_s == SECONDS_PER_DAY else format_duration(at_s)
+
+
+def window_read(window: Window) -> str:
+    """What the reading of a window is called: of every hour, the worst is read."""
+    return "the worst hour" if window is Window.EVERY_HOUR else window.words
+
+
+def yes(truth: bool | None) -> str:
+    """``yes``, ``no`` or ``?`` where nobody could tell."""
+    return "?" if truth is None else "yes" if truth else "no"

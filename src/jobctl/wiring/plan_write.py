@@ -1,0 +1,39 @@
+"""``jobctl plan --write``: a plan's settings, put into a ``railway.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobctl.adapters.files import read_text, replace_text
+from jobctl.apps.plan.railway import Rewrite, deploy_of, rewrite
+from jobctl.core.plans import Plan
+from jobctl.errors import InvalidOption, InvalidValue
+
+__all__ = ["write_plan"]
+
+_OPTION = "--write"
+
+
+def write_plan(path: str, plan: Plan, *, drain_timeout_s: float, dry_run: bool) -> Rewrite:
+    """Write what a plan asks for into a file, or say what would be written.
+
+    Args:
+        path: A ``.json`` file; it need not exist.
+        plan: A plan that is feasible.
+        drain_timeout_s: How long a stop waits for jobs that have no timeout of their own, seconds.
+        dry_run: Write nothing.
+
+    Raises:
+        InvalidOption: The file is of another kind, cannot be read or written, or cannot take the plan.
+    """
+    if Path(path).suffix != ".json":
+        raise InvalidOption(_OPTION, f"{path!r} is no .json file", "give the path of a railway.json")
+    try:
+        change = rewrite(read_text(path, _OPTION), deploy_of(plan, drain_timeout_s), Path(path).name)
+    except InvalidValue as error:
+        if isinstance(error, InvalidOption):
+            raise
+        raise InvalidOption(_OPTION, error.problem, error.remedy) from None
+    if change.diff and not dry_run:
+        replace_text(path, change.text, _OPTION)
+    return change

@@ -1,0 +1,61 @@
+"""A short twin of ``benchmarks/plan_vs_bench.py``: two runs of real parts that come out as simulated.
+
+A busy machine wakes threads late, so more than the proof's 5 ms are allowed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import plan_vs_bench
+import pytest
+
+from jobctl.core.judging import Judgement
+from jobctl.core.slo import Verdict
+from jobctl.core.validation import ALLOWED_SHARE, Comparison, Replay, Validation
+
+#: What a busy machine adds to a wait, seconds.
+LATE_S = 0.1
+
+
+@pytest.mark.parametrize("case", plan_vs_bench.QUICK, ids=lambda case: case.name.partition(",")[0])
+def test_a_short_run_comes_out_as_simulated(
+    case: plan_vs_bench.Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Bad settings of the directory and the environment are about other workers."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jobctl.toml").write_text('database_url = "postgres://127.0.0.1:1/none"\n')
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    said: list[str] = []
+    (found,) = plan_vs_bench.run([case], 1, said.append)
+
+    assert found.replay is not None, found.judgement
+    assert found.jobs > 100
+    assert found.replay.replayed_s > 0.02, "the queue is felt"
+    assert found.replay.measured_s == pytest.approx(found.replay.replayed_s, rel=ALLOWED_SHARE, abs=LATE_S)
+    for figure in found.comparisons:
+        assert figure.low - LATE_S <= figure.measured <= figure.high + LATE_S, figure
+    assert case.name in said[0]
+    assert any(line.strip().startswith("check:") for line in said)
+
+
+def outcome(*, replays: bool = True, inside: bool = True) -> Validation:
+    figure = Comparison("wait_p95_s", 0.2, 0.1, 0.4, 0.2 if inside else 0.9)
+    replayed = Replay(0.1, 0.1 if replays else 0.3)
+    return Validation(plan_vs_bench.QUICK[0].rehearsal, 500, (figure,), replayed, Judgement(Verdict.KEPT))
+
+
+@pytest.mark.parametrize(("runs", "allowed"), [(1, 1), (2, 1), (10, 2), (100, 10)])
+def test_no_more_runs_may_be_outside_than_chance_explains(runs: int, allowed: int) -> None:
+    assert plan_vs_bench.most_outside(runs) == allowed
+
+
+def test_the_proof_fails_with_one_replay_or_too_many_outside_or_a_run_out_of_order() -> None:
+    good, outside, unlike = outcome(), outcome(inside=False), outcome(replays=False)
+    unsure = replace(good, judgement=Judgement(Verdict.INCONCLUSIVE, ("interrupted",)))
+
+    assert plan_vs_bench.verdict([good] * 8 + [outside] * 2)[0]
+    assert not plan_vs_bench.verdict([good] * 7 + [outside] * 3)[0]
+    assert not plan_vs_bench.verdict([good] * 9 + [unlike])[0]
+    assert not plan_vs_bench.verdict([good] * 9 + [unsure])[0]

@@ -1,0 +1,153 @@
+"""Demands beside independent simulations of the same thing: the planner's answers are held against these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from jobctl.core.demand import Demand
+from jobctl.core.plans import Plan
+from jobctl.core.slo import Objective
+from support.independent import Fleet, Numbers, Process, Rules, Services, Share, waits_of
+
+#: Job steps of one go of many replications at once, and the most of all.
+_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One demand, told twice.
+
+    Attributes:
+        name: What it is.
+        demand: To the planner.
+        process, services: To the simulation.
+        begins_s: When the simulation begins, empty.
+        window_s: From when to when jobs arrive that the objective is about.
+        replications: How many.
+        rules: What else happens; None for many replications at once.
+    """
+
+    name: str
+    demand: Demand
+    process: Process
+    services: Services
+    begins_s: float
+    window_s: tuple[float, float]
+    replications: int = 100
+    rules: Rules | None = None
+    _known: dict[int, list[Numbers]] = field(default_factory=dict)
+
+    @property
+    def objective(self) -> Objective:
+        """The one promise."""
+        (objective,) = self.demand.objectives
+        return objective
+
+    def waits(self, slots: int) -> list[Numbers]:
+        """Of the jobs of the window, replication by replication; the same jobs for each number of slots."""
+        if slots not in self._known:
+            self._known[slots] = self._play(slots)
+        return self._known[slots]
+
+    def holds(self, slots: int) -> bool | None:
+        """Whether the objective does, with about 99.9 % confidence; None where it is too close to tell."""
+        objective = self.objective
+        waits = self.waits(slots)
+        if objective.quantile is None:
+            mean = Share.of(waits)
+            return mean.is_at_most(objective.threshold_s)
+        return Share.over(waits, objective.threshold_s).is_at_most(1 - objective.quantile)
+
+    def quantile_s(self, slots: int, q: float) -> tuple[float, float, float]:
+        """The wait that a share q of the jobs does not exceed, and between which values it is (3 standard errors)."""
+        waits = self.waits(slots)
+        pooled = np.sort(np.concatenate(waits))
+        value = float(np.quantile(pooled, q, method="inverted_cdf"))
+        reach = 3 * max(Share.over(waits, value).error, 1 / len(pooled))
+        low, high = (float(np.quantile(pooled, min(1.0, max(0.0, q + sign * reach)))) for sign in (-1, 1))
+        return value, low, high
+
+    def _play(self, slots: int) -> list[Numbers]:
+        start_s, end_s = self.window_s
+        if self.rules is not None:
+            replicas = slots // self.demand.concurrency
+            waits = []
+            for number in range(self.replications):
+                rng = np.random.default_rng((number, 77))
+                arrivals = self.process(rng, self.begins_s, end_s)
+                fleet = Fleet(replicas, self.demand.concurrency, self.rules, rng).play(arrivals, self.services)
+                waits.append(fleet.waits_between(arrivals, start_s, end_s))
+            return waits
+        waits, left = [], list(range(self.replications))
+        while left:
+            drawn: list[tuple[Numbers, Numbers]] = []
+            while left and sum(len(arrivals) for arrivals, _ in drawn) < _AT_ONCE:
+                rng = np.random.default_rng((left.pop(0), 55))
+                arrivals = self.process(rng, self.begins_s, end_s)
+                drawn.append((arrivals, self.services(rng, len(arrivals))))
+            played = waits_of([a for a, _ in drawn], [s for _, s in drawn], slots)
+            for (arrivals, _), some in zip(drawn, played, strict=True):
+                first, beyond = np.searchsorted(arrivals, (start_s, end_s))
+                waits.append(some[first:beyond].copy())
+        return waits
+
+
+def steady_span(rate_per_s: float, scv_sum: float, utilisation: float, jobs: int = 4000) -> tuple[float, float, float]:
+    """Begin, start and end of a steady stretch that is long against what its queue remembers."""
+    relaxation = scv_sum / (1 - min(utilisation, 0.97)) ** 2
+    warm_s = (10 * relaxation + 200) / rate_per_s
+    return -warm_s, 0.0, max(jobs, 20 * relaxation) / rate_per_s
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What brute force says of an answer.
+
+    Attributes:
+        name: The case.
+        replicas: The answer, no spare.
+        is_edge: Whether it says that it is on the edge.
+        holds, fewer_holds: Whether so many, and one fewer, do; None where it is too close to tell.
+        p95_s, p99_s: Shown, and by brute force with an interval.
+    """
+
+    name: str
+    replicas: int
+    is_edge: bool
+    holds: bool | None
+    fewer_holds: bool | None
+    p95_s: tuple[float, tuple[float, float, float]]
+    p99_s: tuple[float, tuple[float, float, float]]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing speaks against it; an answer on the edge may be either of two."""
+        return self.is_edge or (self.holds is not False and self.fewer_holds is not True)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether brute force could tell."""
+        return self.holds is not None and self.fewer_holds is not None
+
+
+def judge(case: Case, answer: Plan) -> Judged:
+    """Hold an answer against brute force."""
+    carrying = answer.answers.with_spare - case.demand.spare  # type: ignore[operator]
+    each = answer.limits.effective_slots_per_replica
+    least = answer.limits.arrival_rate_per_s * answer.limits.slot_seconds_per_job
+    fewer = (carrying - 1) * each
+    fleet = answer.spare_gone
+    assert fleet is not None
+    return Judged(
+        case.name,
+        carrying,
+        answer.edge is not None,
+        case.holds(carrying * each),
+        False if fewer <= least else case.holds(fewer),
+        (fleet.wait.p95_s or 0.0, case.quantile_s(carrying * each, 0.95)),
+        (fleet.wait.p99_s or 0.0, case.quantile_s(carrying * each, 0.99)),
+    )
