@@ -9,7 +9,7 @@ certain (99 %) or the allowance is spent. What simulation cannot tell, the close
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final
 
@@ -18,12 +18,12 @@ from jobctl.core.demand import Demand
 from jobctl.core.estimates import Estimate
 from jobctl.core.plans import Band, Fleet, Reading, Waits
 from jobctl.core.screening import Screen, describe_value, drain_time_s, is_exact, is_trusted
-from jobctl.core.sizing import MAX_SLOTS
+from jobctl.core.sizing import MAX_SLOTS, bisected
 from jobctl.core.slo import Cover, Drain, Objective, Promise, Window
 from jobctl.core.trials import Laboratory, Purse, Trial
 from jobctl.errors import InvalidValue
 
-__all__ = ["Study", "bisected"]
+__all__ = ["Study"]
 
 #: Replications that a verdict begins with: of a peak, of whole days.
 _FIRST: Final = 4
@@ -421,17 +421,6 @@ class Study:
                 value = drain_time_s(self.demand, self.limits, slots, promise.jobs)
             broken.append(f"{promise} ({describe_value(value, promise)})")
         return tuple(broken)
-
-
-def bisected(holds: Callable[[int], bool], low: int, high: int) -> int:
-    """The smallest number that holds, between one that does not and one that does."""
-    while high - low > 1:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle
-    return high
 
 
 def _all_of(verdicts: Iterable[bool | None]) -> bool | None:

@@ -199,7 +199,7 @@ class Laboratory:
         profile = self.demand.profile
         if self.is_steady:
             relaxation = self._relaxation(self.reference_utilisation)
-            arrivals = self._bounded(max(_FEWEST, _LENGTH_RELAXATIONS * relaxation))
+            arrivals = self._bounded(self._steady_arrivals)
             length_s = arrivals / self.limits.arrival_rate_per_s
             lead = min(_LEAD_RELAXATIONS * relaxation, arrivals / 2)
             return Span(0.0, length_s, lead / self.limits.arrival_rate_per_s)
@@ -254,7 +254,11 @@ class Laboratory:
 
     def is_too_large(self, slots: int) -> bool:
         """Whether the peak has so many jobs that what can be simulated of it is too short to show anything."""
-        return not self.can_hold(slots) and (self.is_steady or self.peak_for(slots).length_s < self.peak.length_s)
+        return not self.can_hold(slots) and (
+            self._bounded(self._steady_arrivals) < self._steady_arrivals
+            if self.is_steady
+            else self.peak_for(slots).length_s < self.peak.length_s
+        )
 
     def run_peaks(self, slots: int, replications: int) -> Trial:
         """Simulate the peak until it was replicated so often, or the budget is spent."""
@@ -299,7 +303,7 @@ class Laboratory:
 
     @cached_property
     def hour_edges(self) -> list[float]:
-        """The beginnings of the hours of the period, and its end; a trace is cut evenly, into about as many as it has."""
+        """The beginnings of the period's hours, and its end; a trace is cut evenly, into about as many as it has."""
         period_s = self.demand.profile.period_s
         return _cut(period_s, max(1, round(period_s / SECONDS_PER_HOUR)))
 
@@ -328,6 +332,11 @@ class Laboratory:
     def _bounded(self, arrivals: float) -> float:
         """No more arrivals than an experiment takes, two thirds of them measured."""
         return min(arrivals, MAX_JOBS / self.limits.attempts_per_job * 2 / 3)
+
+    @property
+    def _steady_arrivals(self) -> float:
+        """Arrivals of a steady stretch that is long against what the reference fleet's queue remembers."""
+        return max(_FEWEST, _LENGTH_RELAXATIONS * self._relaxation(self.reference_utilisation))
 
     def _relaxation(self, utilisation: float) -> float:
         """Arrivals in which a queue forgets where it was: (ca² + cs²) / (1 - u)² (Whitt 1989)."""

@@ -113,7 +113,6 @@ def sentence(result: BenchResult) -> str:
         service_scv=1.0 if summary.service.scv is None else summary.service.scv,
         concurrency=config.concurrency,
         objective=DEFAULT_OBJECTIVE,
-        spare=0,
     )
     what = "it" if config.is_steady else "its peak"
     if needed is None:
