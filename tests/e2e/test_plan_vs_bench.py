@@ -5,15 +5,19 @@ A busy machine wakes threads late, so more than the proof's 5 ms are allowed her
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import plan_vs_bench
 import pytest
+from jsonschema import Draft202012Validator
 
 from jobctl.core.judging import Judgement
 from jobctl.core.slo import Verdict
 from jobctl.core.validation import ALLOWED_SHARE, Comparison, Replay, Validation
+from support.benches import started
 
 #: What a busy machine adds to a wait, seconds.
 LATE_S = 0.1
@@ -38,6 +42,22 @@ def test_a_short_run_comes_out_as_simulated(
         assert figure.low - LATE_S <= figure.measured <= figure.high + LATE_S, figure
     assert case.name in said[0]
     assert any(line.strip().startswith("check:") for line in said)
+
+
+def test_a_plan_is_checked_on_real_parts_from_the_command_line(tmp_path: Path) -> None:
+    demand = ("--rate", "2.5", "--service-time", "8s", "--replicas", "1", "--budget", "0")
+    words = (*demand, "--check", "--check-duration", "5s", "--json", "p.json")
+    with started(*words, directory=tmp_path, command=("-m", "jobctl", "plan")) as checking:
+        status = checking.finish()
+    document = json.loads((tmp_path / "p.json").read_text())
+    schema = json.loads(files("jobctl").joinpath("schemas/plan.json").read_text(encoding="utf-8"))
+
+    assert list(Draft202012Validator(schema).iter_errors(document)) == []
+    verdict = document["check"]["verdict"]
+    assert status == {"kept": 0, "broken": 99, "inconclusive": 97}[verdict], checking.output
+    assert f"check: {verdict}" in checking.output
+    assert document["check"]["run"]["jobs"] > 100
+    assert checking.left_behind() == []
 
 
 def outcome(*, replays: bool = True, inside: bool = True) -> Validation:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from jobctl.core.capacity import limits_of
 from jobctl.core.demand import Demand
 from jobctl.core.plans import Plan
 from jobctl.core.slo import Objective
@@ -25,8 +26,8 @@ class Case:
         name: What it is.
         demand: To the planner.
         process, services: To the simulation.
-        begins_s: When the simulation begins, empty.
-        window_s: From when to when jobs arrive that the objective is about.
+        span_s: For a utilisation, when the simulation begins, empty; from when to when jobs arrive that the objective
+            is about.
         replications: How many.
         rules: What else happens; None for many replications at once.
     """
@@ -35,8 +36,7 @@ class Case:
     demand: Demand
     process: Process
     services: Services
-    begins_s: float
-    window_s: tuple[float, float]
+    span_s: Callable[[float], tuple[float, float, float]]
     replications: int = 100
     rules: Rules | None = None
     _known: dict[int, list[Numbers]] = field(default_factory=dict)
@@ -72,13 +72,13 @@ class Case:
         return value, low, high
 
     def _play(self, slots: int) -> list[Numbers]:
-        start_s, end_s = self.window_s
+        begin_s, start_s, end_s = self.span_s(limits_of(self.demand).offered_load_erlangs / slots)
         if self.rules is not None:
             replicas = slots // self.demand.concurrency
             waits = []
             for number in range(self.replications):
                 rng = np.random.default_rng((number, 77))
-                arrivals = self.process(rng, self.begins_s, end_s)
+                arrivals = self.process(rng, begin_s, end_s)
                 fleet = Fleet(replicas, self.demand.concurrency, self.rules, rng).play(arrivals, self.services)
                 waits.append(fleet.waits_between(arrivals, start_s, end_s))
             return waits
@@ -87,7 +87,7 @@ class Case:
             drawn: list[tuple[Numbers, Numbers]] = []
             while left and sum(len(arrivals) for arrivals, _ in drawn) < _AT_ONCE:
                 rng = np.random.default_rng((left.pop(0), 55))
-                arrivals = self.process(rng, self.begins_s, end_s)
+                arrivals = self.process(rng, begin_s, end_s)
                 drawn.append((arrivals, self.services(rng, len(arrivals))))
             played = waits_of([a for a, _ in drawn], [s for _, s in drawn], slots)
             for (arrivals, _), some in zip(drawn, played, strict=True):
@@ -96,11 +96,14 @@ class Case:
         return waits
 
 
-def steady_span(rate_per_s: float, scv_sum: float, utilisation: float, jobs: int = 4000) -> tuple[float, float, float]:
-    """Begin, start and end of a steady stretch that is long against what its queue remembers."""
-    relaxation = scv_sum / (1 - min(utilisation, 0.97)) ** 2
-    warm_s = (10 * relaxation + 200) / rate_per_s
-    return -warm_s, 0.0, max(jobs, 20 * relaxation) / rate_per_s
+def steady(rate_per_s: float, scv_sum: float) -> Callable[[float], tuple[float, float, float]]:
+    """A steady stretch that is long against what its queue remembers: (ca² + cs²) / (1 - u)² arrivals."""
+
+    def span(utilisation: float) -> tuple[float, float, float]:
+        remembered = min(30_000, scv_sum / (1 - min(utilisation, 0.999)) ** 2)
+        return -(6 * remembered + 1000) / rate_per_s, 0.0, max(4000, 10 * remembered) / rate_per_s
+
+    return span
 
 
 @dataclass(frozen=True)

@@ -269,13 +269,17 @@ class Study:
             self.relies_on_closed_forms = True
         while True:
             seen.add(replicas)
-            above = self._confirm(replicas, allowance_s, precise=not self.needs_days)
+            above = self._confirm(replicas, allowance_s, precise=False)
+            below: bool | None = False
+            if above is not False and replicas > least:
+                below = self._confirm(replicas - 1, allowance_s, precise=False)
+            if above is not False and below is not True and not self.needs_days:
+                above = self._confirm(replicas, allowance_s, precise=True)
             if above is False:
                 replicas += 1
                 if replicas in seen:
                     return replicas, None
                 continue
-            below = False if replicas <= least else self._confirm(replicas - 1, allowance_s, precise=False)
             if below is True and replicas - 1 not in seen:
                 replicas -= 1
                 continue
@@ -286,9 +290,9 @@ class Study:
             return self._undecided(replicas - 1, replicas)
 
     def _undecided(self, fewer: int, more: int) -> tuple[int, tuple[int, int]]:
-        """The closed form chooses where it is trusted, else the larger fleet."""
+        """The closed form chooses where it is trusted or nothing else is known, else the larger fleet."""
         slots = self.slots(fewer)
-        trusted = self.is_trusted(slots) or self._cannot_simulate(slots)
+        trusted = self.is_trusted(slots) or self.relies_on_closed_forms
         return (fewer if trusted and self.screen(slots).holds else more), (fewer, more)
 
     def _confirm(self, replicas: int, allowance_s: float, *, precise: bool) -> bool | None:
@@ -463,7 +467,7 @@ def _is_precise(estimate: Estimate, objective: Objective) -> bool:
     """Whether the statistic is known to a tenth of itself or of its threshold, whichever is more."""
     band = estimate.mean_band() if objective.quantile is None else estimate.band(objective.quantile)
     if band is None:
-        return True
+        return estimate.is_exact or not estimate.p_wait
     enough = _PRECISION * max(_value(estimate, objective), objective.threshold_s)
     return (band[1] - band[0]) / 2 <= enough
 

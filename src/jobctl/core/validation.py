@@ -387,4 +387,10 @@ def _disagreements(replayed: Replay, comparisons: Iterable[Comparison]) -> Itera
         )
     for figure in comparisons:
         if not figure.agrees:
-            yield (f"predict: {figure.name} was {figure.measured:.3g}, outside {figure.low:.3g} to {figure.high:.3g}")
+            within = f"{figure.low:.3g} to {figure.high:.3g}"
+            yield f"predict: {_in_words(figure.name)} was {figure.measured:.3g}, outside {within}"
+
+
+def _in_words(name: str) -> str:
+    """A figure's name without its unit."""
+    return name.removesuffix("_s").replace("_", " ")

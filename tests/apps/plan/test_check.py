@@ -53,7 +53,7 @@ def test_the_worked_example_runs_ten_times_faster_on_the_same_slots() -> None:
     assert run.arrival_rate_per_s == pytest.approx(25.0)
     assert utilisation(check) == pytest.approx(0.8)
     assert len(check.notes) == 1
-    assert check.notes[0].startswith("time runs 10 times faster: service times of 800 ms on average")
+    assert check.notes[0].startswith("time runs 10 times faster, as all of what follows: service times of 800 ms")
 
 
 def test_a_time_scale_that_is_given_is_kept() -> None:

@@ -235,7 +235,7 @@ def _scaling(plan: Plan, rehearsal: Rehearsal, scale: float) -> Iterator[str]:
     if not math.isclose(scale, 1.0, rel_tol=0.01):
         how = f"{scale:.3g} times faster" if scale > 1 else f"{1 / scale:.3g} times slower"
         mean = format_duration(rehearsal.service.mean_s)
-        yield f"time runs {how}: service times of {mean} on average, and gaps, back-offs and limits with them; what follows is in the run's time"
+        yield f"time runs {how}, as all of what follows: service times of {mean} on average, gaps, back-offs, limits"
     fleet, concurrency = plan.all_running, plan.limits.effective_slots_per_replica
     if (rehearsal.replicas, rehearsal.concurrency) != (fleet.replicas, concurrency):
         yield (
