@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,26 @@ def test_the_planned_example_is_what_the_program_prints() -> None:
     )
 
     assert result.stdout.splitlines()[0] == answer
+
+
+def shown_plans() -> list[tuple[str, list[str]]]:
+    """Each plan of the how-to whose screen is shown: the command, and the lines up to the dots."""
+    text = (ROOT / "docs" / "howto" / "plan-a-fleet.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^\$ jobctl (plan .+)\n((?:(?!\$|```).*\n)+)", text, re.MULTILINE)
+    return [(command, screen.partition("...\n")[0].splitlines()) for command, screen in blocks]
+
+
+@pytest.mark.parametrize(("command", "lines"), shown_plans(), ids=[command for command, _ in shown_plans()])
+def test_a_plan_that_the_howto_shows_is_what_the_program_prints(
+    command: str, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for field in FIELDS:
+        monkeypatch.delenv(field.env, raising=False)
+    words = [sys.executable, "-m", "jobctl", *shlex.split(command)]
+    result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert result.stdout.splitlines()[: len(lines)] == lines
+    assert result.returncode in {int(ExitStatus.PASS), int(ExitStatus.BROKEN)}
 
 
 def test_the_table_of_settings_names_each_with_its_variable_and_default() -> None:

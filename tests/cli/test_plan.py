@@ -39,17 +39,19 @@ def test_the_worked_example_as_a_screen(capsys: pytest.CaptureFixture[str]) -> N
 1 replica of 25 slots carries 216,000 jobs/day (2.5/s) at a utilisation of 80.0%: \
 wait mean 0.335 s, p95 2.29 s, p99 4.86 s.
 
-load         2.5 jobs/s x 8 s = 20 erlangs on 25 slots
+load         2.5 jobs/s x 8 s = work for 20 of 25 slots
 utilisation  80.0%, headroom 20.0% (1.25x); full at 3.125 jobs/s, 270,000 a day
 wait         P(wait) 0.2091, mean 0.335 s, p95 2.29 s, p99 4.86 s
 1 gone       nothing is left
 objective    "p95 wait <= 1 s" would not hold (not asked for: give --slo)
-binding      slots: with one replica fewer the slots could not keep up
+binding      slots: there is no fewer than one replica
 relief       more slots a replica, or shorter jobs
+needed       3 replicas for "p95 wait <= 1 s", 1 spare among them
+at most      about 201,000 jobs/day hold
 method       M/M/c: exact for Poisson arrivals and exponential service in a steady state
 given        rate 2.5/s, service-time 8 s, concurrency 25
-assumed      shape steady, arrivals poisson, service-scv 1, slo "p95 wait <= 1 s", window the busiest hour, spare 1, \
-failure-rate 0
+assumed      shape steady (no peak), arrivals poisson, service-scv 1, slo "p95 wait <= 1 s", window the busiest hour, \
+spare 1, failure-rate 0
 
   replicas  slots  utilisation  P(wait)  p50     p95     p99  holds  1 gone
 >        1     25        80.0%   0.2091  0 s  2.29 s  4.86 s     no      no

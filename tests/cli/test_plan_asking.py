@@ -116,6 +116,7 @@ def test_the_exit_code_says_whether_it_holds(
         ("--arrivals renewal:-1", "--arrivals"),
         ("--spike 5000", "--spike"),
         ("--spike 5000@25:00", "--spike"),
+        ("--spike 5000@14", "--spike"),
         ("--time-scale 2", "--time-scale"),
         ("--service-rule 1+tokens", "--service-rule"),
         ("--service-scv -1", "--service-scv"),
@@ -128,12 +129,21 @@ def test_the_exit_code_says_whether_it_holds(
         ("--attempts 0", "--attempts"),
         ("--failure-rate 1.5", "--failure-rate"),
         ("--failed-ratio 0x", "--failed-ratio"),
+        ("--failed-ratio 3", "--failed-ratio"),
         ("--failure-rate 0.1 --retry-base 10m", "--retry-base"),
         ("--retry-factor 0.5", "--retry-factor"),
         ("--retry-jitter 2", "--retry-jitter"),
+        ("--failed-ratio 3x", "--failed-ratio"),
+        ("--retry-base 10s", "--retry-base"),
+        ("--retry-cap 10s", "--retry-cap"),
         ("--upstream-rpm 0", "--upstream-rpm"),
         ("--upstream-tpm 5", "--upstream-tpm"),
         ("--upstream-wait lobby", "--upstream-wait"),
+        ("--upstream-wait slot", "--upstream-wait"),
+        ("--upstream-burst 5", "--upstream-burst"),
+        ("--calls-per-job 2", "--calls-per-job"),
+        ("--tokens-per-job 500", "--tokens-per-job"),
+        ("--upstream-rpm 600 --tokens-per-job 500", "--tokens-per-job"),
         ("--db-tier huge", "--db-tier"),
         ("--db-tier small --db-max-clients 5", "--db-max-clients"),
         ("--db-hold job", "--db-connections-per-replica"),
@@ -147,6 +157,8 @@ def test_the_exit_code_says_whether_it_holds(
         ("--report plan.pdf", "--report"),
         ("--report /nonexistent/plan.html", "--report"),
         ("--json /nonexistent/plan.json", "--json"),
+        ("--json plan.json --write plan.json", "--write"),
+        ("--json plan.svg --report ./plan.svg", "--report"),
         ("--claim 33x@135k", "--claim"),
         ("--check-duration 5s", "--check-duration"),
         ("--check --time-scale 1e6", "--time-scale"),
@@ -203,6 +215,23 @@ def test_the_answer_goes_into_a_railway_file_and_is_only_shown_on_a_dry_run(
     assert json.loads(shown)["replicas"] == 3
     assert '+    "numReplicas": 3' in aside
     assert json.loads((place / "railway.json").read_text())["deploy"]["numReplicas"] == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"deploy": "x"}', '{"deploy": []}', "null", "{} // ours", '{"deploy": {"multiRegionConfig": [1]}}', "[" * 50_000],
+    ids=["deploy is text", "deploy is a list", "no object", "comment", "regions are a list", "deep"],
+)
+def test_a_file_that_can_take_no_plan_is_refused_before_one_is_computed_and_nothing_is_shown_or_written(
+    capsys: pytest.CaptureFixture[str], place: Path, content: str
+) -> None:
+    (place / "railway.json").write_text(content)
+    status, shown, complaint = ask(capsys, *ASKED, "--json", "plan.json", "--write", "railway.json")
+    assert (status, shown) == (2, "")
+    assert complaint.startswith("jobctl: --write: railway.json")
+    assert len(complaint.splitlines()) == 1
+    assert (place / "railway.json").read_text() == content
+    assert not (place / "plan.json").exists()
 
 
 def test_what_is_not_feasible_is_not_written(capsys: pytest.CaptureFixture[str], place: Path) -> None:

@@ -38,14 +38,19 @@ def answer(plan: Plan) -> str:
 
 def fact(plan: Plan, label: str, assumptions: Sequence[Assumption] = ()) -> str | None:
     """The text behind a label, of a screen that folds nothing."""
+    return next(iter(facts(plan, label, assumptions)), None)
+
+
+def facts(plan: Plan, label: str, assumptions: Sequence[Assumption] = ()) -> list[str]:
+    """The same of a label that stands on several lines."""
     lines = screen(plan, None, assumptions).splitlines()
-    return next((line[13:] for line in lines if line[:13].rstrip() == label), None)
+    return [line[13:] for line in lines if line[:13].rstrip() == label]
 
 
 def table(plan: Plan, width: int | None = None) -> list[str]:
     """The table's lines, head first."""
     lines = screen(plan, width).splitlines()
-    first = next(number for number, line in enumerate(lines) if line.lstrip().startswith("replicas "))
+    first = next(number for number, line in enumerate(lines) if line.startswith("  replicas "))
     return lines[first : first + 1 + len(plan.around)]
 
 
@@ -56,20 +61,18 @@ def test_a_searched_plan_as_a_screen_of_80_columns() -> None:
 3 replicas of 25 slots carry 442,800 jobs/day (5.125/s): "p95 wait <= 1 s"
 holds, even with 1 gone.
 
-load         5.125 jobs/s x 8 s = 41 erlangs on 75 slots
+load         5.125 jobs/s x 8 s = work for 41 of 75 slots
 utilisation  54.7%, headroom 45.3% (1.83x); full at 9.375 jobs/s, 810,000 a day
 wait         P(wait) <0.0001, mean <0.001 s, p95 0 s, p99 0 s
-1 gone       2 replicas left, utilisation 82.0%, P(wait) 0.1208, mean 0.107 s,
-             p95 0.784 s, p99 2.21 s; holds
-binding      objective: with one replica fewer and the spare gone "p95 wait <= 1
-             s" would break
+1 gone       2 replicas left, utilisation 82.0%, p95 wait 0.784 s; holds
+binding      objective: 2 replicas with 1 gone would break "p95 wait <= 1 s"
 relief       a shorter service time or more slots per replica
-what if      service time +20 % needs 4
+what if      service time +20% needs 4
 method       M/M/c: exact for Poisson arrivals and exponential service in a
              steady state
 given        per-day 450,000
-from         service-time 8 s (bench r.json), concurrency 25 (env
-             JOB_CONCURRENCY)
+from         bench r.json: service-time 8 s
+from         env JOB_CONCURRENCY: concurrency 25
 assumed      arrivals poisson, spare 1
 
   replicas  utilisation  P(wait)      p50      p95      p99  holds  1 gone
@@ -150,7 +153,7 @@ def test_a_day_without_shape_needs_no_chart() -> None:
         ),
         (
             make_plan(feasible=False, binding=Binding.UPSTREAM, reason="the upstream admits 100 jobs a day"),
-            "3 replicas of 25 slots will not do for 216,000 jobs/day (2.5/s): the upstream admits 100 jobs a day.",
+            "No number of replicas will do for 216,000 jobs/day (2.5/s): the upstream admits 100 jobs a day.",
         ),
         (
             make_plan(make_demand(database=Database(100, 5, Hold.JOB))),
@@ -192,15 +195,15 @@ def test_waits_of_a_shaped_day_say_whose_they_are() -> None:
 
 def test_retries_limits_cost_and_the_largest_volume_each_get_a_line() -> None:
     plan = make_plan(BUSY_DAY, simulated=True)
-    assert fact(plan, "load") == "5 jobs/s at the peak, 2x the mean, x 8.42 s = 42.12 erlangs on 100 slots"
+    assert fact(plan, "load") == "5 jobs/s at peak (2x mean) x 8.42 s = work for 42.12 of 100 slots"
     assert fact(plan, "retries") == "1.052 attempts and 8.42 s of a slot per job; 0.01% of the jobs fail for good"
     assert fact(plan, "limits") == (
         "the upstream admits 11.08 jobs/s, 957,720 a day; the connections allow 25 replicas; "
         "Railway Pro allows 42 replicas"
     )
-    assert fact(plan, "at most") == "194,400 jobs/day of this shape hold with 1 gone"
+    assert fact(plan, "at most") == "about 194,000 jobs/day of this shape hold with 1 gone"
     assert str(fact(plan, "cost")).startswith("$3.03 a month, $0.47 per million jobs (docs.railway.com")
-    assert str(fact(plan, "method")).endswith("; 1,234,567 jobs simulated, seed 1")
+    assert str(fact(plan, "method")).endswith("; 1,234,567 jobs, seed 1")
 
 
 def test_a_plain_question_gets_no_line_for_what_it_did_not_ask() -> None:
@@ -218,7 +221,7 @@ def test_slots_that_connections_or_cpu_leave_unused_are_named() -> None:
 
 def test_windows_are_compared_where_they_take_different_numbers() -> None:
     plan = make_plan(make_demand(peak_factor=2.0), answers=Answers(whole_day=2, busiest_hour=3, with_spare=4))
-    assert fact(plan, "windows") == "the busiest hour takes 3 replicas, the whole day 2; spare not counted"
+    assert fact(plan, "windows") == "the busiest hour needs 4 replicas, the whole day 3, 1 spare among them"
     assert fact(make_plan(answers=Answers(2, None, 3)), "windows") is None
 
 
@@ -234,14 +237,54 @@ def test_a_spike_says_when_its_last_job_starts() -> None:
 def test_each_figure_stands_with_its_source_and_defaults_share_a_line() -> None:
     plan = make_plan()
     assert fact(plan, "given", ASSUMPTIONS) == "per-day 450,000"
-    assert fact(plan, "from", ASSUMPTIONS) == "service-time 8 s (bench r.json), concurrency 25 (env JOB_CONCURRENCY)"
+    assert facts(plan, "from", ASSUMPTIONS) == ["bench r.json: service-time 8 s", "env JOB_CONCURRENCY: concurrency 25"]
     assert fact(plan, "assumed", ASSUMPTIONS) == "arrivals poisson, spare 1"
 
 
+def test_figures_of_one_source_share_a_line_and_so_does_what_is_to_be_known_of_it() -> None:
+    bench = [("rate", "5/s"), ("service-time", "8 s"), ("from", "its arrivals were the bench's")]
+    read = [Assumption(name, value, "bench r.json") for name, value in bench]
+    assert facts(make_plan(), "from", read) == [
+        "bench r.json: rate 5/s; service-time 8 s; its arrivals were the bench's"
+    ]
+
+
+def test_a_day_without_a_peak_is_an_assumption_that_is_told() -> None:
+    assert fact(make_plan(), "assumed", [Assumption("shape", "steady", "default")]) == "shape steady (no peak)"
+
+
 def test_a_broken_number_says_how_many_it_takes() -> None:
-    assert fact(make_plan(make_demand(), 1), "needed") == '3 replicas hold "p95 wait <= 1 s", 1 spare among them'
-    nobody_knows = make_plan(make_demand(), 1, answers=Answers(None, None, None))
-    assert fact(nobody_knows, "needed") is None
+    needed = '3 replicas for "p95 wait <= 1 s", 1 spare among them'
+    assert [fact(make_plan(make_demand(), given), "needed") for given in (1, 2, 3)] == [needed, needed, None]
+    assert fact(make_plan(make_demand(spare=0), 1), "needed") == '2 replicas for "p95 wait <= 1 s"'
+
+
+def test_far_too_few_replicas_are_told_how_many_keep_up_at_least() -> None:
+    far_too_few = make_plan(make_demand(25.0), 1)  # 200 erlangs fill 8 replicas, so 9 keep up
+    assert (
+        fact(far_too_few, "needed") == "at least 10 replicas, 1 spare among them; leave --replicas out to search them"
+    )
+    assert fact(far_too_few, "load") == "25 jobs/s x 8 s = work for 200 slots; there are 25"
+    assert "replicas  slots" not in screen(far_too_few, None)  # each of them has a backlog without end
+    of_a_day = make_plan(make_demand(25.0, peak_factor=2.0), 1)
+    assert fact(of_a_day, "needed") == fact(far_too_few, "needed")
+
+
+def test_a_fleet_that_is_overrun_at_the_peak_is_not_said_to_carry_it() -> None:
+    busy = make_demand(2.5, peak_factor=2.0)
+    plan = make_plan(busy, 1, required=ONLY_SLOTS, feasible=True, binding=Binding.NONE)
+    assert answer(plan).startswith(
+        "1 replica of 25 slots carries 216,000 jobs/day (2.5/s) over the day, but not at its peak, which asks for "
+        "160.0% of the slots: wait mean "
+    )
+
+
+def test_where_the_upstream_is_full_before_the_slots_the_headroom_is_the_upstreams() -> None:
+    plan = make_plan(make_demand(5.0, upstream=Upstream(rpm=600)), 4)
+    admitted_per_s = plan.limits.upstream_per_s or 0.0
+    assert fact(plan, "utilisation") == (
+        f"40.0% of the slots; the upstream is full at {admitted_per_s:.4g} jobs/s ({admitted_per_s / 5:.3g}x)"
+    )
 
 
 def test_an_objective_that_nobody_asked_for_is_told_all_the_same() -> None:

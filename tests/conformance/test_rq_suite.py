@@ -33,7 +33,7 @@ def run(tests: str, directory: Path) -> Outcomes:
     (directory / "tests").mkdir()
     (directory / "tests" / "test_own.py").write_text(tests, encoding="utf-8")
     with ProcessGroup() as group:
-        return Suite(directory, group, limit_s=1.0).run(STOCK, ["tests/test_own.py"])
+        return Suite(directory, group, limit_s=3.0).run(STOCK, ["tests/test_own.py"])
 
 
 def test_what_rqs_worker_passes_ours_passes() -> None:

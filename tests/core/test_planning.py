@@ -25,6 +25,12 @@ DEMAND = Demand(
     promises=(DEFAULT_OBJECTIVE,),
 )
 DAILY = replace(DEMAND, profile=diurnal_profile(PER_DAY, 2.0))
+#: Few jobs that take long, on replicas of two slots: what takes a day's simulation takes little of it.
+SMALL_PER_S = 20_000 / 86_400
+SMALL = replace(
+    DEMAND, profile=steady_profile(SMALL_PER_S), job_types=(JobType("job", 1.0, Exponential(20.0)),), concurrency=2
+)
+SMALL_DAY = replace(SMALL, profile=diurnal_profile(SMALL_PER_S, 2.0))
 ALL = frozenset({Binding.SLOTS, Binding.OBJECTIVE, Binding.REDUNDANCY})
 
 
@@ -58,28 +64,29 @@ def test_without_a_budget_nothing_is_simulated() -> None:
 
 
 def test_a_day_with_a_peak_is_confirmed_hour_by_hour() -> None:
-    answer = plan(DAILY, budget_s=4)
-    assert answer.answers.busiest_hour == 4
-    assert answer.all_running.replicas == 5
+    answer = plan(SMALL_DAY, budget_s=2)
+    assert answer.answers.busiest_hour == 8
+    assert answer.answers.whole_day == 7
+    assert answer.all_running.replicas == 9
     carrying = answer.spare_gone
     assert carrying is not None
     assert len(carrying.hours) == 24
     assert carrying.method == "simulation"
     busiest = max(carrying.hours, key=lambda hour: hour.utilisation)
     assert 11 * 3600 <= busiest.start_s <= 13 * 3600
-    assert busiest.utilisation == pytest.approx(carrying.utilisation, rel=0.05)
-    assert sum(hour.arrival_rate_per_s for hour in carrying.hours) / 24 == pytest.approx(PER_DAY, rel=1e-6)
+    assert busiest.utilisation == pytest.approx(carrying.utilisation, rel=0.1)
+    assert sum(hour.arrival_rate_per_s for hour in carrying.hours) / 24 == pytest.approx(SMALL_PER_S, rel=1e-6)
 
 
 def test_when_the_peak_overloads_the_slots_the_worst_hour_comes_after_the_busiest() -> None:
-    fleet = plan(DAILY, replicas=3, required=ALL, budget_s=4).all_running
+    fleet = plan(SMALL_DAY, replicas=4, required=ALL, budget_s=2).all_running
     assert fleet.holds is False
     assert fleet.stable
     busiest, worst = fleet.readings[Window.BUSIEST_HOUR], fleet.readings[Window.EVERY_HOUR]
     assert worst.start_s > busiest.start_s
     assert (worst.waits.p95_s or 0) > (busiest.waits.p95_s or 0) > 60
     assert fleet.backlog_max is not None
-    assert fleet.backlog_max > 5_000
+    assert fleet.backlog_max > 500
 
 
 def test_the_upstream_admits_too_few_and_replicas_do_not_help() -> None:
@@ -93,11 +100,11 @@ def test_the_upstream_admits_too_few_and_replicas_do_not_help() -> None:
 
 
 def test_an_upstream_that_is_nearly_full_makes_jobs_wait_however_many_replicas_there_are() -> None:
-    answer = plan(replace(DEMAND, upstream=Upstream(rpm=320)), budget_s=4)
+    answer = plan(replace(SMALL, upstream=Upstream(rpm=15)), budget_s=2)
     assert (answer.feasible, answer.binding) == (False, Binding.UPSTREAM)
     assert answer.backlog_growth_per_day == 0
-    # M/D/1 at 312.5 / 320: the p95 is some eleven seconds.
-    assert 5 < (answer.all_running.wait.p95_s or 0) < 30
+    # M/D/1 at 13.89 of 15 a minute: the mean is u / (2 (1 - u)) of 4 s, the p95 some three times that.
+    assert 50 < (answer.all_running.wait.p95_s or 0) < 150
 
 
 def test_connections_allow_so_many_replicas_and_no_more() -> None:
@@ -150,19 +157,19 @@ def test_exactly_full_slots_cannot_keep_up() -> None:
 
 def test_batches_are_simulated_for_no_formula_tells_them() -> None:
     demand = replace(DEMAND, arrivals=parse_arrivals("batch:50"), job_types=(JobType("job", 1.0, Exponential(2.0)),))
-    answer = plan(demand, budget_s=4)
-    assert answer.answers.busiest_hour == 3
+    answer = plan(demand, budget_s=1, extras=False)
+    assert answer.all_running.replicas == 4
     assert answer.fewer is not None
     assert answer.fewer.method == "simulation"
 
 
 def test_a_spike_is_told_by_when_its_last_job_starts() -> None:
-    demand = replace(DEMAND, profile=steady_profile(PER_DAY).with_spikes([Spike(10_000, 50_000.0)]))
-    fleet = plan(demand, replicas=4, required=frozenset(), budget_s=4).all_running
-    # All 100 slots work on it first come, first served: 10,000 jobs of 8 s on the slots that are not busy yet.
-    assert fleet.burst_clear_s == pytest.approx(10_000 * 8 / 100, rel=0.05)
+    demand = replace(SMALL, profile=steady_profile(SMALL_PER_S).with_spikes([Spike(500, 50_000.0)]))
+    fleet = plan(demand, replicas=5, required=frozenset(), budget_s=2).all_running
+    # All ten slots work on it, first come, first served: 500 jobs of 20 s.
+    assert fleet.burst_clear_s == pytest.approx(500 * 20 / 10, rel=0.1)
     # Until nobody waits any more takes what the load leaves free.
-    assert fleet.drain_s == pytest.approx(10_000 / (100 / 8 - PER_DAY), rel=0.05)
+    assert fleet.drain_s == pytest.approx(500 / (10 / 20 - SMALL_PER_S), rel=0.1)
 
 
 def test_a_drain_is_promised_by_arithmetic() -> None:
@@ -180,14 +187,17 @@ def test_a_cover_judges_the_day_stretch_by_stretch() -> None:
 
 def test_a_sojourn_takes_the_service_in() -> None:
     demand = replace(DEMAND, promises=(parse_objective("p95 sojourn <= 25s"),))
-    answer = plan(demand, budget_s=2)
+    answer = plan(demand, budget_s=1)
     # The p95 of the service alone is 8 ln 20 = 24 s, and 50 slots add a wait of 0.14 s on average.
     assert answer.answers.busiest_hour == 2
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
-    demand = replace(DAILY, job_types=(JobType("job", 1.0, law_of(8.0, 4.0)),))
-    assert plan(demand, seed=3, budget_s=1) == plan(demand, seed=3, budget_s=1)
+    demand = replace(SMALL_DAY, job_types=(JobType("job", 1.0, law_of(20.0, 4.0)),))
+    first, second, other = (plan(demand, seed=seed, budget_s=1) for seed in (3, 3, 4))
+    assert first == second
+    assert first.all_running.replicas == other.all_running.replicas
+    assert first.fewer != other.fewer
 
 
 def test_millions_of_slots_are_a_mistaken_unit() -> None:

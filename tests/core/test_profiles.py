@@ -90,6 +90,18 @@ def test_no_stretch_holds_more_jobs_than_the_busiest(profile: Profile, length_s:
         assert profile.jobs_between(other_s, other_s + min(length_s, profile.period_s)) <= most * (1 + 1e-6) + 1e-6
 
 
+@given(PROFILES, st.floats(0.3, 3))
+def test_the_busiest_stretch_of_a_scaled_profile_is_found_anew_where_rounded_spikes_move_it(
+    profile: Profile, factor: float
+) -> None:
+    length_s = profile.period_s / 3
+    profile.busiest(length_s)
+    scaled = profile.scaled(factor)
+    fresh = Profile(scaled.name, scaled.stages, scaled.spikes)
+    held = [each.jobs_between(each.busiest(length_s), each.busiest(length_s) + length_s) for each in (scaled, fresh)]
+    assert held[0] == pytest.approx(held[1])
+
+
 def test_the_busiest_stretch_may_begin_between_the_ends_of_stages() -> None:
     # Up to 10 over 300 s, down to 0 over 100 s. A stretch of 100 s begins where both its ends see the same rate:
     # 10 - t/30 before the peak and 10 - t'/10 after, t + t' = 100, so t = 75.
@@ -117,6 +129,11 @@ def test_the_busiest_hour_holds_the_spike_even_at_its_very_end() -> None:
     start_s = falling.busiest(HOUR_S)
     assert start_s == pytest.approx(HOUR_S)
     assert falling.jobs_between(start_s, start_s + HOUR_S) > 100_000
+
+
+def test_of_many_hours_that_hold_a_spike_the_busiest_is_the_one_that_it_begins() -> None:
+    day = steady_profile(1.0).with_spikes([Spike(5000, 12 * HOUR_S)])
+    assert day.busiest(HOUR_S) == 12 * HOUR_S
 
 
 def test_a_spike_counts_from_its_own_instant_on() -> None:
@@ -180,6 +197,17 @@ def test_beyond_it_is_von_mises_bell(k: float, bessel: float) -> None:
     for hour in range(24):
         angle = math.tau * (hour - 12) / 24
         assert day.rate_at(hour * HOUR_S) == pytest.approx(factor * math.exp(k * (math.cos(angle) - 1)), rel=1e-6)
+
+
+@pytest.mark.parametrize("factor", [12.5, 40, 1000])
+def test_a_sharp_peak_takes_few_lines_and_is_still_von_mises_bell(factor: float) -> None:
+    day = diurnal_profile(1.0, factor)
+    deviation_s = DAY_S / factor / math.sqrt(math.tau)  # for large k exp(k) / I0(k) is about sqrt(2 pi k)
+    for away in (0.5, 1.0, 2.0):
+        jobs = day.jobs_between(DAY_S / 2 - away * deviation_s, DAY_S / 2 + away * deviation_s)
+        assert jobs / DAY_S == pytest.approx(math.erf(away / math.sqrt(2)), rel=0.02)
+    assert day.peak_per_s == pytest.approx(factor, rel=1e-9)
+    assert len(day.stages) < 500
 
 
 def test_a_peak_factor_of_1_is_steady() -> None:
@@ -254,6 +282,7 @@ def test_a_shape_is_read_with_or_without_a_header() -> None:
         (["00:00,1,2"], "line 1: 3 values"),
         (["00:00"], "line 1: 1 values"),
         (["08:61,1"], "line 1: '08:61' is no time"),
+        (["arrival_s,service_s", "0,1", "5,2"], "day.csv has arrivals by its header"),
     ],
 )
 def test_what_is_no_shape_is_refused_by_its_line(lines: list[str], problem: str) -> None:
@@ -277,11 +306,11 @@ def test_any_file_gives_a_day_or_a_refusal(lines: list[str]) -> None:
 
 def test_a_spike_is_read() -> None:
     assert parse_spike("5000@14:30") == Spike(5000, 14.5 * HOUR_S)
-    assert parse_spike(" 10 @ 3600") == Spike(10, HOUR_S)
+    assert parse_spike(" 10 @ 01:00:05") == Spike(10, HOUR_S + 5)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5000", "@14:30", "5000@", "0@12:00", "-5@12:00", "1.5@12:00", "5@24:00", "5@nan"]
+    "text", ["", "5000", "@14:30", "5000@", "0@12:00", "-5@12:00", "1.5@12:00", "5@24:00", "5@nan", "5@14", "5@14.5"]
 )
 def test_what_is_no_spike_is_refused_with_the_form(text: str) -> None:
     with pytest.raises(InvalidValue, match="give JOBS@HH:MM"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,9 +9,9 @@ import numpy as np
 
 from jobctl.core.capacity import limits_of
 from jobctl.core.demand import Demand
-from jobctl.core.plans import Plan
+from jobctl.core.plans import Fleet, Plan
 from jobctl.core.slo import Objective
-from support.independent import Fleet, Numbers, Process, Rules, Services, Share, waits_of
+from support.independent import Events, Numbers, Process, Rules, Services, Share, waits_of
 
 #: Job steps of one go of many replications at once, and the most of all.
 _AT_ONCE = 4_000_000
@@ -79,8 +78,8 @@ class Case:
             for number in range(self.replications):
                 rng = np.random.default_rng((number, 77))
                 arrivals = self.process(rng, begin_s, end_s)
-                fleet = Fleet(replicas, self.demand.concurrency, self.rules, rng).play(arrivals, self.services)
-                waits.append(fleet.waits_between(arrivals, start_s, end_s))
+                played = Events(replicas, self.demand.concurrency, self.rules, rng).play(arrivals, self.services)
+                waits.append(played.waits_between(arrivals, start_s, end_s))
             return waits
         waits, left = [], list(range(self.replications))
         while left:
@@ -111,46 +110,52 @@ class Judged:
     """What brute force says of an answer.
 
     Attributes:
-        name: The case.
         replicas: The answer, no spare.
-        is_edge: Whether it says that it is on the edge.
-        holds, fewer_holds: Whether so many, and one fewer, do; None where it is too close to tell.
-        p95_s, p99_s: Shown, and by brute force with an interval.
+        edge: The two numbers that it could not tell apart, no spare.
+        holds: Whether the answer does (of two: the larger); None where it is too close to tell.
+        fewer_holds: Whether one fewer does (of two: one fewer than the smaller).
+        waits_agree: For the p95 and the p99: whether it is shown within a tenth of the truth, or a twentieth of what is
+            allowed, or with an interval in which the truth lies, to its own precision.
     """
 
-    name: str
     replicas: int
-    is_edge: bool
+    edge: tuple[int, int] | None
     holds: bool | None
     fewer_holds: bool | None
-    p95_s: tuple[float, tuple[float, float, float]]
-    p99_s: tuple[float, tuple[float, float, float]]
+    waits_agree: dict[str, bool]
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing speaks against it; an answer on the edge may be either of two."""
-        return self.is_edge or (self.holds is not False and self.fewer_holds is not True)
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether brute force could tell."""
-        return self.holds is not None and self.fewer_holds is not None
+        """Whether nothing speaks against it."""
+        return self.holds is not False and self.fewer_holds is not True
 
 
 def judge(case: Case, answer: Plan) -> Judged:
     """Hold an answer against brute force."""
-    carrying = answer.answers.with_spare - case.demand.spare  # type: ignore[operator]
-    each = answer.limits.effective_slots_per_replica
-    least = answer.limits.arrival_rate_per_s * answer.limits.slot_seconds_per_job
-    fewer = (carrying - 1) * each
-    fleet = answer.spare_gone
+    spare, each = case.demand.spare, answer.limits.effective_slots_per_replica
+    fleet, asked = answer.spare_gone, answer.answers.with_spare
     assert fleet is not None
+    assert asked is not None
+    carrying = asked - spare
+    edge = None if answer.edge is None else (answer.edge[0] - spare, answer.edge[1] - spare)
+    fewest, most = edge or (carrying, carrying)
+    load = answer.limits.arrival_rate_per_s * answer.limits.slot_seconds_per_job
     return Judged(
-        case.name,
         carrying,
-        answer.edge is not None,
-        case.holds(carrying * each),
-        False if fewer <= least else case.holds(fewer),
-        (fleet.wait.p95_s or 0.0, case.quantile_s(carrying * each, 0.95)),
-        (fleet.wait.p99_s or 0.0, case.quantile_s(carrying * each, 0.99)),
+        edge,
+        case.holds(most * each),
+        False if (fewest - 1) * each <= load else case.holds((fewest - 1) * each),
+        {
+            name: _agrees(fleet, name, case.quantile_s(carrying * each, q), 0.05 * case.objective.threshold_s)
+            for name, q in (("p95", 0.95), ("p99", 0.99))
+        },
     )
+
+
+def _agrees(fleet: Fleet, name: str, truth: tuple[float, float, float], negligible_s: float) -> bool:
+    shown = fleet.wait.p95_s if name == "p95" else fleet.wait.p99_s
+    assert shown is not None
+    value, low, high = truth
+    band = fleet.bands.get(name)
+    near = abs(shown - value) <= max(0.1 * value, negligible_s) or low <= shown <= high
+    return near or (band is not None and band.low_s <= high and band.high_s >= low)

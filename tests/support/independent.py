@@ -4,7 +4,7 @@ Nothing of :mod:`jobctl.core` is used here. Arrivals are drawn by numpy (a chang
 played out in one of two ways:
 
 * :func:`waits_of` plays many replications at once, job after job, each to the slot that is free first. It starts empty.
-* :class:`Fleet` steps from event to event: attempts that fail and come back, a bucket of calls, and the connections of
+* :class:`Events` steps from event to event: attempts that fail and come back, a bucket of calls, and the connections of
   each replica, which its slots really share. It is slow.
 
 A :class:`Share` is a share of jobs with an interval from independent replications.
@@ -76,9 +76,7 @@ def daily(mean_per_s: float, peak_factor: float) -> Process:
     for _ in range(100):
         k = (low + high) / 2
         low, high = (k, high) if math.exp(k) / float(np.i0(k)) < peak_factor else (low, k)
-    return thinned(
-        lambda t: mean_per_s * peak_factor * np.exp(k * (np.cos(angle(t)) - 1)), mean_per_s * peak_factor
-    )
+    return thinned(lambda t: mean_per_s * peak_factor * np.exp(k * (np.cos(angle(t)) - 1)), mean_per_s * peak_factor)
 
 
 def with_burst(process: Process, jobs: int, at_s: float) -> Process:
@@ -108,9 +106,7 @@ def erlang(mean_s: float, phases: int) -> Services:
 # ------------------------------------------------------------------------------------------------------- many at once
 
 
-def waits_of(
-    arrivals: Sequence[Numbers], services: Sequence[Numbers], slots: int
-) -> list[Numbers]:
+def waits_of(arrivals: Sequence[Numbers], services: Sequence[Numbers], slots: int) -> list[Numbers]:
     """The wait of each job of each replication, in one queue before so many slots."""
     count, replications = max(map(len, arrivals)), len(arrivals)
     arrived = np.full((count, replications), NEVER_S)
@@ -172,7 +168,7 @@ class Share:
 
 @dataclass
 class Rules:
-    """What a :class:`Fleet` does beside serving.
+    """What a :class:`Events` does beside serving.
 
     Attributes:
         attempts, failure_rate, failed_ratio, base_s, factor, cap_s, jitter: Tries, and what becomes of failed ones.
@@ -197,7 +193,7 @@ class Rules:
 
 
 @dataclass
-class Fleet:
+class Events:
     """Replicas before one queue, event by event.
 
     Attributes:
@@ -215,7 +211,7 @@ class Fleet:
     started: int = 0
     failed: int = 0
 
-    def play(self, arrivals: Numbers, services: Services) -> Fleet:
+    def play(self, arrivals: Numbers, services: Services) -> Events:
         """All jobs to their end."""
         rules, rng = self.rules, self.rng
         events: list[tuple[float, int, str, int, int, int]] = []  # when, turn, what, job, attempt, replica

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from jobctl.core.arrivals import POISSON
-from jobctl.core.capacity import limits_of
+from jobctl.core.capacity import ceiling_per_s, limits_of
 from jobctl.core.demand import Assumption, Demand, JobType
 from jobctl.core.plans import (
     Answers,
@@ -75,16 +75,15 @@ def make_fleet(demand: Demand, replicas: int, *, simulated: bool = False, **chan
     slots = replicas * limits.effective_slots_per_replica
     load = limits.offered_load_erlangs
     waits, method = _waits(limits.peak_arrival_rate_per_s, limits, slots)
-    ceiling_per_s = slots / limits.slot_seconds_per_job
-    if limits.upstream_per_s is not None:
-        ceiling_per_s = min(ceiling_per_s, limits.upstream_per_s)
+    ceiling = ceiling_per_s(limits, slots)
     broken = tuple(_broken(objective, waits) for objective in demand.objectives if not _kept(objective, waits))
     fields: dict[str, Any] = {
         "replicas": replicas,
         "slots": slots,
         "utilisation": load / slots,
         "mean_utilisation": load / slots * limits.arrival_rate_per_s / limits.peak_arrival_rate_per_s,
-        "ceiling_per_s": ceiling_per_s,
+        "ceiling_per_s": ceiling,
+        "headroom_x": ceiling / limits.peak_arrival_rate_per_s,
         "holds": not broken,
         "wait": waits,
         "method": method,
@@ -130,7 +129,7 @@ def make_plan(
         "edge": None,
         "backlog_growth_per_day": growth,
         "max_sustainable_per_day": None if not simulated else 0.9 * limits.arrival_rate_per_s * DAY_S,
-        "sensitivity": (Sensitivity("service time +20 %", needed + asked.spare + 1),),
+        "sensitivity": (Sensitivity("service time +20 %", needed + asked.spare + 1, confirmed=True),),
         "simulated_jobs": 1_234_567 if simulated else 0,
         "seed": 1,
     }

@@ -234,9 +234,7 @@ def _check(request: BenchRequest, json_target: str | None, records: str | None) 
                 raise InvalidOption(flag, "is about the mock, which --openrouter-url replaces", "drop one of the two")
 
 
-def _run(
-    request: BenchRequest, merged: settings.Settings, json_target: str | None, records: str | None
-) -> ExitStatus:
+def _run(request: BenchRequest, merged: settings.Settings, json_target: str | None, records: str | None) -> ExitStatus:
     from rich.console import Console
 
     from jobctl import wiring

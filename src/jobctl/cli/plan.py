@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -157,10 +159,28 @@ def _check_acts(acts: _Acts) -> None:
 
         check_report_target(acts.report)
         check_writable(acts.report, "--report")
+    if acts.write is not None:
+        from jobctl.wiring.plan_write import check_write_target
+
+        check_write_target(acts.write)
+        if not acts.dry_run:
+            check_writable(acts.write, "--write")
+    _check_apart({"--json": acts.json_target, "--report": acts.report, "--write": acts.write})
     if acts.dry_run and acts.write is None:
         raise InvalidOption("--dry-run", "does nothing without --write", "give --write FILE beside it")
     if acts.check_duration_s is not None and not acts.check:
         raise InvalidOption("--check-duration", "does nothing without --check", "give --check beside it")
+
+
+def _check_apart(targets: Mapping[str, str | None]) -> None:
+    """Refuse a file that two options would write, the one over the other."""
+    taken: dict[Path, str] = {}
+    for flag, target in targets.items():
+        if target is None or target == "-":
+            continue
+        first = taken.setdefault(Path(target).resolve(), flag)
+        if first != flag:
+            raise InvalidOption(flag, f"{target!r} is the file of {first} as well", "give each a file of its own")
 
 
 def _without_time_scale(request: PlanRequest) -> tuple[PlanRequest, float | None]:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
+from jobctl.apps.plan.why import is_spared
 from jobctl.apps.plan.words import clock_time, count_of, number, seconds, share, three_digits
-from jobctl.cli.plan_phrases import is_plain, is_spared
+from jobctl.cli.plan_phrases import is_plain
 from jobctl.core.plans import Fleet, Hour, Plan
 from jobctl.core.slo import Objective
-from jobctl.core.units import SECONDS_PER_HOUR, format_duration
+from jobctl.core.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, format_duration
 
 __all__ = ["hours_lines"]
 
@@ -67,9 +68,10 @@ def _shown(plan: Plan) -> Fleet | None:
 
 def _title(plan: Plan, fleet: Fleet) -> str:
     length_s = _length_s(plan, fleet.hours)
+    whole = "the day" if plan.demand.profile.period_s == SECONDS_PER_DAY else "the trace"
     part = "hour by hour" if length_s == SECONDS_PER_HOUR else f"in parts of {format_duration(length_s)}"
     gone = plan.all_running.replicas - fleet.replicas
-    return f"the day {part}, {count_of(fleet.replicas, 'replica')}" + (f" ({gone} gone)" if gone else "")
+    return f"{whole} {part}, {count_of(fleet.replicas, 'replica')}" + (f" ({gone} gone)" if gone else "")
 
 
 def _figures(hour: Hour) -> str:
@@ -80,7 +82,10 @@ def _figures(hour: Hour) -> str:
 
 
 def _chart(hours: Sequence[Hour], width: int) -> Iterator[str]:
-    """A row of blocks for each figure, its range behind it; hours that share a column show their most."""
+    """A row of blocks for each figure that is ever above 0, its range behind it.
+
+    Hours that share a column show their most.
+    """
     room = max(1, min(_MOST_COLUMNS, width - _LABEL_WIDTH - _RANGE_WIDTH))
     together = math.ceil(len(hours) / room)
     groups = [hours[first : first + together] for first in range(0, len(hours), together)]
@@ -89,6 +94,8 @@ def _chart(hours: Sequence[Hour], width: int) -> Iterator[str]:
     yield f"{'':<{_LABEL_WIDTH}}{times}".rstrip()
     for name, figure, write, top in _FIGURES:
         values = [max((figure(hour) or 0.0) for hour in group) for group in groups]
+        if not any(values):
+            continue
         blocks = "".join(_block(value, top or max(values)) * wide for value in values)
         yield f"{name:<{_LABEL_WIDTH}}{blocks}{_GAP}{_range(write(min(values)), write(max(values)))}"
 

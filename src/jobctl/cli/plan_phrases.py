@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import PurePath
 
 from jobctl.apps.plan.document import is_simulated
 from jobctl.apps.plan.words import count_of, number, seconds, within
-from jobctl.core.plans import Band, Binding, Fleet, Plan
+from jobctl.core.plans import Band, Fleet, Plan
 from jobctl.core.slo import Objective
 from jobctl.core.units import SECONDS_PER_DAY
 
 __all__ = [
     "is_endless",
     "is_plain",
-    "is_spared",
     "names_window",
-    "promises_of",
     "slots_of",
     "volume_of",
     "waits_of",
@@ -32,13 +31,7 @@ def volume_of(plan: Plan) -> str:
     """``450,000 jobs/day (5.208/s)``."""
     rate_per_s = plan.limits.arrival_rate_per_s
     volume = f"{number(rate_per_s * SECONDS_PER_DAY)} jobs/day ({number(rate_per_s)}/s)"
-    return volume if plan.demand.trace is None else f"{volume} as in {plan.demand.trace.name}"
-
-
-def promises_of(plan: Plan) -> str:
-    """The promises in quotes."""
-    *others, last = (f'"{promise}"' for promise in plan.demand.promises)
-    return f"{', '.join(others)} and {last}" if others else last
+    return volume if plan.demand.trace is None else f"{volume} as in {PurePath(plan.demand.trace.name).name}"
 
 
 def names_window(plan: Plan) -> bool:
@@ -68,8 +61,3 @@ def is_plain(plan: Plan) -> bool:
     """Whether every hour is like the other."""
     profile = plan.demand.profile
     return profile.is_steady and not profile.spikes and plan.demand.trace is None
-
-
-def is_spared(plan: Plan) -> bool:
-    """Whether the answer has to hold with the spare gone."""
-    return Binding.REDUNDANCY in plan.required and plan.demand.spare > 0

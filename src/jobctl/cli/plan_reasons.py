@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from jobctl.apps.plan.document import error_band
-from jobctl.apps.plan.words import count_of, number, probability, seconds, share, three_digits, usd, window_read
-from jobctl.cli.plan_phrases import is_endless, is_plain, is_spared, names_window, promises_of, waits_of
+from jobctl.apps.plan.document import error_band, is_simulated
+from jobctl.apps.plan.why import promises_of, why_it_binds
+from jobctl.apps.plan.words import (
+    count_of,
+    needed_by,
+    number,
+    probability,
+    roughly,
+    seconds,
+    share,
+    three_digits,
+    usd,
+    window_read,
+)
+from jobctl.cli.plan_phrases import is_endless, is_plain, names_window, waits_of
 from jobctl.core.demand import Assumption
 from jobctl.core.plans import Binding, Fleet, Plan
 from jobctl.core.prices import Prices, fleet_cost
@@ -15,6 +28,8 @@ from jobctl.core.units import SECONDS_PER_DAY, format_duration
 
 __all__ = ["reasons", "sources"]
 
+#: What a default comes to, where its value alone does not say it to everybody.
+_MEANS: Final = {("shape", "steady"): " (no peak)"}
 #: Fewer attempts or less peak than so much more than 1 is none.
 _ROUNDING: Final = 1e-9
 
@@ -43,11 +58,12 @@ def reasons(plan: Plan, prices: Prices) -> Iterator[tuple[str, str]]:
     if Binding.OBJECTIVE not in plan.required and not is_endless(fleet):
         verdict = {True: "holds", False: "would not hold", None: "is on the edge"}[fleet.holds]
         yield "objective", f"{promises_of(plan)} {verdict} (not asked for: give --slo)"
-    yield "binding", f"{plan.binding}: {_why(plan)}"
-    if plan.relief:
+    yield "binding", f"{plan.binding}: {why_it_binds(plan)}"
+    if plan.relief and not (plan.feasible and plan.binding is Binding.REDUNDANCY):
         yield "relief", plan.relief
-    if not plan.feasible and plan.answers.with_spare is not None:
-        yield "needed", _needed(plan)
+    needed = _needed(plan)
+    if needed:
+        yield "needed", needed
     yield from _surroundings(plan)
     cost = fleet_cost(fleet.replicas, demand.machine, limits, prices)
     if cost is not None:
@@ -79,45 +95,58 @@ def _surroundings(plan: Plan) -> Iterator[tuple[str, str]]:
     if not is_plain(plan) and fleet.backlog_max:
         yield "backlog", _backlog(fleet)
     if plan.max_sustainable_per_day is not None:
-        gone = f" with {plan.demand.spare} gone" if is_spared(plan) else ""
+        spared = plan.demand.spare and Binding.REDUNDANCY in plan.required
+        gone = f" with {plan.demand.spare} gone" if spared else ""
         shape = "" if is_plain(plan) else " of this shape"
-        yield "at most", f"{number(plan.max_sustainable_per_day)} jobs/day{shape} hold{gone}"
+        yield "at most", f"about {roughly(plan.max_sustainable_per_day)} jobs/day{shape} hold{gone}"
     whole, busiest = plan.answers.whole_day, plan.answers.busiest_hour
     if whole is not None and busiest is not None and whole != busiest:
-        yield "windows", f"the busiest hour takes {busiest:,} replicas, the whole day {whole:,}; spare not counted"
+        spare = plan.demand.spare
+        yield (
+            "windows",
+            f"the busiest hour needs {count_of(busiest + spare, 'replica')}, the whole day {whole + spare:,}"
+            + (f", {spare} spare among them" if spare else ""),
+        )
     if plan.sensitivity:
-        yield "what if", "; ".join(_other(plan, other.change, other.replicas) for other in plan.sensitivity)
+        yield "what if", _other_questions(plan)
 
 
 def sources(assumptions: Sequence[Assumption]) -> Iterator[tuple[str, str]]:
-    """Where the figures came from: flags, other sources, defaults; each on a line of its own."""
+    """Where the figures came from: flags, each other source, defaults; each on a line of its own."""
     given = [f"{assumed.name} {assumed.value}" for assumed in assumptions if assumed.source.startswith("flag ")]
-    found = [
-        f"{assumed.name} {assumed.value} ({assumed.source})"
+    found: dict[str, list[str]] = {}
+    for assumed in assumptions:
+        if not assumed.source.startswith("flag ") and assumed.source != "default":
+            named = assumed.value if assumed.name == "from" else f"{assumed.name} {assumed.value}"
+            found.setdefault(assumed.source, []).append(named)
+    defaults = [
+        f"{assumed.name} {assumed.value}{_MEANS.get((assumed.name, assumed.value), '')}"
         for assumed in assumptions
-        if not assumed.source.startswith("flag ") and assumed.source != "default"
+        if assumed.source == "default"
     ]
-    assumed = [f"{assumed.name} {assumed.value}" for assumed in assumptions if assumed.source == "default"]
-    for label, figures in (("given", given), ("from", found), ("assumed", assumed)):
-        if figures:
-            yield label, ", ".join(figures)
+    if given:
+        yield "given", ", ".join(given)
+    for source, figures in found.items():
+        yield "from", f"{source}: {'; '.join(figures)}"
+    if defaults:
+        yield "assumed", ", ".join(defaults)
 
 
 def _load(plan: Plan) -> str:
     limits = plan.limits
     peak = limits.peak_arrival_rate_per_s
     times = peak / limits.arrival_rate_per_s
-    at_peak = f" at the peak, {number(times)}x the mean," if times > 1 + _ROUNDING else ""
-    held_s = limits.slot_seconds_per_job
-    return (
-        f"{number(peak)} jobs/s{at_peak} x {format_duration(held_s)} = "
-        f"{number(limits.offered_load_erlangs)} erlangs on {plan.all_running.slots:,} slots"
-    )
+    at_peak = f" at peak ({number(times)}x mean)" if times > 1 + _ROUNDING else ""
+    load, slots = limits.offered_load_erlangs, plan.all_running.slots
+    work = f"{number(load)} of {slots:,} slots" if load < slots else f"{number(load)} slots; there are {slots:,}"
+    return f"{number(peak)} jobs/s{at_peak} x {format_duration(limits.slot_seconds_per_job)} = work for {work}"
 
 
 def _utilisation(plan: Plan) -> str:
-    fleet = plan.all_running
+    fleet, limits = plan.all_running, plan.limits
     full = f"full at {number(fleet.ceiling_per_s)} jobs/s"
+    if limits.upstream_per_s is not None and fleet.ceiling_per_s >= limits.upstream_per_s:
+        return f"{share(fleet.utilisation)} of the slots; the upstream is {full} ({three_digits(fleet.headroom_x)}x)"
     if is_plain(plan):
         full += f", {number(fleet.ceiling_per_s * SECONDS_PER_DAY)} a day"
     at_peak = "" if is_plain(plan) else " at the peak"
@@ -140,49 +169,39 @@ def _spare_gone(plan: Plan) -> str:
     if is_endless(fleet):
         return f"{left}: the backlog grows without end"
     verdict = {True: "holds", False: f"does not hold: {'; '.join(fleet.broken)}", None: "on the edge"}[fleet.holds]
-    return f"{left}, P(wait) {probability(fleet.wait.p_wait)}, {waits_of(fleet)}; {verdict}"
-
-
-def _why(plan: Plan) -> str:
-    spare = plan.demand.spare
-    if plan.binding is Binding.NONE:
-        return "one replica fewer would do as well"
-    if not plan.feasible:
-        whys = {
-            Binding.SLOTS: "the load fills more slots than there are",
-            Binding.OBJECTIVE: "the slots keep up, but a promise is broken",
-            Binding.UPSTREAM: "it admits too few jobs, or makes them wait, however many replicas there are",
-            Binding.DATABASE: "its connections allow fewer slots or replicas",
-            Binding.CPU: "an interpreter's CPU leaves too few slots on each replica",
-            Binding.PLATFORM: "fewer replicas may be had",
-            Binding.REDUNDANCY: f"it holds, until {spare} {'is' if spare == 1 else 'are'} gone",
-        }
-        return whys[plan.binding]
-    if plan.edge is not None:
-        return "two numbers are too close to be told apart"
-    gone = " and the spare gone" if is_spared(plan) else ""
-    fewer = f"with one replica fewer{gone}"
-    promises = promises_of(plan) if len(plan.demand.promises) == 1 else "a promise"
-    return {
-        Binding.SLOTS: f"{fewer} the slots could not keep up",
-        Binding.OBJECTIVE: f"{fewer} {promises} would break",
-        Binding.UPSTREAM: "it is what fills first",
-        Binding.DATABASE: "connections leave fewer slots on each replica",
-        Binding.CPU: "an interpreter's CPU leaves fewer slots on each replica",
-        Binding.PLATFORM: "there may be no more replicas",
-        Binding.REDUNDANCY: "the load needs fewer, but nothing would be left with the spare gone",
-    }[plan.binding]
+    return f"{left}, p95 wait {seconds(fleet.wait.p95_s)}; {verdict}"
 
 
 def _needed(plan: Plan) -> str:
-    total = plan.answers.with_spare or 0
-    hold = f"{'holds' if total == 1 else 'hold'} {promises_of(plan)}"
-    spare = plan.demand.spare
-    return f"{count_of(total, 'replica')} {hold}" + (f", {spare} spare among them" if spare else "")
+    """How many it takes where a given number does not do; empty where it does, or where nobody knows."""
+    spare, limits = plan.demand.spare, plan.limits
+    if _does(plan.all_running) and (not spare or _does(plan.spare_gone)):
+        return ""
+    among = f", {spare} spare among them" if spare else ""
+    running = {fleet.replicas: fleet for fleet in plan.around}
+    for total, fleet in running.items():
+        if _does(fleet) and (not spare or _does(running.get(total - spare))):
+            return f"{count_of(total, 'replica')} for {promises_of(plan)}{among}"
+    if plan.feasible or plan.binding is not Binding.SLOTS:
+        return ""
+    mean_load = limits.offered_load_erlangs * limits.arrival_rate_per_s / limits.peak_arrival_rate_per_s
+    least = math.floor(mean_load / limits.effective_slots_per_replica) + 1 + spare
+    return f"at least {count_of(least, 'replica')}{among}; leave --replicas out to search them"
 
 
-def _other(plan: Plan, change: str, replicas: int | None) -> str:
-    return f"{change} needs {'more than there can be' if replicas is None else f'{replicas:,}'}"
+def _does(fleet: Fleet | None) -> bool:
+    return fleet is not None and fleet.holds is True
+
+
+def _other_questions(plan: Plan) -> str:
+    """``service time +20% needs 4, -20% needs 3; volume +20% needs 4``."""
+    said, before = "", ""
+    for other in plan.sensitivity:
+        what, _, change = other.change.replace(" %", "%").rpartition(" ")
+        needs = needed_by(other)
+        start = f"{'; ' if said else ''}{what} " if what != before else ", "
+        said, before = f"{said}{start}{change} needs {needs}", what
+    return said
 
 
 def _backlog(fleet: Fleet) -> str:
@@ -197,4 +216,5 @@ def _backlog(fleet: Fleet) -> str:
 def _method(plan: Plan) -> str:
     fleet = plan.all_running
     said = f"{fleet.method}: {error_band(plan, fleet)}"
-    return f"{said}; {plan.simulated_jobs:,} jobs simulated, seed {plan.seed}" if plan.simulated_jobs else said
+    simulated = "" if is_simulated(fleet) else " simulated"
+    return f"{said}; {plan.simulated_jobs:,} jobs{simulated}, seed {plan.seed}" if plan.simulated_jobs else said

@@ -14,9 +14,10 @@ from typing import Final
 
 import typer
 
+from jobctl.apps.plan.why import is_spared, promises_of
 from jobctl.apps.plan.words import count_of, number, share
 from jobctl.cli.plan_hours import hours_lines
-from jobctl.cli.plan_phrases import is_spared, names_window, promises_of, slots_of, volume_of, waits_of
+from jobctl.cli.plan_phrases import is_endless, names_window, slots_of, volume_of, waits_of
 from jobctl.cli.plan_reasons import reasons, sources
 from jobctl.cli.plan_table import CHOSEN, table_lines
 from jobctl.core.demand import Assumption
@@ -41,7 +42,7 @@ def print_plan(plan: Plan, assumptions: Sequence[Assumption] = (), prices: Price
 def describe(
     plan: Plan, assumptions: Sequence[Assumption], width: int | None, prices: Prices = RAILWAY
 ) -> Iterator[str]:
-    """A plan as lines of text, the answer first.
+    """A plan as lines of text, the answer first; where the backlog of every neighbour grows, they are left out.
 
     Args:
         plan: The plan.
@@ -54,8 +55,9 @@ def describe(
     yield ""
     for name, value in [*reasons(plan, prices), *sources(assumptions)]:
         yield _fold(f"{name:<{_LABEL_WIDTH}}{value}", width, indent=_LABEL_WIDTH)
-    yield ""
-    yield from table_lines(plan, width, prices)
+    if not all(map(is_endless, plan.around)):
+        yield ""
+        yield from table_lines(plan, width, prices)
     hours = list(hours_lines(plan, width))
     if hours:
         yield ""
@@ -81,6 +83,11 @@ def _answer(plan: Plan) -> str:
             f"On the edge: {low:,} or {high:,} replicas of {slots_of(plan)} for {volume}: the simulation could not "
             f"tell within its budget whether {low:,} keep {promises_of(plan)}{gone}."
         )
+    if Binding.OBJECTIVE not in plan.required and fleet.utilisation >= 1:
+        return (
+            f"{carry} over the day, but not at its peak, which asks for {share(fleet.utilisation)} of the slots: "
+            f"wait {waits_of(fleet, bare=True)}."
+        )
     if Binding.OBJECTIVE not in plan.required:
         return f"{carry} at a utilisation of {share(fleet.utilisation)}: wait {waits_of(fleet, bare=True)}."
     hold = "holds" if len(plan.demand.promises) == 1 else "hold"
@@ -97,6 +104,8 @@ def _refusal(plan: Plan, who: str, volume: str, carry: str) -> str:
         return f"{who} {breaks} {'; '.join(fleet.broken)} at {volume}."
     if plan.binding is Binding.REDUNDANCY:
         return f"{carry}, but not with {plan.demand.spare} gone."
+    if plan.binding is Binding.UPSTREAM:
+        return f"No number of replicas will do for {volume}: {plan.reason}."
     return f"{who} will not do for {volume}: {plan.reason}."
 
 

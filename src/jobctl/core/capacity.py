@@ -32,10 +32,12 @@ from jobctl.core.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 __all__ = [
     "attempts_per_job",
     "backlog_growth_per_day",
+    "ceiling_per_s",
     "limits_of",
     "mixed_law",
     "peak_rate_per_s",
     "pool_wait_s",
+    "slot_stretch",
 ]
 
 #: A rate this close to the limit is the limit: what is missing comes from rounding.
@@ -91,17 +93,28 @@ def mixed_law(demand: Demand) -> Law:
     return Mixture(tuple((kind.share, kind.service) for kind in demand.job_types))
 
 
+def slot_stretch(demand: Demand) -> float:
+    """How many times longer an attempt holds its slot than it works: it waits there for a connection, or for CPU."""
+    works_s, _, _ = _attempt(demand)
+    _, _, holds_s = _slots_of_a_replica(demand, works_s)
+    return holds_s / works_s if works_s > 0 else 1.0
+
+
 def attempts_per_job(failure_rate: float, attempts: int) -> float:
     """A = (1 - f^m) / (1 - f), written as 1 + f + ... + f^(m-1), which also holds at f = 1."""
     return math.fsum(failure_rate**number for number in range(attempts))
 
 
+def ceiling_per_s(limits: Limits, slots: int) -> float:
+    """New jobs per second at which so many slots are full, or the upstream."""
+    own = slots / limits.slot_seconds_per_job
+    return own if limits.upstream_per_s is None else min(own, limits.upstream_per_s)
+
+
 def backlog_growth_per_day(demand: Demand, limits: Limits, slots: int) -> float:
     """Jobs by which the backlog grows each day, by whatever admits the fewest; 0 when all keep up."""
     arriving = limits.arrival_rate_per_s
-    admitted = slots / limits.slot_seconds_per_job
-    if limits.upstream_per_s is not None:
-        admitted = min(admitted, limits.upstream_per_s)
+    admitted = ceiling_per_s(limits, slots)
     growth = (arriving - admitted) * SECONDS_PER_DAY
     return growth if arriving > admitted * (1 + _ROUNDING) else 0.0
 

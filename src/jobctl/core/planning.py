@@ -28,7 +28,7 @@ from jobctl.core.slo import Window
 from jobctl.core.study import Study
 from jobctl.core.trials import Purse
 from jobctl.core.units import SECONDS_PER_DAY
-from jobctl.core.variations import with_failure_rate, with_service, with_volume, with_window
+from jobctl.core.variations import with_failure_rate, with_peak, with_service, with_volume, with_window
 from jobctl.errors import InvalidValue
 
 __all__ = ["largest_service_factor", "largest_volume_factor", "plan"]
@@ -38,7 +38,7 @@ _ALL: Final = frozenset({Binding.SLOTS, Binding.OBJECTIVE, Binding.REDUNDANCY})
 #: Shares of the budget: for confirming each of the two fleets (where whole days are judged, and else), for the days of
 #: each, for each fleet of the table, for each question beside the answer.
 _CONFIRMING: Final = 0.15
-_CONFIRMING_DAYS: Final = 0.35
+_CONFIRMING_DAYS: Final = 0.25
 _DAYS: Final = 0.08
 _AROUND: Final = 0.015
 _ASIDE: Final = 0.06
@@ -46,8 +46,10 @@ _ASIDE: Final = 0.06
 _SMALLEST_FACTOR: Final = 1e-4
 #: An exact closed form is confirmed with so much less.
 _EXACT: Final = 0.3
-#: By this much sensitivity changes a figure, and this is how finely a largest factor is searched.
+#: By this much sensitivity changes a figure, this peak it gives a load that has none, and this is how finely a largest
+#: factor is searched.
 _CHANGE: Final = 1.2
+_PEAK: Final = 2.0
 _FINENESS: Final = 1.01
 
 
@@ -90,12 +92,15 @@ def _search(study: Study) -> tuple[int, tuple[int, int] | None]:
     if not study.is_admitted:
         admitted = (study.limits.upstream_per_s or 0.0) * study.limits.slot_seconds_per_job
         return max(1, math.ceil(admitted / study.limits.effective_slots_per_replica)), None
-    if not study.upstream_allows():
+    if not study.slots_would_do:
         return study.least(), None
     carrying = study.fewest()
     if not study.laboratory.purse.total:
         return carrying, None
-    return study.confirmed(carrying, _confirming(study))
+    carrying, edge = study.confirmed(carrying, _confirming(study))
+    if edge is not None:
+        study.look_at(carrying, _confirming(study))
+    return carrying, edge
 
 
 def _confirming(study: Study) -> float:
@@ -147,8 +152,8 @@ class _Answer:
             feasible=broken is None,
             binding=binding,
             required=self._required,
-            reason="" if broken is None else why_infeasible(demand, study.limits, broken, study.fleet(total)),
-            relief=what_relieves(demand, study.limits, binding),
+            reason="" if broken is None else self._why(broken),
+            relief=what_relieves(demand, study.limits, binding, feasible=broken is None),
             all_running=study.fleet(total),
             spare_gone=study.fleet(remaining) if remaining > 0 else None,
             fewer=fewer,
@@ -162,6 +167,14 @@ class _Answer:
             simulated_jobs=study.laboratory.purse.attempts,
             seed=study.laboratory.seed,
         )
+
+    def _why(self, broken: Binding) -> str:
+        """Why it is infeasible; where slots are not what is missing, told by a fleet that has plenty."""
+        study = self._study
+        helpless = study.is_admitted and broken in {Binding.UPSTREAM, Binding.OBJECTIVE} and not study.slots_would_do
+        fleet = study.fleet(study.plenty if helpless else self._total)
+        reason = why_infeasible(self._demand, study.limits, broken, fleet)
+        return f"{reason}; replicas will not help" if helpless else reason
 
     # ------------------------------------------------------------------------------------------------- the limits
 
@@ -183,21 +196,25 @@ class _Answer:
         tests: tuple[tuple[Binding, Callable[[], bool]], ...] = (
             (Binding.UPSTREAM, lambda: not study.is_admitted),
             (limits.capped_by or Binding.SLOTS, lambda: not study.keeps_up(slots)),
-            (Binding.UPSTREAM, lambda: self._waits_too_long(replicas) and not study.upstream_allows()),
+            (Binding.UPSTREAM, lambda: self._waits_too_long(replicas) and self._is_held_up()),
             (Binding.OBJECTIVE, lambda: self._waits_too_long(replicas)),
             (Binding.DATABASE, lambda: replicas > _or_endless(limits.max_replicas_database)),
             (Binding.PLATFORM, lambda: replicas > _or_endless(limits.max_replicas_platform)),
         )
         return next((binding for binding, is_broken in tests if is_broken()), None)
 
+    def _is_held_up(self) -> bool:
+        """Whether it is the upstream that makes jobs wait."""
+        return self._study.limits.upstream_per_s is not None and not self._study.slots_would_do
+
     def _waits_too_long(self, replicas: int) -> bool:
         return Binding.OBJECTIVE in self._required and not self._holds(replicas)
 
     def _holds(self, replicas: int) -> bool:
-        """Whether they hold; of two on the edge the one that was chosen does."""
-        edge, spare = self._edge, self._demand.spare
-        if edge is not None and replicas in edge:
-            return replicas >= self._total - spare
+        """Whether they hold; of two on the edge the one that was chosen does, and with it all larger fleets."""
+        edge, chosen = self._edge, self._total - self._demand.spare
+        if edge is not None and replicas >= edge[0]:
+            return replicas >= chosen
         return self._study.fleet(replicas).holds is True
 
     def _tight(self) -> Binding:
@@ -225,13 +242,16 @@ class _Answer:
         for replicas in (self._total, *range(max(1, self._total - 3), self._total + 4)):
             if not study.is_exact:
                 study.look_at(replicas, allowance)
-        if self._edge is not None and self._is_settled(*self._edge):
-            self._edge = None
+        if self._edge is not None:
+            self._edge = self._edge_now()
 
-    def _is_settled(self, fewer: int, more: int) -> bool:
-        """Whether what was simulated since tells two numbers apart, as the answer has it."""
-        verdicts = [self._study.fleet(replicas).holds for replicas in (fewer, more)]
-        return verdicts == [False, True] and self._total - self._demand.spare == more
+    def _edge_now(self) -> tuple[int, int] | None:
+        """The edge after what was simulated since."""
+        chosen = self._total - self._demand.spare
+        fewer, own = (self._study.verdict_of(number) if number else False for number in (chosen - 1, chosen))
+        if own is True:
+            return None if fewer is False else (chosen - 1, chosen)
+        return self._edge
 
     def _answers(self, *, extras: bool, feasible: bool) -> Answers:
         """The replicas for each reading."""
@@ -277,16 +297,30 @@ class _Answer:
             f"service time -{_CHANGE - 1:.0%}".replace("%", " %"): with_service(demand, 2 - _CHANGE),
             f"volume {more}": with_volume(demand, _CHANGE),
         }
+        if demand.profile.is_steady and demand.trace is None:
+            changes[f"a peak of {_PEAK:g}x the mean"] = with_peak(demand, _PEAK)
         failing = demand.retries.failure_rate
         if failing:
             changes["failures twice as often"] = with_failure_rate(demand, min(1.0, 2 * failing))
         for change, changed in changes.items():
             replicas = self._aside(changed)
-            yield Sensitivity(change, None if replicas is None else replicas + demand.spare)
+            if replicas is not None:
+                yield Sensitivity(change, replicas + demand.spare, confirmed=True)
+            else:
+                yield self._scaled(change, changed)
+
+    def _scaled(self, change: str, demand: Demand) -> Sensitivity:
+        """What simulation could not tell: the answer, times what closed forms say of both demands."""
+        asked, other = (Study(one, 1, Purse(0)) for one in (self._demand, demand))
+        if not (other.is_admitted and other.slots_would_do):
+            return Sensitivity(change, None, confirmed=True)
+        ratio = other.fewest() / asked.fewest()
+        carrying = max(1, round((self._total - self._demand.spare) * ratio))
+        return Sensitivity(change, carrying + self._demand.spare, confirmed=False)
 
     def _largest_volume(self) -> float | None:
-        """Jobs a day that the fleet holds with its spare gone, in this shape."""
-        carrying = self._total - self._demand.spare
+        """Jobs a day that the fleet holds in this shape, with its spare gone if that is required."""
+        carrying = self._total - (self._demand.spare if Binding.REDUNDANCY in self._required else 0)
         if carrying < 1:
             return None
         with self._beside() as study_of:
@@ -366,7 +400,7 @@ def _mended(holds: Callable[[float], bool], factor: float) -> float:
 
 def _fewest_known(study: Study) -> int | None:
     """The fewest replicas that hold, no spare; None where none would do, or only an untrusted closed form says so."""
-    if not study.is_admitted or not study.upstream_allows():
+    if not study.is_admitted or not study.slots_would_do:
         return None
     try:
         replicas = study.fewest()

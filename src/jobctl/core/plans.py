@@ -111,6 +111,7 @@ class Fleet:
         utilisation: Slot seconds asked for at the planned peak over those there are; 1 and above is a rising backlog.
         mean_utilisation: The same over the whole period; at 1 and above the backlog grows from day to day.
         ceiling_per_s: New jobs per second at which the fleet is full, by whatever fills first.
+        headroom_x: How many times the planned peak that is.
         holds: Whether every promise is kept; None where simulation could not tell within its budget.
         wait: The waits in the window that the objectives name.
         bands: How sure these are, by name, as in :class:`Reading`; empty for closed forms.
@@ -128,6 +129,7 @@ class Fleet:
     utilisation: float
     mean_utilisation: float
     ceiling_per_s: float
+    headroom_x: float
     holds: bool | None
     wait: Waits
     bands: Mapping[str, Band] = field(default_factory=dict)
@@ -143,11 +145,6 @@ class Fleet:
     def headroom(self) -> float:
         """The share of the slots that the peak leaves free; negative when it asks for more than there are."""
         return 1 - self.utilisation
-
-    @property
-    def headroom_x(self) -> float:
-        """How many times the planned peak the fleet could carry before it is full."""
-        return 1 / self.utilisation
 
     @property
     def stable(self) -> bool:
@@ -212,10 +209,13 @@ class Sensitivity:
     Attributes:
         change: In words, such as ``service time +20 %``.
         replicas: Replicas that it needs, spare included; None where no number would do.
+        confirmed: Whether that was simulated or comes from a formula that may be trusted; else the answer was scaled
+            by what closed forms say of both.
     """
 
     change: str
     replicas: int | None
+    confirmed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +239,8 @@ class Plan:
         answers: The replicas for each reading.
         edge: The two numbers that simulation could not choose between within its budget; None when it could.
         backlog_growth_per_day: Jobs by which the backlog grows each day; 0 when it does not.
-        max_sustainable_per_day: The largest daily volume of this shape that the fleet holds, its spare gone; None where
-            not computed.
+        max_sustainable_per_day: The largest daily volume of this shape that the fleet holds, its spare gone if that is
+            required; None where not computed.
         sensitivity: What other demands would need.
         simulated_jobs: Jobs simulated in all; 0 for closed forms alone.
         seed: Of the simulation.

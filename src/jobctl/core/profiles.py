@@ -41,9 +41,12 @@ __all__ = [
     "steady_profile",
 ]
 
-#: Straight lines of a diurnal day: one every five minutes, more where the peak is sharper than this.
+#: Straight lines of a diurnal day: one every five minutes. About a peak that is sharper than this they are closer: so
+#: many, so many of its standard deviations to either side, beyond which there is next to no job.
 _LINES: Final = 288
 _LINES_SUFFICE_TO: Final = 12.0
+_PEAK_LINES: Final = 160
+_PEAK_REACH: Final = 8.0
 #: A day whose peak is higher has its jobs within a minute.
 _MOST_PEAK_FACTOR: Final = 1440.0
 #: Beyond this a cosine would go negative.
@@ -136,7 +139,7 @@ class Profile:
         return self._jobs_before(end_s) - self._jobs_before(start_s)
 
     def busiest(self, length_s: float) -> float:
-        """Where the stretch of this length with the most jobs begins; the first if there are several.
+        """Where the stretch of this length with the most jobs begins; of several that with a spike first, or the first.
 
         What a stretch holds, W(t) = L(t + length) - L(t), is a parabola between the times at which its beginning or its
         end meets an end of a stage. Its maximum is at one of these, at a vertex between two, or where a spike is just
@@ -144,11 +147,9 @@ class Profile:
         """
         if length_s >= self.period_s:
             return 0.0
-        edges = {*self._edges_s[:-1], *((edge - length_s) % self.period_s for edge in self._edges_s)}
-        starts = sorted(edges | set(self._vertices(sorted(edges), length_s)) | set(self._spike_starts(length_s)))
-        held = [self.jobs_between(start_s, start_s + length_s) for start_s in starts]
-        most = max(held) * (1 - _ROUNDING)
-        return next(start_s for start_s, jobs in zip(starts, held, strict=True) if jobs >= most)
+        if length_s not in self._busiest_starts:
+            self._busiest_starts[length_s] = self._find_busiest(length_s)
+        return self._busiest_starts[length_s]
 
     def scaled(self, factor: float) -> Profile:
         """The same shape with so many times the volume; spikes are rounded to whole jobs, at least 1.
@@ -160,7 +161,10 @@ class Profile:
             raise InvalidValue(f"a volume cannot be multiplied by {factor}", "give a factor above 0")
         stages = tuple(Stage(s.duration_s, s.start_per_s * factor, s.end_per_s * factor) for s in self.stages)
         spikes = tuple(Spike(max(1, round(spike.jobs * factor)), spike.at_s) for spike in self.spikes)
-        return Profile(self.name, stages, spikes)
+        profile = Profile(self.name, stages, spikes)
+        if not spikes:
+            profile._busiest_starts.update(self._busiest_starts)
+        return profile
 
     def with_spikes(self, spikes: Sequence[Spike]) -> Profile:
         """The same, with these spikes on top as well.
@@ -215,6 +219,20 @@ class Profile:
     def _jobs_to_edge(self) -> tuple[float, ...]:
         """Jobs from the beginning to each of these, without spikes."""
         return tuple(accumulate((stage.jobs for stage in self.stages), initial=0.0))
+
+    @cached_property
+    def _busiest_starts(self) -> dict[float, float]:
+        """What was found out of the busiest stretches, by their length."""
+        return {}
+
+    def _find_busiest(self, length_s: float) -> float:
+        edges = {*self._edges_s[:-1], *((edge - length_s) % self.period_s for edge in self._edges_s)}
+        starts = sorted(edges | set(self._vertices(sorted(edges), length_s)) | set(self._spike_starts(length_s)))
+        held = [self.jobs_between(start_s, start_s + length_s) for start_s in starts]
+        most = max(held) * (1 - _ROUNDING)
+        busiest = [start_s for start_s, jobs in zip(starts, held, strict=True) if jobs >= most]
+        spikes = {spike.at_s for spike in self.spikes}
+        return next((start_s for start_s in busiest if start_s in spikes), busiest[0])
 
     def _phase(self, time_s: float) -> tuple[int, float]:
         """How many periods a time lies beyond the first one's beginning, and how far into its own."""
@@ -277,15 +295,14 @@ def diurnal_profile(rate_per_s: float, peak_factor: float) -> Profile:
             f"a peak factor of {peak_factor:g} is out of range",
             f"give the highest rate over the mean: 1 to {_MOST_PEAK_FACTOR:g}",
         )
-    lines = _LINES * math.ceil(peak_factor / _LINES_SUFFICE_TO)
-    angles = [math.tau * line / lines - math.pi for line in range(lines + 1)]
+    times = [SECONDS_PER_DAY * line / _LINES for line in range(_LINES + 1)]
     if peak_factor <= _MOST_COSINE_FACTOR:
-        relative = [max(0.0, 1 + (peak_factor - 1) * math.cos(angle)) for angle in angles]
+        points = [(time_s, max(0.0, 1 + (peak_factor - 1) * math.cos(_angle(time_s)))) for time_s in times]
     else:
         k = _concentration(peak_factor)
-        relative = [peak_factor * math.exp(k * (math.cos(angle) - 1)) for angle in angles]
-    times = [SECONDS_PER_DAY * line / lines for line in range(lines + 1)]
-    points = tuple(zip(times, relative, strict=True))
+        if peak_factor > _LINES_SUFFICE_TO:
+            times = _closer_about_noon(times, k)
+        points = [(time_s, peak_factor * math.exp(k * (math.cos(_angle(time_s)) - 1))) for time_s in times]
     return shaped_profile(points, rate_per_s, f"diurnal, peak factor {peak_factor:g}")
 
 
@@ -333,7 +350,9 @@ def parse_shape(lines: Sequence[str], place: str) -> list[tuple[float, float]]:
     """
     rows = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
     if rows and not any(character.isdigit() for character in rows[0][1]):
-        del rows[0]  # a header
+        header = rows.pop(0)[1].lower()
+        if "arriv" in header or "service" in header:
+            raise InvalidValue(f"{place} has arrivals by its header, not rates", f"give replay:{place} for those")
     points: list[tuple[float, float]] = []
     for number, line in rows:
         try:
@@ -367,7 +386,7 @@ def parse_time(text: str) -> float:
 
 
 def parse_spike(text: str) -> Spike:
-    """Read ``JOBS@TIME`` such as ``5000@14:30``.
+    """Read ``JOBS@HH:MM`` such as ``5000@14:30``, or ``5000@14:30:05``.
 
     Raises:
         InvalidValue: The text is none.
@@ -376,6 +395,8 @@ def parse_spike(text: str) -> Spike:
     try:
         if not at:
             raise InvalidValue("it has no @", "")
+        if ":" not in time:  # seconds elsewhere, here more likely meant as an hour
+            raise InvalidValue(f"{time.strip()!r} is no time of the day", "")
         spike = Spike(parse_whole(jobs), parse_time(time))
         if spike.at_s >= SECONDS_PER_DAY:
             raise InvalidValue(f"{time.strip()!r} is the next day", "")
@@ -403,6 +424,18 @@ def _lines(points: Sequence[tuple[float, float]]) -> Iterator[tuple[tuple[float,
     yield from ((start, end) for start, end in pairwise(points) if end[0] > start[0])
     if last_s < SECONDS_PER_DAY:
         yield points[-1], (SECONDS_PER_DAY, at_midnight)
+
+
+def _angle(time_s: float) -> float:
+    """The time of the day as an angle, 0 at noon."""
+    return math.tau * time_s / SECONDS_PER_DAY - math.pi
+
+
+def _closer_about_noon(times: Sequence[float], k: float) -> list[float]:
+    """The same times, closer to one another where exp(k cos) has its peak, whose standard deviation is 1/sqrt(k)."""
+    noon_s, reach_s = SECONDS_PER_DAY / 2, _PEAK_REACH / math.sqrt(k) * SECONDS_PER_DAY / math.tau
+    near = [noon_s + reach_s * (2 * line / _PEAK_LINES - 1) for line in range(_PEAK_LINES + 1)]
+    return [t for t in times if t < noon_s - reach_s] + near + [t for t in times if t > noon_s + reach_s]
 
 
 def _concentration(peak_factor: float) -> float:

@@ -48,9 +48,11 @@ def why_infeasible(demand: Demand, limits: Limits, broken: Binding, fleet: Fleet
     return f"{fleet.slots:,} slots carry {_volumes(demand, limits, fleet.ceiling_per_s, fleet)}"
 
 
-def what_relieves(demand: Demand, limits: Limits, binding: Binding) -> str:
-    """What would relieve a limit; empty where none binds."""
+def what_relieves(demand: Demand, limits: Limits, binding: Binding, *, feasible: bool) -> str:
+    """What would relieve a limit; empty where none binds, or where nothing but the spare does."""
     if binding is Binding.REDUNDANCY:
+        if feasible:
+            return ""
         return f"{demand.spare} more {'replica' if demand.spare == 1 else 'replicas'}, or fewer spare"
     if binding is not Binding.UPSTREAM:
         return _RELIEFS.get(binding, "")

@@ -25,7 +25,7 @@ from functools import cached_property
 from typing import Final
 
 from jobctl.core.arrivals import ArrivalKind
-from jobctl.core.capacity import mixed_law
+from jobctl.core.capacity import ceiling_per_s, mixed_law
 from jobctl.core.demand import Demand
 from jobctl.core.plans import Limits, Waits
 from jobctl.core.queueing import predict_wait
@@ -289,8 +289,7 @@ class Screen:
     @property
     def _throughput_per_s(self) -> float:
         """New jobs per second that the fleet and the upstream carry together."""
-        own = self.slots / self.limits.slot_seconds_per_job
-        return own if self.limits.upstream_per_s is None else min(own, self.limits.upstream_per_s)
+        return ceiling_per_s(self.limits, self.slots)
 
     @cached_property
     def _backlogs(self) -> list[float]:
@@ -352,9 +351,7 @@ def drain_time_s(demand: Demand, limits: Limits, slots: int, jobs: int) -> float
     length_s = min(SECONDS_PER_HOUR, demand.profile.period_s)
     start_s = demand.profile.busiest(length_s)
     rate_per_s = demand.profile.jobs_between(start_s, start_s + length_s) / length_s
-    throughput = slots / limits.slot_seconds_per_job
-    if limits.upstream_per_s is not None:
-        throughput = min(throughput, limits.upstream_per_s)
+    throughput = ceiling_per_s(limits, slots)
     return jobs / (throughput - rate_per_s) if throughput > rate_per_s else math.inf
 
 

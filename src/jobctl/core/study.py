@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from statistics import median
 from typing import Final
 
-from jobctl.core.capacity import limits_of
+from jobctl.core.capacity import ceiling_per_s, limits_of
 from jobctl.core.demand import Demand
 from jobctl.core.estimates import Estimate
 from jobctl.core.plans import Band, Fleet, Reading, Waits
@@ -30,12 +31,20 @@ _FIRST: Final = 4
 _FIRST_DAYS: Final = 3
 #: An hour matters to a verdict on every hour where at least this share of what is allowed waits too long.
 _MATTERS: Final = 0.25
-#: A verdict is given with this confidence.
-_CONFIDENCE: Final = 0.99
+#: A verdict is given with this confidence at each look: about ten looks at a peak, or two or three at whole days, then
+#: err in 1 % to 3 % of those cases that lie on the edge.
+_CONFIDENCE: Final = 0.999
+_CONFIDENCE_DAYS: Final = 0.99
 #: A wait is known well enough once its band is no wider than this share of it to either side.
 _PRECISION: Final = 0.1
-#: So many times the load in slots are plenty.
+#: So many times the load in slots, and so many more, are plenty.
 _PLENTY: Final = 4
+_SPARE_SLOTS: Final = 100
+#: Beyond this load at the peak, and so many times what is allowed by the fluid alone, a fleet has no hope.
+_OVERLOADED: Final = 1.02
+_HOPELESS: Final = 10
+#: Where slots are plenty a closed form is good enough that comes to no more than this share of what is allowed.
+_CLEARLY: Final = 0.5
 #: The share of the budget that one verdict of the search may take.
 _SEARCHING: Final = 0.05
 _ROUNDING: Final = 1 - 1e-12
@@ -68,6 +77,10 @@ class Study:
             windows != {Window.BUSIEST_HOUR} or any(isinstance(promise, Cover) for promise in demand.promises)
         )
         self._needs_peaks = steady or Window.BUSIEST_HOUR in windows
+
+    @property
+    def _confidence(self) -> float:
+        return _CONFIDENCE_DAYS if self.needs_days else _CONFIDENCE
 
     @property
     def _small(self) -> float:
@@ -123,7 +136,7 @@ class Study:
         """
         laboratory = self.laboratory
         spent_before = laboratory.purse.spent
-        replications = _FIRST_DAYS if self.needs_days else _FIRST
+        replications = 1 if self._is_hopeless(slots) else _FIRST_DAYS if self.needs_days else _FIRST
         if laboratory.is_too_large(slots) and (self.is_trusted(slots) or not laboratory.is_steady):
             return None
         while True:
@@ -131,28 +144,55 @@ class Study:
             verdict = self._verdict(trial)
             spent = laboratory.purse.spent - spent_before
             done = verdict is not None and (not precise or self._is_precise(trial))
-            if done or laboratory.is_exact or 1.5 * spent > allowance_s:
-                return verdict
             if (trial.peaks if self._needs_peaks else trial.days) < replications:  # the budget is spent
                 return verdict
-            replications += (replications + 1) // 2
+            more = (replications + 1) // 2
+            if done or laboratory.is_exact or spent + more * self._replication_s(slots) > allowance_s:
+                return verdict
+            replications += more
 
     def knows(self, replicas: int) -> bool:
         """Whether more than an untrusted closed form is known of a fleet, or nothing more was to be known."""
         slots = self.slots(replicas)
         return not self.laboratory.purse.total or self.is_trusted(slots) or not self._cannot_simulate(slots)
 
+    def _replication_s(self, slots: int) -> float:
+        """Nominal seconds of one more replication."""
+        laboratory = self.laboratory
+        days_s = laboratory.cost_s(laboratory.day_for(slots), slots) if self.needs_days else 0.0
+        return days_s + (laboratory.cost_s(laboratory.peak_for(slots), slots) if self._needs_peaks else 0.0)
+
+    def verdict_of(self, replicas: int) -> bool | None:
+        """What the simulations so far say of so many replicas, and nothing else."""
+        slots = self.slots(replicas)
+        if not self.keeps_up(slots):
+            return False
+        return None if self._cannot_simulate(slots) else self._verdict(self.laboratory.trial(slots))
+
     def look_at(self, replicas: int, allowance_s: float, *, precise: bool = False) -> None:
         """Simulate a fleet if it could hold at all, so that :meth:`fleet` knows of it."""
         if replicas > 0 and self.is_admitted and self.keeps_up(self.slots(replicas)):
             self.simulated_verdict(self.slots(replicas), allowance_s, precise=precise)
 
-    def upstream_allows(self) -> bool:
-        """Whether the promises would hold if slots were plenty: else it is the upstream that breaks them."""
-        if self.limits.upstream_per_s is None:
+    @property
+    def plenty(self) -> int:
+        """Replicas whose slots are never scarce: where these break a promise, more do too."""
+        at_once = sum(spike.jobs for spike in self.demand.profile.spikes) + (self.demand.arrivals.parameter or 0)
+        if self.demand.trace is not None:
+            at_once = len(self.demand.trace.arrivals_s)
+        slots = _PLENTY * self.limits.offered_load_erlangs + at_once + _SPARE_SLOTS
+        return math.ceil(slots / self.limits.effective_slots_per_replica)
+
+    @cached_property
+    def slots_would_do(self) -> bool:
+        """Whether the promises hold where slots are plenty: else the upstream breaks them, or the service alone."""
+        objectives = self.demand.objectives
+        screen = self.screen(self.slots(self.plenty))
+        if self.limits.upstream_per_s is None and all(objective.signal == "wait" for objective in objectives):
             return True
-        plenty = math.ceil(_PLENTY * self.limits.offered_load_erlangs) + 100
-        return self.holds(plenty) is not False
+        if all(screen.value_s(objective) <= _CLEARLY * objective.threshold_s for objective in objectives):
+            return screen.holds
+        return self.holds_replicas(self.plenty)
 
     def _cannot_simulate(self, slots: int) -> bool:
         """Whether not even one replication fits."""
@@ -169,7 +209,18 @@ class Study:
     # ------------------------------------------------------------------------------------- what simulation shows
 
     def _verdict(self, trial: Trial) -> bool | None:
-        return _all_of(self._kept(promise, trial) for promise in self._judged())
+        """What is certain; of a fleet that has no hope, one replication that bears it out is enough."""
+        verdict = _all_of(self._kept(promise, trial) for promise in self._judged())
+        if verdict is None and self._is_hopeless(trial.slots) and not self._is_likely(trial):
+            return None if self._cannot_simulate(trial.slots) else False
+        return verdict
+
+    def _is_hopeless(self, slots: int) -> bool:
+        """Whether the peak is more than the slots do, and that alone makes jobs wait many times too long."""
+        screen = self.screen(slots)
+        return self.limits.offered_load_erlangs > _OVERLOADED * slots and any(
+            screen.value_s(objective) > _HOPELESS * objective.threshold_s for objective in self.demand.objectives
+        )
 
     def _judged(self) -> list[Promise]:
         """Where a cover is promised, the objectives are judged stretch by stretch and not by themselves."""
@@ -183,16 +234,33 @@ class Study:
             low, high = self._covered(trial)
             return True if low >= promise.share else False if high < promise.share else None
         estimates = _that_matter([estimate for estimate in self._estimates(promise, trial) if estimate.jobs], promise)
-        confidence = 1 - (1 - _CONFIDENCE) / max(1, len(estimates))
+        confidence = 1 - (1 - self._confidence) / max(1, len(estimates))
         verdict = _all_of(_decide(estimate, promise, confidence) for estimate in estimates)
         return None if verdict and not self.laboratory.can_hold(trial.slots) else verdict
+
+    def _is_likely(self, trial: Trial) -> bool:
+        """Whether every promise is kept by what was simulated, however little that is; where nothing was, it is not."""
+        return (
+            not self._cannot_simulate(trial.slots)
+            and self.laboratory.can_hold(trial.slots)
+            and all(self._seems_kept(promise, trial) for promise in self._judged())
+        )
+
+    def _seems_kept(self, promise: Promise, trial: Trial) -> bool:
+        if isinstance(promise, Cover):
+            return math.fsum(self._covered(trial)) / 2 >= promise.share
+        if isinstance(promise, Drain):
+            return self._kept(promise, trial) is True
+        estimates = [estimate for estimate in self._estimates(promise, trial) if estimate.jobs]
+        return all(_value(estimate, promise) <= promise.threshold_s for estimate in estimates)
 
     def _covered(self, trial: Trial) -> tuple[float, float]:
         """Bounds of the share of the day's stretches in which every objective holds."""
         objectives = [objective for objective in self.demand.objectives if objective.signal == "wait"]
         verdicts = [
             _all_of(
-                not _matters(stretch, objective) or _decide(stretch, objective, _CONFIDENCE) for objective in objectives
+                not _matters(stretch, objective) or _decide(stretch, objective, self._confidence)
+                for objective in objectives
             )
             for stretch in trial.stretches
             if stretch.jobs
@@ -213,7 +281,10 @@ class Study:
         return [] if found is None else [found]
 
     def _is_precise(self, trial: Trial) -> bool:
-        """Whether each objective's statistic is known to a tenth, or short enough not to matter."""
+        """Whether each objective's statistic is known to a tenth, or is too short to matter, and the tail at all."""
+        shown = trial.waits.get(self.demand.window)
+        if shown is not None and shown.jobs and not shown.is_exact and shown.p_wait and shown.band(0.99) is None:
+            return False
         return all(
             _is_precise(estimate, objective)
             for objective in self.demand.objectives
@@ -224,7 +295,7 @@ class Study:
     # ------------------------------------------------------------------------------------------------ the search
 
     def fewest(self) -> int:
-        """The fewest replicas that hold, no spare, as far as the search simulates; the upstream admits all jobs.
+        """The fewest replicas that hold, no spare, as far as the search simulates; :attr:`slots_would_do`.
 
         Raises:
             InvalidValue: No fleet of at most :data:`MAX_SLOTS` slots would.
@@ -237,11 +308,9 @@ class Study:
         if self.holds_replicas(start):
             return bisected(self.holds_replicas, *self._downwards(start, least))
         low, step = start, 1
-        while not self.holds_replicas(low + step):
+        while low + step < self.plenty and not self.holds_replicas(low + step):
             low += step
             step *= 2
-            if self.slots(low) > MAX_SLOTS:
-                raise self.too_many()
         return bisected(self.holds_replicas, low, low + step)
 
     def is_trusted(self, slots: int) -> bool:
@@ -254,8 +323,10 @@ class Study:
         self.laboratory.reference_utilisation = min(max(utilisation, 0.5), 0.98)
 
     def holds_replicas(self, replicas: int) -> bool:
-        """Whether so many replicas hold; where nothing can tell, they do not."""
-        return self.holds(self.slots(replicas)) is True
+        """Whether so many replicas hold; where simulation is not certain, what it makes likelier."""
+        slots = self.slots(replicas)
+        verdict = self.holds(slots)
+        return self._is_likely(self.laboratory.trial(slots)) if verdict is None else verdict
 
     def confirmed(self, replicas: int, allowance_s: float) -> tuple[int, tuple[int, int] | None]:
         """Simulate the answer and one fewer until both are certain.
@@ -273,8 +344,8 @@ class Study:
             below: bool | None = False
             if above is not False and replicas > least:
                 below = self._confirm(replicas - 1, allowance_s, precise=False)
-            if above is not False and below is not True and not self.needs_days:
-                above = self._confirm(replicas, allowance_s, precise=True)
+            if above is not False and below is not True:
+                above = self._confirm(replicas, self._small if self.needs_days else allowance_s, precise=True)
             if above is False:
                 replicas += 1
                 if replicas in seen:
@@ -286,6 +357,7 @@ class Study:
             if self.is_exact or (above is True and below is False):
                 return replicas, None
             if above is None:
+                self.look_at(replicas + 1, self._small)
                 return self._undecided(replicas, replicas + 1)
             return self._undecided(replicas - 1, replicas)
 
@@ -313,13 +385,16 @@ class Study:
         return replicas
 
     def _screened(self, least: int) -> int:
-        """The fewest replicas that hold by closed form."""
-        low, step = least - 1, 1
+        """The fewest replicas that hold by closed form; most often a little more than the planned peak keeps busy."""
+        near = math.ceil(self.limits.offered_load_erlangs / self.limits.effective_slots_per_replica)
+        if near >= least and self._screen_holds(near):
+            return bisected(self._screen_holds, least - 1, near)
+        low, step = max(least - 1, near), 1
         while not self._screen_holds(low + step):
             low += step
             step *= 2
             if self.slots(low + step) > MAX_SLOTS:
-                raise self.too_many()
+                raise self._too_many()
         return bisected(self._screen_holds, low, low + step)
 
     def _screen_holds(self, replicas: int) -> bool:
@@ -350,13 +425,14 @@ class Study:
         readings = self._readings(trial)
         holds = self._known_verdict(slots)
         waits, bands, method = self._shown(screen, readings)
-        ceiling_per_s = slots / limits.slot_seconds_per_job
+        ceiling = ceiling_per_s(limits, slots)
         return Fleet(
             replicas=replicas,
             slots=slots,
             utilisation=limits.offered_load_erlangs / slots,
             mean_utilisation=limits.arrival_rate_per_s * limits.slot_seconds_per_job / slots,
-            ceiling_per_s=ceiling_per_s if limits.upstream_per_s is None else min(ceiling_per_s, limits.upstream_per_s),
+            ceiling_per_s=ceiling,
+            headroom_x=ceiling / limits.peak_arrival_rate_per_s,
             holds=holds,
             wait=waits,
             bands=bands,
@@ -376,9 +452,18 @@ class Study:
             return self.screen(slots).holds
         simulated = not self._cannot_simulate(slots)
         verdict = self._verdict(self.laboratory.trial(slots)) if simulated else None
+        if verdict is None:
+            verdict = self._implied(slots)
         if verdict is None and (self.is_trusted(slots) or (self.relies_on_closed_forms and not simulated)):
             return self.screen(slots).holds
         return verdict
+
+    def _implied(self, slots: int) -> bool | None:
+        """What follows from other fleets: more slots never wait longer."""
+        trials = self.laboratory.simulated
+        if any(trial.slots < slots and self._verdict(trial) is True for trial in trials):
+            return True
+        return False if any(trial.slots > slots and self._verdict(trial) is False for trial in trials) else None
 
     def _shown(self, screen: Screen, readings: Mapping[Window, Reading]) -> tuple[Waits, Mapping[str, Band], str]:
         """The waits in the window that the demand names: exact, simulated, or by closed form."""
@@ -399,7 +484,7 @@ class Study:
         }
         if any(hour.jobs for hour in trial.hours):
             edges = laboratory.hour_edges
-            number = max(range(len(trial.hours)), key=lambda hour: _p95(trial.hours[hour]))
+            number = max(range(len(trial.hours)), key=lambda hour: _rank(trial.hours[hour]))
             readings[Window.EVERY_HOUR] = _reading(
                 trial.hours[number], None, edges[number], edges[number + 1] - edges[number]
             )
@@ -472,8 +557,9 @@ def _is_precise(estimate: Estimate, objective: Objective) -> bool:
     return (band[1] - band[0]) / 2 <= enough
 
 
-def _p95(estimate: Estimate) -> float:
-    return estimate.quantile(0.95) if estimate.jobs else -1.0
+def _rank(estimate: Estimate) -> tuple[float, ...]:
+    """By which the worst hour is told."""
+    return (estimate.quantile(0.95), estimate.quantile(0.99), estimate.mean) if estimate.jobs else ()
 
 
 def _reading(estimate: Estimate, sojourns: Estimate | None, start_s: float, length_s: float) -> Reading:

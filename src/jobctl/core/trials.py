@@ -21,7 +21,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from jobctl.core.capacity import mixed_law
+from jobctl.core.capacity import ceiling_per_s, mixed_law, slot_stretch
 from jobctl.core.demand import Demand
 from jobctl.core.estimates import Estimate
 from jobctl.core.plans import Hour, Limits
@@ -172,6 +172,7 @@ class Laboratory:
         plain = not demand.retries.failure_rate and demand.job_timeout_s is None and limits.upstream_per_s is None
         self._attempt_cost_s = _PLAIN_S if plain else _GENERAL_S
         self._law = mixed_law(demand)
+        self._stretch = slot_stretch(demand)
         self._trials: dict[int, Trial] = {}
         self._wants_sojourns = any(
             isinstance(promise, Objective) and promise.signal == "sojourn" for promise in demand.promises
@@ -181,6 +182,11 @@ class Laboratory:
     def trial(self, slots: int) -> Trial:
         """What is known of a fleet."""
         return self._trials.setdefault(slots, Trial(slots))
+
+    @property
+    def simulated(self) -> list[Trial]:
+        """The fleets that were simulated at all."""
+        return [trial for trial in self._trials.values() if trial.peaks or trial.days]
 
     @property
     def is_steady(self) -> bool:
@@ -239,7 +245,7 @@ class Laboratory:
 
     def affords(self, span: Span, slots: int) -> bool:
         """Whether one more replication of it fits into an experiment's size and the purse."""
-        return self._attempts(span) <= self._most_attempts and self._cost_s(span, slots) <= self.purse.left
+        return self._attempts(span) <= self._most_attempts and self.cost_s(span, slots) <= self.purse.left
 
     def can_hold(self, slots: int) -> bool:
         """Whether the peak is long enough to show that a fleet's queue stays short."""
@@ -324,7 +330,7 @@ class Laboratory:
         jobs = self.demand.profile.jobs_between(span.start_s - span.lead_s, span.end_s)
         return jobs * self.limits.attempts_per_job
 
-    def _cost_s(self, span: Span, slots: int) -> float:
+    def cost_s(self, span: Span, slots: int) -> float:
         """Nominal seconds of one replication."""
         keeping_s = _DAY_S if span.length_s == self.day.length_s else 0.0
         return self._attempts(span) * (self._attempt_cost_s + keeping_s) + slots * _SLOT_S
@@ -348,9 +354,7 @@ class Laboratory:
         Slots that are always crowded are given the time in which their queue forgets where it was.
         """
         profile, limits = self.demand.profile, self.limits
-        full_per_s = slots / limits.slot_seconds_per_job
-        if limits.upstream_per_s is not None:
-            full_per_s = min(full_per_s, limits.upstream_per_s)
+        full_per_s = ceiling_per_s(limits, slots)
         lead_s = 0.0
         while lead_s < profile.period_s:
             rate_per_s = profile.jobs_between(start_s - lead_s - STRETCH_S, start_s - lead_s) / STRETCH_S
@@ -380,7 +384,7 @@ class Laboratory:
             rng=rng,
             sojourns=self._wants_sojourns,
         )
-        self.purse.spent += self._cost_s(span, slots)
+        self.purse.spent += self.cost_s(span, slots)
         self.purse.attempts += served.attempts
         return _Run(arrivals, served, busy_until)
 
@@ -390,15 +394,22 @@ class Laboratory:
             beyond = bisect_left(trace.arrivals_s, span.end_s) if span.end_s < self.demand.profile.period_s else None
             arrivals: Sequence[float] = trace.arrivals_s[:beyond].tolist()
             if trace.services_s is not None:
-                return arrivals, trace.services_s[:beyond].tolist()
-            return arrivals, self._law.draw(random.Random(f"services:{name}"), len(arrivals))
+                return arrivals, self._stretched(trace.services_s[:beyond].tolist())
+            return arrivals, self._drawn_services(name, len(arrivals))
         lead, lead_services = self._drawn_between(f"lead:{name}", span.start_s - span.lead_s, span.start_s)
         measured, services = self._drawn_between(name, span.start_s, span.end_s)
         return lead + measured, lead_services + services
 
     def _drawn_between(self, name: str, start_s: float, end_s: float) -> tuple[list[float], list[float]]:
         arrivals = self.demand.profile.instants(self.demand.arrivals, start_s, end_s, random.Random(f"arrivals:{name}"))
-        return arrivals, self._law.draw(random.Random(f"services:{name}"), len(arrivals))
+        return arrivals, self._drawn_services(name, len(arrivals))
+
+    def _drawn_services(self, name: str, count: int) -> list[float]:
+        return self._stretched(self._law.draw(random.Random(f"services:{name}"), count))
+
+    def _stretched(self, services: list[float]) -> list[float]:
+        """With the waits for connections and CPU, which are taken as a share of the work."""
+        return services if self._stretch == 1 else [service_s * self._stretch for service_s in services]
 
     def _busy_until(self, begin_s: float, slots: int, services: Sequence[float], rng: random.Random) -> Sequence[float]:
         """Slots that are busy when a simulation begins; none in a trace."""

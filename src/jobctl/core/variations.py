@@ -7,11 +7,12 @@ from array import array
 from dataclasses import replace
 
 from jobctl.core.demand import Demand
+from jobctl.core.profiles import diurnal_profile
 from jobctl.core.service import Constant, Empirical, Exponential, Gamma, Law, Lognormal, Mixture, OpenRouter
 from jobctl.core.slo import Objective, Window
 from jobctl.core.traces import Trace
 
-__all__ = ["scaled_law", "with_failure_rate", "with_service", "with_volume", "with_window"]
+__all__ = ["scaled_law", "with_failure_rate", "with_peak", "with_service", "with_volume", "with_window"]
 
 
 def with_volume(demand: Demand, factor: float) -> Demand:
@@ -35,6 +36,11 @@ def with_service(demand: Demand, factor: float) -> Demand:
 def with_failure_rate(demand: Demand, failure_rate: float) -> Demand:
     """Attempts fail with another probability."""
     return replace(demand, retries=replace(demand.retries, failure_rate=failure_rate))
+
+
+def with_peak(demand: Demand, peak_factor: float) -> Demand:
+    """The same volume over a day with a peak."""
+    return replace(demand, profile=diurnal_profile(demand.profile.mean_per_s, peak_factor))
 
 
 def with_window(demand: Demand, window: Window) -> Demand:

@@ -5,13 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobctl.adapters.files import read_text, replace_text
-from jobctl.apps.plan.railway import Rewrite, deploy_of, rewrite
+from jobctl.apps.plan.railway import Rewrite, check_rewritable, deploy_of, rewrite
 from jobctl.core.plans import Plan
 from jobctl.errors import InvalidOption, InvalidValue
 
-__all__ = ["write_plan"]
+__all__ = ["check_write_target", "write_plan"]
 
 _OPTION = "--write"
+
+
+def check_write_target(path: str) -> None:
+    """Refuse a file that no plan could be written into, before one is computed.
+
+    Raises:
+        InvalidOption: The file is of another kind, cannot be read, or holds something else than a ``railway.json``.
+    """
+    if Path(path).suffix != ".json":
+        raise InvalidOption(_OPTION, f"{path!r} is no .json file", "give the path of a railway.json")
+    existing = read_text(path, _OPTION)
+    if existing is None:
+        return
+    try:
+        check_rewritable(existing, Path(path).name)
+    except InvalidValue as error:
+        raise InvalidOption(_OPTION, error.problem, error.remedy) from None
 
 
 def write_plan(path: str, plan: Plan, *, drain_timeout_s: float, dry_run: bool) -> Rewrite:
@@ -26,8 +43,7 @@ def write_plan(path: str, plan: Plan, *, drain_timeout_s: float, dry_run: bool) 
     Raises:
         InvalidOption: The file is of another kind, cannot be read or written, or cannot take the plan.
     """
-    if Path(path).suffix != ".json":
-        raise InvalidOption(_OPTION, f"{path!r} is no .json file", "give the path of a railway.json")
+    check_write_target(path)
     try:
         change = rewrite(read_text(path, _OPTION), deploy_of(plan, drain_timeout_s), Path(path).name)
     except InvalidValue as error:

@@ -199,7 +199,7 @@ def test_retries_matter_once_something_can_fail() -> None:
 
 
 def test_the_upstream_is_counted_where_it_limits() -> None:
-    assert settle(said(**ASKED, calls_per_job=3.0)).demand.upstream == Upstream()
+    assert settle(beside(said(**ASKED), calls_per_job=3.0)).demand.upstream == Upstream()
     limited = settle(
         said(**ASKED, upstream_rpm=600.0, upstream_burst=30, upstream_tpm=1e6, tokens_per_job=2e3, upstream_wait="slot")
     ).demand.upstream

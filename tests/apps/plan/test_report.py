@@ -122,7 +122,7 @@ def test_a_plan_by_closed_form_has_no_day_and_says_so() -> None:
 def test_the_day_is_that_of_the_fleet_that_the_promise_is_made_for() -> None:
     plan = a_day()
     assert plan.spare_gone is not None
-    assert f"The day hour by hour, {plan.spare_gone.replicas} replicas" in page(plan).of("h2")
+    assert f"The day hour by hour, {plan.spare_gone.replicas} replicas (1 gone)" in page(plan).of("h2")
     whole = replace(plan, required=frozenset({Binding.SLOTS}))
     assert f"The day hour by hour, {plan.all_running.replicas} replicas" in page(whole).of("h2")
 
@@ -183,7 +183,7 @@ def test_a_trace_of_an_hour_is_counted_from_its_beginning() -> None:
     parts = tuple(Hour(place * length_s, 1.0, 0.3, None if place == 5 else 0.1, 3) for place in range(24))
     plan = replace(plan, required=frozenset({Binding.SLOTS}), all_running=replace(plan.all_running, hours=parts))
     shown = page(plan)
-    assert "The period step by step, 3 replicas" in shown.of("h2")
+    assert "The trace step by step, 3 replicas" in shown.of("h2")
     assert {"0 s", "60 min", "since the beginning"} <= set(shown.of("text"))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobctl.apps.plan.words import clock_time, number, probability, seconds, share, three_digits, usd, within
+from jobctl.apps.plan.words import clock_time, number, probability, roughly, seconds, share, three_digits, usd, within
 from jobctl.core.plans import Band
 
 
@@ -26,6 +26,7 @@ from jobctl.core.plans import Band
         (share(1.0), "100.0%"),
         (share(1 - 1e-12), "100.0%"),
         (share(0.0002), "0.02%"),
+        (share(1e-6), "<0.01%"),
         (probability(None), "-"),
         (probability(0.0), "0"),
         (probability(1e-9), "<0.0001"),
@@ -34,6 +35,8 @@ from jobctl.core.plans import Band
         (number(450_000.0), "450,000"),
         (three_digits(1.25), "1.25"),
         (three_digits(312_500.0), "312,500"),
+        (roughly(704_407.0), "704,000"),
+        (roughly(12.34), "12.3"),
         (usd(3.0344), "$3.03"),
         (usd(1234.5), "$1,234"),
         (clock_time(45_000.0), "12:30"),
@@ -54,7 +57,9 @@ def test_figures_read_as_a_person_writes_them(shown: str, expected: str) -> None
         (Band(0.0, 0.313), "0..0.313"),
         (Band(1e-6, 0.313), "<0.001..0.313"),
         (Band(2.11, 2.47), "2.11..2.47"),
-        (Band(900.0, 7200.0), "900 s..2 h"),
+        (Band(900.0, 7200.0), "15 min..2 h"),
+        (Band(3600.0, 3720.0), "60..62 min"),
+        (Band(992.0, 1120.0), "16.5..18.7 min"),
     ],
 )
 def test_an_interval_shares_the_unit_of_its_figure(band: Band | None, expected: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jobctl.core.capacity import limits_of, mixed_law
+from jobctl.core.capacity import ceiling_per_s, limits_of, mixed_law
 from jobctl.core.demand import Assumption, Demand
 from jobctl.core.planning import largest_service_factor, plan
 from jobctl.core.plans import Binding, Plan, Waits
@@ -314,10 +314,8 @@ def _judge_claim(demand: Demand, claim: Claim, replicas: int) -> JudgedClaim:
 def _headroom_x(demand: Demand, replicas: int) -> float:
     """The rate at which the fleet is full over the rate at the planned peak."""
     limits = limits_of(demand)
-    ceiling_per_s = replicas * limits.effective_slots_per_replica / limits.slot_seconds_per_job
-    if limits.upstream_per_s is not None:
-        ceiling_per_s = min(ceiling_per_s, limits.upstream_per_s)
-    return ceiling_per_s / limits.peak_arrival_rate_per_s
+    ceiling = ceiling_per_s(limits, replicas * limits.effective_slots_per_replica)
+    return ceiling / limits.peak_arrival_rate_per_s
 
 
 def _at_volume(demand: Demand, jobs_per_day: float) -> Demand:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from jobctl.apps.plan.words import within
@@ -77,7 +78,7 @@ def to_document(
         ],
         "max_sustainable_per_day": _finite(plan.max_sustainable_per_day),
         "backlog_growth_per_day": _finite(plan.backlog_growth_per_day),
-        "sensitivity": [{"change": other.change, "replicas": other.replicas} for other in plan.sensitivity],
+        "sensitivity": [asdict(other) for other in plan.sensitivity],
         "assumptions": [
             {"name": assumed.name, "value": assumed.value, "source": assumed.source} for assumed in assumptions
         ],

@@ -27,7 +27,7 @@ from jobctl.core.plans import Plan
 from jobctl.core.units import parse_duration
 from jobctl.errors import InvalidValue
 
-__all__ = ["STOP_S", "SUCCESSOR", "Deploy", "Rewrite", "deploy_of", "rewrite"]
+__all__ = ["STOP_S", "SUCCESSOR", "Deploy", "Rewrite", "check_rewritable", "deploy_of", "rewrite"]
 
 #: Seconds that a worker may need after its drain before it is gone: five for its last words to Redis, two for its
 #: observers (Sentry) to send what they hold, the rest for closing connections and ending the interpreter.
@@ -119,6 +119,15 @@ def rewrite(existing: str | None, deploy: Deploy, name: str = "railway.json") ->
     return Rewrite(text, _diff(existing, text, name), notes)
 
 
+def check_rewritable(existing: str, name: str = "railway.json") -> None:
+    """Refuse the text of a file that no plan's settings could be written into.
+
+    Raises:
+        InvalidValue: The text is no JSON, or has something else where a setting belongs.
+    """
+    _regions(_settings(_parsed(existing, name), name), name)
+
+
 def _new_file(deploy: Deploy) -> str:
     command = " ".join(["jobctl work", *(f"{flag} {value}" for flag, value in deploy.options.items())])
     settings = {"startCommand": command, "numReplicas": deploy.replicas, "drainingSeconds": deploy.draining_s}
@@ -129,10 +138,8 @@ def _new_file(deploy: Deploy) -> str:
 def _changed(text: str, deploy: Deploy, name: str) -> tuple[str, tuple[str, ...]]:
     content = _parsed(text, name)
     notes: list[str] = []
-    before = content.get("deploy") or {}
+    before = _settings(content, name)
     changes: list[tuple[tuple[str, ...], Any]] = []
-    if "deploy" in content and not isinstance(before, dict):
-        raise InvalidValue(f"{name}: deploy is no object", "mend the file")
     command = before.get("startCommand")
     written, note = _command(command, deploy)
     if note:
@@ -147,6 +154,16 @@ def _changed(text: str, deploy: Deploy, name: str) -> tuple[str, tuple[str, ...]
     return text, tuple(notes)
 
 
+def _settings(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What the file says of the deployment."""
+    settings = content.get("deploy")
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise InvalidValue(f"{name}: deploy is no object", "mend the file")
+    return settings
+
+
 def _parsed(text: str, name: str) -> dict[str, Any]:
     try:
         content = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, name))
@@ -155,6 +172,8 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
             f"{name} is not JSON ({error.msg.lower()}, line {error.lineno})",
             "take comments and trailing commas out, or change it by hand",
         ) from None
+    except RecursionError:
+        raise InvalidValue(f"{name} is nested too deeply", "mend the file") from None
     if not isinstance(content, dict):
         raise InvalidValue(f"{name} holds no object", "mend the file")
     return content
@@ -171,9 +190,7 @@ def _unique(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
 
 def _replica_paths(deploy: Mapping[str, Any], replicas: int, name: str) -> list[tuple[str, ...]]:
     """Where the number of replicas stands, or belongs."""
-    regions = deploy.get("multiRegionConfig") or {}
-    if not isinstance(regions, dict) or not all(isinstance(region, dict) for region in regions.values()):
-        raise InvalidValue(f"{name}: deploy.multiRegionConfig is no object of objects", "mend the file")
+    regions = _regions(deploy, name)
     if not regions:
         return [("deploy", "numReplicas")]
     if len(regions) > 1:
@@ -186,6 +203,14 @@ def _replica_paths(deploy: Mapping[str, Any], replicas: int, name: str) -> list[
         )
     path = ("deploy", "multiRegionConfig", next(iter(regions)), "numReplicas")
     return [path, ("deploy", "numReplicas")] if "numReplicas" in deploy else [path]
+
+
+def _regions(deploy: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The regions that replicas are spread over; empty where none is named."""
+    regions = deploy.get("multiRegionConfig") or {}
+    if not isinstance(regions, dict) or not all(isinstance(region, dict) for region in regions.values()):
+        raise InvalidValue(f"{name}: deploy.multiRegionConfig is no object of objects", "mend the file")
+    return regions
 
 
 def _overrides(content: Mapping[str, Any]) -> Iterator[str]:

@@ -32,11 +32,14 @@ from jobctl.apps.plan.charts import (
 from jobctl.apps.plan.document import error_band
 from jobctl.apps.plan.explain import steps
 from jobctl.apps.plan.steps import SYMBOLS, Note, Step, figure
+from jobctl.apps.plan.why import is_spared, why_it_binds
 from jobctl.apps.plan.words import (
     count_of,
     moment,
+    needed_by,
     number,
     probability,
+    roughly,
     seconds,
     share,
     usd,
@@ -176,7 +179,9 @@ def _answer(report: Report) -> Iterator[str]:
     if plan.edge is not None:
         state, kind = f"on the edge: {plan.edge[0]:,} or {plan.edge[1]:,} replicas", "bad"
     yield f'<p><span class="state {kind}">{state}</span></p>'
-    for name, words in (("", plan.reason), ("Binding: ", plan.binding.value), ("What would relieve it: ", plan.relief)):
+    binding = f"{plan.binding.value}, for {why_it_binds(plan)}"
+    relief = "" if plan.feasible and plan.binding is Binding.REDUNDANCY else plan.relief
+    for name, words in (("", plan.reason), ("What binds: ", binding), ("What would relieve it: ", relief)):
         if words:
             yield f"<p>{name}{text(words.removesuffix('.'))}.</p>"
     yield '<dl class="facts">'
@@ -197,7 +202,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str, str]]:
         left = "nothing left" if gone is None else seconds(gone.wait.p95_s)
         yield f"p95 wait with {plan.demand.spare} gone", left, "" if gone is None else within(gone.bands.get("p95"))
     if plan.max_sustainable_per_day is not None:
-        yield "most that it holds", number(plan.max_sustainable_per_day), "jobs a day, the spare gone"
+        gone_too = f", {plan.demand.spare} gone" if plan.demand.spare else ""
+        yield "most that it holds", roughly(plan.max_sustainable_per_day), f"jobs a day{gone_too}"
     if plan.backlog_growth_per_day > 0:
         yield "backlog grows by", number(plan.backlog_growth_per_day), "jobs a day"
     cost = fleet_cost(fleet.replicas, plan.demand.machine, plan.limits, report.prices)
@@ -260,15 +266,14 @@ def _windows(plan: Plan) -> Iterator[str]:
 def _sensitivity(plan: Plan) -> Iterator[str]:
     if not plan.sensitivity and plan.answers.whole_day is None and plan.answers.busiest_hour is None:
         return
-    rows = [["as asked, the spare included", _count(plan.answers.with_spare)]]
-    rows.append(["read over the whole day, no spare", _count(plan.answers.whole_day)])
-    rows.append(["read over the busiest hour, no spare", _count(plan.answers.busiest_hour)])
-    rows += [
-        [other.change, "no number would do" if other.replicas is None else f"{other.replicas:,}"]
-        for other in plan.sensitivity
-    ]
+    spare = plan.demand.spare
+    rows = [["as asked", _count(plan.answers.with_spare, 0)]]
+    rows.append(["read over the whole day", _count(plan.answers.whole_day, spare)])
+    rows.append(["read over the busiest hour", _count(plan.answers.busiest_hour, spare)])
+    rows += [[other.change, needed_by(other)] for other in plan.sensitivity]
     yield "<section><h2>What another question would need</h2>"
-    yield _tabulated("words", "What another question would need", ["question", "replicas"], rows)
+    head = f"replicas, {spare} spare among them" if spare else "replicas"
+    yield _tabulated("words", "What another question would need", ["question", head], rows)
     yield "</section>"
 
 
@@ -336,8 +341,7 @@ def _charts(plan: Plan) -> Iterator[Chart]:
 
 def _day_of(plan: Plan) -> Fleet | None:
     """The fleet whose day is shown: the one that the promise is made for, so without the spare where that may go."""
-    spared = Binding.REDUNDANCY in plan.required and plan.demand.spare > 0
-    fleets = (plan.spare_gone, plan.all_running) if spared else (plan.all_running,)
+    fleets = (plan.spare_gone, plan.all_running) if is_spared(plan) else (plan.all_running,)
     return next((fleet for fleet in fleets if fleet is not None and fleet.hours), None)
 
 
@@ -383,9 +387,11 @@ def _day(plan: Plan, fleet: Fleet) -> Chart:
         f"at {moment(busiest.start_s, period_s)}, the p95 wait at {seconds(slowest.wait_p95_s)} at "
         f"{moment(slowest.start_s, period_s)}, the backlog at {fullest.backlog_max:,} jobs."
     )
-    title = "The day hour by hour" if period_s == SECONDS_PER_DAY else "The period step by step"
+    title = "The day hour by hour" if period_s == SECONDS_PER_DAY else "The trace step by step"
     axis = Axis(0.0, period_s, tuple(ends), step_s, name)
-    return Chart(f"{title}, {count_of(fleet.replicas, 'replica')}", account, axis, panels)
+    gone = plan.all_running.replicas - fleet.replicas
+    title = f"{title}, {count_of(fleet.replicas, 'replica')}" + (f" ({gone} gone)" if gone else "")
+    return Chart(title, account, axis, panels)
 
 
 def _most(value: float | None, write: Callable[[float], str], hour: Hour, period_s: float) -> str:
@@ -441,5 +447,5 @@ def _is_p95_wait(objective: Objective) -> bool:
     return objective.signal == "wait" and objective.quantile == 0.95
 
 
-def _count(replicas: int | None) -> str:
-    return "-" if replicas is None else f"{replicas:,}"
+def _count(replicas: int | None, spare: int) -> str:
+    return "-" if replicas is None else f"{replicas + spare:,}"

@@ -230,6 +230,8 @@ def _failed_time(text: str) -> FailedTime:
     compact = text.strip().lower()
     if compact.endswith("x"):
         return FailedTime(ratio=parse_positive(compact[:-1]))
+    if compact.replace(".", "", 1).isdecimal():
+        raise InvalidValue(f"{text!r} may mean times or seconds", f"give {compact}x, or {compact}s")
     return FailedTime(seconds=parse_positive_duration(compact))
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from jobctl.apps.plan.ledger import Ledger, chosen, refuse
-from jobctl.apps.plan.request import FailedTime, Level
+from jobctl.apps.plan.request import FailedTime, Level, PlanRequest
 from jobctl.core.demand import Database, Hold, Machine, Retries, Upstream
 from jobctl.core.pooling import pool_size
 from jobctl.core.units import format_duration
 from jobctl.errors import InvalidOption
 
 __all__ = ["concurrency_of", "database_of", "machine_of", "retries_of", "upstream_of"]
+
+#: What is said of failed attempts; their number may be said in any case.
+_ABOUT_FAILURES: Final = ("failed_ratio", "retry_base", "retry_factor", "retry_cap", "retry_jitter")
 
 
 def concurrency_of(ledger: Ledger) -> int:
@@ -32,11 +37,13 @@ def retries_of(ledger: Ledger) -> Retries:
     """What becomes of attempts that fail; where nothing can fail, nothing is tried again.
 
     Raises:
-        InvalidOption: The first wait is longer than the longest.
+        InvalidOption: The first wait is longer than the longest, or a flag is about failures where there are none.
     """
     request, evidence, usual = ledger.request, ledger.evidence, Retries()
     failure_rate = ledger.value("failure_rate", 0.0, evidence.failure_rate)
     if not failure_rate and request.job_timeout is None:
+        if evidence.failure_rate is None and not request.said("failure_rate"):
+            _refuse_idle(request, _ABOUT_FAILURES, "where no attempt fails", "give --failure-rate beside it")
         return usual
     measured = None if evidence.failed_s is None else FailedTime(seconds=evidence.failed_s)
     failed = ledger.value("failed_ratio", FailedTime(ratio=usual.failed_ratio), measured)
@@ -61,11 +68,17 @@ def upstream_of(ledger: Ledger) -> Upstream:
     """The limits of what the jobs call.
 
     Raises:
-        InvalidOption: A limit of tokens was given by a flag, and nobody says how many a job takes.
+        InvalidOption: A limit of tokens was given by a flag, and nobody says how many a job takes; or a flag is about a
+            limit that nobody gives.
     """
-    tokens = ledger.optional("tokens_per_job")
+    request, tokens = ledger.request, ledger.optional("tokens_per_job")
     rpm, tpm = ledger.optional("upstream_rpm"), _tokens_a_minute(ledger, tokens)
+    if rpm is None:
+        _refuse_idle(request, ("calls_per_job",), "without a limit of calls", "give --upstream-rpm beside it")
+    if tpm is None:
+        _refuse_idle(request, ("tokens_per_job",), "without a limit of tokens", "give --upstream-tpm beside it")
     if rpm is None and tpm is None:
+        _refuse_idle(request, ("upstream_burst", "upstream_wait"), "without a limit", "give --upstream-rpm beside it")
         return Upstream()
     return Upstream(
         rpm=rpm,
@@ -104,6 +117,13 @@ def database_of(ledger: Ledger, concurrency: int) -> Database:
         hold=hold,
         share=share,
     )
+
+
+def _refuse_idle(request: PlanRequest, names: tuple[str, ...], where: str, remedy: str) -> None:
+    """Refuse flags that do nothing; what a file or the environment says may be for another plan."""
+    for name in names:
+        if request.level(name) is Level.FLAG:
+            refuse(request, name, f"does nothing {where}", remedy)
 
 
 def _tokens_a_minute(ledger: Ledger, tokens_per_job: float | None) -> float | None:

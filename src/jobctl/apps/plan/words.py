@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from jobctl.core.plans import Band
+from jobctl.core.plans import Band, Sensitivity
 from jobctl.core.slo import Window
 from jobctl.core.units import SECONDS_PER_DAY, format_duration
 
@@ -13,8 +13,10 @@ __all__ = [
     "clock_time",
     "count_of",
     "moment",
+    "needed_by",
     "number",
     "probability",
+    "roughly",
     "seconds",
     "share",
     "three_digits",
@@ -37,9 +39,21 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def needed_by(other: Sensitivity) -> str:
+    """How many replicas another question needs."""
+    if other.replicas is None:
+        return "more than there can be"
+    return f"{'' if other.confirmed else 'about '}{other.replicas:,}"
+
+
 def three_digits(value: float) -> str:
     """Three digits, and hundreds written out."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def roughly(value: float) -> str:
+    """A figure that is known to three digits at most."""
+    return number(float(f"{value:.3g}"))
 
 
 def seconds(value_s: float | None) -> str:
@@ -56,8 +70,10 @@ def seconds(value_s: float | None) -> str:
 
 
 def share(value: float) -> str:
-    """A percentage to one decimal; to two where one would say all or nothing."""
+    """A percentage to one decimal; to two where one would say all or nothing, and small below that."""
     coarse, fine = f"{value:.1%}", f"{value:.2%}"
+    if value > 0 and fine == "0.00%":
+        return "<0.01%"
     return fine if coarse in {"0.0%", "100.0%"} and fine != "100.00%" else coarse
 
 
@@ -74,10 +90,11 @@ def within(band: Band | None) -> str:
     """``0.76..0.88``, in the unit of :func:`seconds`; empty where there is no interval, or nothing in it to read."""
     if band is None or band.low_s == band.high_s or band.high_s < _SMALL_S or not math.isfinite(band.high_s):
         return ""
-    low, high = seconds(band.low_s), seconds(band.high_s)
     if band.high_s < _MANY_S:
-        low, high = low.removesuffix(" s"), high.removesuffix(" s")
-    return f"{low}..{high}"
+        return f"{seconds(band.low_s).removesuffix(' s')}..{seconds(band.high_s).removesuffix(' s')}"
+    low, high = format_duration(band.low_s), format_duration(band.high_s)
+    number_of_low, unit_of_low = low.split()
+    return f"{number_of_low if high.endswith(f' {unit_of_low}') else low}..{high}"
 
 
 def usd(value: float) -> str:

@@ -26,7 +26,7 @@ _binding: Final = Lock()
 
 def bind(chat: Chat, attempt: Callable[[], int] = lambda: 1) -> None:
     """Set, for this process, what :func:`chat_completion` calls and how a job learns which attempt it is, from 1."""
-    global _chat, _attempt  # noqa: PLW0603 - see the module's docstring
+    global _chat, _attempt
     _chat, _attempt = chat, attempt
 
 

@@ -1,0 +1,84 @@
+"""The planner's answers over demands that nobody chose, against simulations that share nothing with it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from jobctl.core.demand import Retries
+from jobctl.core.planning import plan
+from jobctl.core.plans import Plan
+from jobctl.core.slo import DEFAULT_OBJECTIVE, Cover, Window
+from support.brute_force import judge
+from support.plan_cases import FAMILIES, any_of
+from support.plans import make_demand
+
+Figure = Callable[[str, str, str], None]
+#: Cases of each family; those whose brute force is slow have fewer.
+CASES = {"day": 8, "burst": 8, "retries": 12, "upstream": 12, "connections": 8}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_counts_and_waits_stand_up_to_brute_force(family: str, figure: Figure) -> None:
+    judged = {}
+    for number in range(CASES.get(family, 16)):
+        case = any_of(family, number)
+        found = plan(case.demand, extras=False)
+        if found.feasible:
+            judged[case.name] = judge(case, found)
+    waits = [agrees for one in judged.values() for agrees in one.waits_agree.values()]
+    certain = sum(one.edge is None for one in judged.values())
+    figure(f"{family}: counts that brute force does not refute", f"{len(judged)} of {len(judged)}", "all")
+    figure(f"{family}: answers that are not on the edge", f"{certain} of {len(judged)}", "")
+    figure(f"{family}: p95 and p99 that agree", f"{sum(waits)} of {len(waits)}", ">= 90 %")
+    assert {name: one for name, one in judged.items() if not one.is_right} == {}
+    assert sum(waits) >= 0.9 * len(waits), {
+        name: one for name, one in judged.items() if not all(one.waits_agree.values())
+    }
+
+
+def test_ten_seeds_give_one_answer(figure: Figure) -> None:
+    edges = answers = 0
+    differing = {}
+    for family in FAMILIES:
+        for number in (2, 3):
+            case = any_of(family, number)
+            found = [plan(case.demand, extras=False, seed=seed) for seed in range(1, 11)]
+            sure = Counter(one.answers.with_spare for one in found if one.edge is None)
+            edges += sum(one.edge is not None for one in found)
+            answers += len(found)
+            if len(sure) > 1:
+                differing[case.name] = sure
+    figure("answers on the edge, of ten seeds for each of 26 demands", f"{edges} of {answers}", "")
+    assert differing == {}
+
+
+RATE = 450_000 / 86_400
+RETRIES = Retries(attempts=3, failure_rate=0.1, failed_ratio=3.0)
+COVERED = (DEFAULT_OBJECTIVE, Cover(0.99))
+
+
+@pytest.mark.parametrize(
+    ("name", "most_s", "search"),
+    [
+        ("steady", 10.0, lambda: plan(make_demand(RATE))),
+        ("a day, retries", 10.0, lambda: plan(make_demand(RATE, peak_factor=2, retries=RETRIES))),
+        ("whole day", 10.0, lambda: plan(make_demand(RATE, peak_factor=2, window=Window.WHOLE_DAY))),
+        ("every hour", 10.0, lambda: plan(make_demand(RATE, peak_factor=2, window=Window.EVERY_HOUR))),
+        ("cover", 10.0, lambda: plan(make_demand(RATE, peak_factor=2, promises=COVERED))),
+        ("5 million a day", 10.0, lambda: plan(make_demand(5e6 / 86_400, peak_factor=2))),
+        ("a thousand million a day", 2.0, lambda: plan(make_demand(1e9 / 86_400, peak_factor=2))),
+        ("closed form", 0.05, lambda: plan(make_demand(RATE, peak_factor=2), budget_s=0.0, extras=False)),
+    ],
+)
+def test_a_search_keeps_its_budget_on_one_core(
+    name: str, most_s: float, search: Callable[[], Plan], figure: Figure
+) -> None:
+    began_s = time.process_time()
+    search()
+    took_s = time.process_time() - began_s
+    figure(f"plan, {name}: CPU", f"{took_s:.2f} s", f"<= {most_s:g} s")
+    assert took_s <= most_s
