@@ -131,11 +131,6 @@ def test_the_busiest_hour_holds_the_spike_even_at_its_very_end() -> None:
     assert falling.jobs_between(start_s, start_s + HOUR_S) > 100_000
 
 
-def test_of_many_hours_that_hold_a_spike_the_busiest_is_the_one_that_it_begins() -> None:
-    day = steady_profile(1.0).with_spikes([Spike(5000, 12 * HOUR_S)])
-    assert day.busiest(HOUR_S) == 12 * HOUR_S
-
-
 def test_a_spike_counts_from_its_own_instant_on() -> None:
     day = steady_profile(1.0).with_spikes([Spike(500, 100.0)])
     assert day.jobs_between(0, 100) == pytest.approx(100)

@@ -80,7 +80,7 @@ class Mdc:
 
 
 def mean_wait_of_two_erlang_phases(load: float, slots: int) -> float:
-    """The mean wait of M/E2/c with a mean service time of 1: by Little's law from the chain of (number, second phases)."""
+    """The mean wait of M/E2/c with a mean service time of 1, by Little's law from the chain of its states."""
     most = slots + math.ceil(30 / (1 - load / slots)) + 20
     states = [(n, m) for n in range(most + 1) for m in range(min(n, slots) + 1)]
     position = {state: number for number, state in enumerate(states)}

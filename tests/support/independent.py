@@ -16,7 +16,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ NEVER_S = 1e15
 DAY_S = 86_400.0
 
 
-# ------------------------------------------------------------------------------------------------- what arrives, and takes
+# ---------------------------------------------------------------------------------- what arrives, and how long it takes
 
 
 def renewal(rate_per_s: float, scv: float) -> Process:
@@ -192,13 +192,24 @@ class Rules:
     held_share: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """One attempt of a job, and once it has started: where, for how long it works, and whether it fails."""
+
+    job: int
+    number: int
+    entered_s: float
+    replica: int = 0
+    works_s: float = 0.0
+    fails: bool = False
+
+
 @dataclass
 class Events:
     """Replicas before one queue, event by event.
 
     Attributes:
         waits: Of each job's first attempt, by job.
-        ends: When each job's last attempt ended.
         started, failed: Attempts that started; jobs whose last one failed.
     """
 
@@ -207,97 +218,100 @@ class Events:
     rules: Rules
     rng: np.random.Generator
     waits: dict[int, float] = field(default_factory=dict)
-    ends: dict[int, float] = field(default_factory=dict)
     started: int = 0
     failed: int = 0
 
     def play(self, arrivals: Numbers, services: Services) -> Events:
         """All jobs to their end."""
-        rules, rng = self.rules, self.rng
-        events: list[tuple[float, int, str, int, int, int]] = []  # when, turn, what, job, attempt, replica
-        turns = iter(range(10**12))
-        queue: deque[tuple[float, int, int]] = deque()
-        free = [replica for replica in range(self.replicas) for _ in range(self.slots)]
-        connections = [rules.pool or 0] * self.replicas
-        wanting: list[deque[tuple[float, int, int, bool]]] = [deque() for _ in range(self.replicas)]
-        tokens, filled_s = float(1 + rules.burst), -math.inf
-        pool = iter(())
-        looked_at_s = -math.inf
-
-        def draw() -> float:
-            nonlocal pool
-            value = next(pool, None)
-            if value is None:
-                pool = iter(services(rng, 4096).tolist())
-                value = next(pool)
-            return value
-
-        def schedule(at_s: float, what: str, job: int, attempt: int, replica: int = 0) -> None:
-            heapq.heappush(events, (at_s, next(turns), what, job, attempt, replica))
-
-        def end(now_s: float, job: int, attempt: int, replica: int, fails: bool) -> None:
-            free.append(replica)
-            self.ends[job] = now_s
-            if fails and attempt < rules.attempts:
-                longest_s = min(rules.cap_s, rules.base_s * rules.factor ** (attempt - 1))
-                schedule(now_s + longest_s * (1 - rules.jitter * rng.random()), "enter", job, attempt + 1)
-            else:
-                self.failed += fails
-
-        upcoming = iter(arrivals.tolist())
-        number, arrival_s = 0, next(upcoming, math.inf)
-        while events or arrival_s < math.inf:
-            if not events or arrival_s <= events[0][0]:
-                now_s = arrival_s
-                queue.append((now_s, number, 1))
-                number, arrival_s = number + 1, next(upcoming, math.inf)
-            else:
-                now_s, _, what, job, attempt, replica = heapq.heappop(events)
-                if what == "enter":
-                    queue.append((now_s, job, attempt))
-                elif what.startswith("end"):
-                    if rules.pool is not None:
-                        connections[replica] += 1
-                    end(now_s, job, attempt, replica, what == "end failed")
-                elif what.startswith("want"):
-                    wanting[replica].append((now_s, job, attempt, what.endswith("failed")))
-                while rules.pool is not None and connections[replica] and wanting[replica]:
-                    _, ready, tried, fails = wanting[replica].popleft()
-                    connections[replica] -= 1
-                    held_s = self._held.pop((ready, tried))
-                    schedule(now_s + held_s, "end failed" if fails else "end", ready, tried, replica)
-            while queue and free:
-                if rules.calls_per_s is not None:
-                    tokens = min(1.0 + rules.burst, tokens + (now_s - filled_s) * rules.calls_per_s)
-                    filled_s = now_s
-                    if tokens < 1 - 1e-9:
-                        if looked_at_s <= now_s:
-                            looked_at_s = now_s + (1 - tokens) / rules.calls_per_s
-                            schedule(looked_at_s, "look", 0, 0)
-                        break
-                    tokens -= 1
-                entered_s, job, attempt = queue.popleft()
-                place = int(rng.integers(len(free))) if rules.pool is not None else -1
-                free[place], free[-1] = free[-1], free[place]
-                replica = free.pop()
-                self.started += 1
-                if attempt == 1:
-                    self.waits[job] = now_s - entered_s
-                fails = rules.failure_rate > 0 and rng.random() < rules.failure_rate
-                works_s = draw() * (rules.failed_ratio if fails else 1.0)
-                if works_s > rules.timeout_s:
-                    works_s, fails = rules.timeout_s, True
-                suffix = " failed" if fails else ""
-                if rules.pool is None:
-                    schedule(now_s + works_s, "end" + suffix, job, attempt, replica)
-                else:
-                    self._held[job, attempt] = works_s * rules.held_share
-                    schedule(now_s + works_s * (1 - rules.held_share), "want" + suffix, job, attempt, replica)
+        self._services, self._drawn = services, deque[float]()
+        self._events: list[tuple[float, int, str, _Attempt | None]] = []
+        self._turn = 0
+        self._queue: deque[_Attempt] = deque()
+        self._free = [replica for replica in range(self.replicas) for _ in range(self.slots)]
+        self._connections = [self.rules.pool or 0] * self.replicas
+        self._wanting: list[deque[_Attempt]] = [deque() for _ in range(self.replicas)]
+        self._calls, self._filled_s, self._look_s = 1.0 + self.rules.burst, -math.inf, -math.inf
+        for job, arrival_s in enumerate(arrivals.tolist()):
+            self._schedule(arrival_s, "enters", _Attempt(job, 1, arrival_s))
+        while self._events:
+            now_s, _, what, attempt = heapq.heappop(self._events)
+            if attempt is not None:
+                self._happen(now_s, what, attempt)
+            while self._queue and self._free and self._is_admitted(now_s):
+                self._start(now_s, self._queue.popleft())
         return self
-
-    _held: dict[tuple[int, int], float] = field(default_factory=dict)
 
     def waits_between(self, arrivals: Numbers, start_s: float, end_s: float) -> Numbers:
         """Of the jobs that arrive there."""
         first, beyond = np.searchsorted(arrivals, (start_s, end_s))
         return np.array([self.waits[job] for job in range(first, beyond)])
+
+    def _schedule(self, at_s: float, what: str, attempt: _Attempt | None) -> None:
+        self._turn += 1
+        heapq.heappush(self._events, (at_s, self._turn, what, attempt))
+
+    def _happen(self, now_s: float, what: str, attempt: _Attempt) -> None:
+        if what == "enters":
+            self._queue.append(attempt)
+        elif what == "wants":
+            self._wanting[attempt.replica].append(attempt)
+            self._connect(now_s, attempt.replica)
+        else:
+            self._end(now_s, attempt)
+
+    def _connect(self, now_s: float, replica: int) -> None:
+        """Whoever wants a connection takes one, if there is."""
+        while self._connections[replica] and self._wanting[replica]:
+            self._connections[replica] -= 1
+            attempt = self._wanting[replica].popleft()
+            self._schedule(now_s + attempt.works_s * self.rules.held_share, "ends", attempt)
+
+    def _start(self, now_s: float, attempt: _Attempt) -> None:
+        rules, rng = self.rules, self.rng
+        place = int(rng.integers(len(self._free))) if rules.pool is not None else -1
+        self._free[place], self._free[-1] = self._free[-1], self._free[place]
+        self.started += 1
+        if attempt.number == 1:
+            self.waits[attempt.job] = now_s - attempt.entered_s
+        fails = rules.failure_rate > 0 and rng.random() < rules.failure_rate
+        works_s = self._draw() * (rules.failed_ratio if fails else 1.0)
+        if works_s > rules.timeout_s:
+            works_s, fails = rules.timeout_s, True
+        attempt = replace(attempt, replica=self._free.pop(), works_s=works_s, fails=fails)
+        if rules.pool is None:
+            self._schedule(now_s + works_s, "ends", attempt)
+        else:
+            self._schedule(now_s + works_s * (1 - rules.held_share), "wants", attempt)
+
+    def _end(self, now_s: float, attempt: _Attempt) -> None:
+        rules = self.rules
+        self._free.append(attempt.replica)
+        if rules.pool is not None:
+            self._connections[attempt.replica] += 1
+            self._connect(now_s, attempt.replica)
+        if attempt.fails and attempt.number < rules.attempts:
+            longest_s = min(rules.cap_s, rules.base_s * rules.factor ** (attempt.number - 1))
+            due_s = now_s + longest_s * (1 - rules.jitter * self.rng.random())
+            self._schedule(due_s, "enters", _Attempt(attempt.job, attempt.number + 1, due_s))
+        else:
+            self.failed += attempt.fails
+
+    def _is_admitted(self, now_s: float) -> bool:
+        """Take a call from the bucket, or see when to look again."""
+        per_s = self.rules.calls_per_s
+        if per_s is None:
+            return True
+        self._calls = min(1.0 + self.rules.burst, self._calls + (now_s - self._filled_s) * per_s)
+        self._filled_s = now_s
+        if self._calls < 1 - 1e-9:
+            if self._look_s <= now_s:
+                self._look_s = now_s + (1 - self._calls) / per_s
+                self._schedule(self._look_s, "look", None)
+            return False
+        self._calls -= 1
+        return True
+
+    def _draw(self) -> float:
+        if not self._drawn:
+            self._drawn.extend(self._services(self.rng, 4096).tolist())
+        return self._drawn.popleft()

@@ -96,7 +96,7 @@ def test_the_two_simulations_and_ciw_agree_job_by_job() -> None:
 
 
 @pytest.mark.parametrize("spare", [0, 1])
-@pytest.mark.parametrize("load", [1, 4, 9, 20, 64])
+@pytest.mark.parametrize("load", [1, 9, 20])
 def test_the_count_of_mmc_is_the_exact_chains(load: int, spare: int) -> None:
     for each, q, threshold_s in [(1, 0.95, 1.0), (2, 0.99, 0.5), (5, 0.5, 0.1), (25, 0.9, 4.0)]:
         objective = Objective("wait", q, threshold_s)
@@ -135,7 +135,7 @@ def test_the_mean_wait_of_two_erlang_phases_lies_in_the_interval() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_count_stands_up_to_brute_force(family: str) -> None:
     case = any_of(family, 0)
-    judged = judge(case, answer(case.demand))
+    judged = judge(replace(case, replications=case.replications // 3), answer(case.demand))
     assert judged.is_right, (case.name, judged)
     assert all(judged.waits_agree.values()), (case.name, judged)
 
@@ -182,7 +182,7 @@ def test_an_upstream_that_admits_less_than_arrives_is_infeasible_and_says_by_how
 # ------------------------------------------------------------------------------------------------- seeds, readings
 
 
-@pytest.mark.parametrize("family", ["heavy", "renewal:4", "retries", "upstream"])
+@pytest.mark.parametrize("family", ["heavy", "retries"])
 def test_no_seed_changes_an_answer_that_is_sure(family: str) -> None:
     case = any_of(family, 0)
     answers = [answer(case.demand, 2.0, seed=seed) for seed in range(1, 5)]
@@ -202,7 +202,7 @@ def test_where_the_peak_overloads_the_slots_the_worst_hour_comes_after_the_busie
 def test_every_slot_second_of_a_simulated_day_is_asked_for_by_a_job() -> None:
     retries = Retries(attempts=3, failure_rate=0.2, failed_ratio=2.0)
     demand = make_demand(0.5, 20.0, peak_factor=2.0, concurrency=5, spare=0, retries=retries)
-    found = plan(demand, budget_s=5.0)
+    found = plan(demand, budget_s=3.0)
     hours = found.all_running.hours
     busy_s = sum(hour.utilisation * found.all_running.slots * 3600 for hour in hours)
     jobs = sum(hour.arrival_rate_per_s * 3600 for hour in hours)
@@ -215,7 +215,7 @@ def test_a_burst_starts_as_the_slots_turn_over_and_drains_as_a_fluid() -> None:
     jobs, rate, mean_s = 4000, 1.0, 8.0
     profile = steady_profile(rate).with_spikes((Spike(jobs, 13.5 * 3600.0),))
     demand = make_demand(rate, mean_s, 0.0, profile=profile, concurrency=10, spare=0, window=Window.WHOLE_DAY)
-    fleet = plan(demand, replicas=2, budget_s=4.0).all_running
+    fleet = plan(demand, replicas=2, budget_s=2.0).all_running
     # The burst's own jobs are first in, first out: later ones take none of their slots. The queue is empty only later.
     assert fleet.burst_clear_s == pytest.approx((jobs - (fleet.slots - rate * mean_s)) * mean_s / fleet.slots, rel=0.03)
     assert fleet.drain_s == pytest.approx(jobs / (fleet.slots / mean_s - rate), rel=0.08)
@@ -251,7 +251,7 @@ def test_a_given_number_is_judged_as_the_search_found_by_closed_form(demand: Dem
     assert needed == 1 or not answer(demand, 0.0, replicas=needed - 1).feasible
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.integers(0, 10_000))
 def test_in_the_table_more_replicas_never_wait_longer_than_their_intervals_allow(number: int) -> None:
     chance = random.Random(number)
@@ -267,11 +267,11 @@ def test_in_the_table_more_replicas_never_wait_longer_than_their_intervals_allow
 @pytest.mark.parametrize("scv", [1.0, 4.0])
 def test_the_largest_volume_is_held_and_a_twentieth_more_is_not(scv: float) -> None:
     demand = make_demand(3.0, 4.0, scv, concurrency=3, spare=0)
-    found = plan(demand, budget_s=5.0)
+    found = plan(demand, budget_s=2.0)
     assert found.max_sustainable_per_day is not None
     factor = found.max_sustainable_per_day / (3.0 * 86_400)
     assert factor >= 0.99
-    more = answer(replace(demand, profile=demand.profile.scaled(1.05 * factor)), 10.0)
+    more = answer(replace(demand, profile=demand.profile.scaled(1.05 * factor)))
     assert more.answers.with_spare is not None
     assert found.answers.with_spare is not None
     assert more.answers.with_spare > found.answers.with_spare or more.edge is not None

@@ -37,7 +37,7 @@ __all__ = ["largest_service_factor", "largest_volume_factor", "plan"]
 _ALL: Final = frozenset({Binding.SLOTS, Binding.OBJECTIVE, Binding.REDUNDANCY})
 #: Shares of the budget: for confirming each of the two fleets (where whole days are judged, and else), for the days of
 #: each, for each fleet of the table, for each question beside the answer.
-_CONFIRMING: Final = 0.15
+_CONFIRMING: Final = 0.25
 _CONFIRMING_DAYS: Final = 0.25
 _DAYS: Final = 0.08
 _AROUND: Final = 0.015

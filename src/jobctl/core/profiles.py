@@ -139,7 +139,7 @@ class Profile:
         return self._jobs_before(end_s) - self._jobs_before(start_s)
 
     def busiest(self, length_s: float) -> float:
-        """Where the stretch of this length with the most jobs begins; of several that with a spike first, or the first.
+        """Where the stretch of this length with the most jobs begins; the first if there are several.
 
         What a stretch holds, W(t) = L(t + length) - L(t), is a parabola between the times at which its beginning or its
         end meets an end of a stage. Its maximum is at one of these, at a vertex between two, or where a spike is just
@@ -230,9 +230,7 @@ class Profile:
         starts = sorted(edges | set(self._vertices(sorted(edges), length_s)) | set(self._spike_starts(length_s)))
         held = [self.jobs_between(start_s, start_s + length_s) for start_s in starts]
         most = max(held) * (1 - _ROUNDING)
-        busiest = [start_s for start_s, jobs in zip(starts, held, strict=True) if jobs >= most]
-        spikes = {spike.at_s for spike in self.spikes}
-        return next((start_s for start_s in busiest if start_s in spikes), busiest[0])
+        return next(start_s for start_s, jobs in zip(starts, held, strict=True) if jobs >= most)
 
     def _phase(self, time_s: float) -> tuple[int, float]:
         """How many periods a time lies beyond the first one's beginning, and how far into its own."""

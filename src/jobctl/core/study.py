@@ -48,6 +48,8 @@ _CLEARLY: Final = 0.5
 #: The share of the budget that one verdict of the search may take.
 _SEARCHING: Final = 0.05
 _ROUNDING: Final = 1 - 1e-12
+#: A fleet is not aimed at that could not keep up.
+_ALMOST_FULL: Final = 1 - 1e-6
 
 
 class Study:
@@ -320,7 +322,7 @@ class Study:
     def aim_at(self, replicas: int) -> None:
         """Give a steady load's queue the time that it needs on about so many replicas."""
         utilisation = self.limits.offered_load_erlangs / self.slots(replicas)
-        self.laboratory.reference_utilisation = min(max(utilisation, 0.5), 0.98)
+        self.laboratory.reference_utilisation = min(max(utilisation, 0.5), _ALMOST_FULL)
 
     def holds_replicas(self, replicas: int) -> bool:
         """Whether so many replicas hold; where simulation is not certain, what it makes likelier."""
@@ -390,11 +392,9 @@ class Study:
         if near >= least and self._screen_holds(near):
             return bisected(self._screen_holds, least - 1, near)
         low, step = max(least - 1, near), 1
-        while not self._screen_holds(low + step):
+        while low + step < max(least, self.plenty) and not self._screen_holds(low + step):
             low += step
             step *= 2
-            if self.slots(low + step) > MAX_SLOTS:
-                raise self._too_many()
         return bisected(self._screen_holds, low, low + step)
 
     def _screen_holds(self, replicas: int) -> bool:
@@ -485,9 +485,11 @@ class Study:
         if any(hour.jobs for hour in trial.hours):
             edges = laboratory.hour_edges
             number = max(range(len(trial.hours)), key=lambda hour: _rank(trial.hours[hour]))
-            readings[Window.EVERY_HOUR] = _reading(
-                trial.hours[number], None, edges[number], edges[number + 1] - edges[number]
-            )
+            worst = _reading(trial.hours[number], None, edges[number], edges[number + 1] - edges[number])
+            busiest = readings.get(Window.BUSIEST_HOUR)  # it need not begin with the clock's
+            if busiest is not None and _rank(trial.waits[Window.BUSIEST_HOUR]) > _rank(trial.hours[number]):
+                worst = busiest
+            readings[Window.EVERY_HOUR] = worst
         return readings
 
     def _span(self, window: Window) -> tuple[float, float]:

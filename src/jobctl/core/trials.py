@@ -43,6 +43,8 @@ _LEAD_RELAXATIONS: Final = 4
 #: With fewer than these it may look better than it is: a run that begins without a queue has seen too little of it.
 _MIN_LENGTH: Final = 2
 _MIN_LEAD: Final = 0.5
+#: A steady load is given no more time than it needs on slots as full as this.
+_FULLEST: Final = 0.98
 #: The fewest jobs of a steady stretch.
 _FEWEST: Final = 20_000
 _HOURS: Final = 24
@@ -204,8 +206,8 @@ class Laboratory:
         """The busiest hour with its lead-in, or a stretch of a steady load."""
         profile = self.demand.profile
         if self.is_steady:
-            relaxation = self._relaxation(self.reference_utilisation)
-            arrivals = self._bounded(self._steady_arrivals)
+            relaxation = self._relaxation(min(self.reference_utilisation, _FULLEST))
+            arrivals = self._bounded(max(_FEWEST, _LENGTH_RELAXATIONS * relaxation))
             length_s = arrivals / self.limits.arrival_rate_per_s
             lead = min(_LEAD_RELAXATIONS * relaxation, arrivals / 2)
             return Span(0.0, length_s, lead / self.limits.arrival_rate_per_s)
@@ -260,11 +262,12 @@ class Laboratory:
 
     def is_too_large(self, slots: int) -> bool:
         """Whether the peak has so many jobs that what can be simulated of it is too short to show anything."""
-        return not self.can_hold(slots) and (
-            self._bounded(self._steady_arrivals) < self._steady_arrivals
-            if self.is_steady
-            else self.peak_for(slots).length_s < self.peak.length_s
-        )
+        if self.can_hold(slots):
+            return False
+        if self.is_steady:
+            least = _LEAD_RELAXATIONS * self._relaxation(self.reference_utilisation)
+            return self._bounded(least) < least
+        return self.peak_for(slots).length_s < self.peak.length_s
 
     def run_peaks(self, slots: int, replications: int) -> Trial:
         """Simulate the peak until it was replicated so often, or the budget is spent."""
@@ -338,11 +341,6 @@ class Laboratory:
     def _bounded(self, arrivals: float) -> float:
         """No more arrivals than an experiment takes, two thirds of them measured."""
         return min(arrivals, MAX_JOBS / self.limits.attempts_per_job * 2 / 3)
-
-    @property
-    def _steady_arrivals(self) -> float:
-        """Arrivals of a steady stretch that is long against what the reference fleet's queue remembers."""
-        return max(_FEWEST, _LENGTH_RELAXATIONS * self._relaxation(self.reference_utilisation))
 
     def _relaxation(self, utilisation: float) -> float:
         """Arrivals in which a queue forgets where it was: (ca² + cs²) / (1 - u)² (Whitt 1989)."""
