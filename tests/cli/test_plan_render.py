@@ -152,7 +152,9 @@ def test_a_day_without_shape_needs_no_chart() -> None:
             '"p95 wait <= 1 s over the whole day" holds, even with 1 gone.',
         ),
         (
-            make_plan(feasible=False, binding=Binding.UPSTREAM, reason="the upstream admits 100 jobs a day"),
+            make_plan(
+                feasible=False, binding=Binding.UPSTREAM, reason="the upstream admits 100 jobs a day", helpless=True
+            ),
             "No number of replicas will do for 216,000 jobs/day (2.5/s): the upstream admits 100 jobs a day.",
         ),
         (

@@ -130,8 +130,8 @@ def test_draining_takes_the_backlog_over_what_is_left_of_the_slots() -> None:
 def test_a_cover_is_the_share_of_five_minutes_that_hold() -> None:
     demand = replace(DEMAND, profile=diurnal_profile(2.5, 2.0), promises=(Cover(0.9),))
     fleet = screen(demand, 42)
-    assert 0.5 < fleet.share_held(Cover(0.9)) < 1
-    assert screen(demand, 100).share_held(Cover(0.9)) == 1
+    assert 0.5 < fleet.share_held() < 1
+    assert screen(demand, 100).share_held() == 1
 
 
 def test_only_a_steady_poisson_stream_of_exponential_attempts_is_exact() -> None:

@@ -38,6 +38,8 @@ def test_counts_and_waits_stand_up_to_brute_force(family: str, figure: Figure) -
     edges = sum(one.edge is not None for one in judged.values())
     waits = [agrees for name in simulated for agrees in judged[name].waits_agree.values()]
     figure(f"{family}: counts that brute force refutes", f"{len(wrong)} of {len(judged)}", "0")
+    decided = sum(one.holds is True and one.fewer_holds is False for one in judged.values())
+    figure(f"{family}: counts that brute force confirms, the others being too close to tell", f"{decided}", "")
     figure(f"{family}: answers on the edge", f"{edges} of {len(judged)}", "")
     figure(f"{family}: simulated p95 and p99 that agree", f"{sum(waits)} of {len(waits)}", ">= 90 %")
     assert (wrong, wrongly_refused) == ({}, [])

@@ -97,6 +97,8 @@ def _answer(plan: Plan) -> str:
 
 def _refusal(plan: Plan, who: str, volume: str, carry: str) -> str:
     fleet = plan.all_running
+    if plan.helpless:
+        return f"No number of replicas will do for {volume}: {plan.reason}."
     if plan.binding is Binding.SLOTS:
         return f"{who} cannot keep up with {volume}: {_growth(plan)}."
     if plan.binding is Binding.OBJECTIVE:
@@ -104,8 +106,6 @@ def _refusal(plan: Plan, who: str, volume: str, carry: str) -> str:
         return f"{who} {breaks} {'; '.join(fleet.broken)} at {volume}."
     if plan.binding is Binding.REDUNDANCY:
         return f"{carry}, but not with {plan.demand.spare} gone."
-    if plan.binding is Binding.UPSTREAM:
-        return f"No number of replicas will do for {volume}: {plan.reason}."
     return f"{who} will not do for {volume}: {plan.reason}."
 
 

@@ -253,7 +253,8 @@ def _unit_times(arrivals: Arrivals, until: float, rng: random.Random) -> list[fl
     times = [_equilibrium_gap(arrivals.scv, rng)] if renewal else [gaps.sample(rng)]
     while times[-1] <= until:
         last = times.pop()
-        times += accumulate(gaps.draw(rng, _BLOCK), initial=last)
+        block = min(_BLOCK, math.ceil((until - last) / size) + 8)  # a batch is no reason to go far beyond
+        times += accumulate(gaps.draw(rng, block), initial=last)
     return [time for time in times for _ in range(size)] if size > 1 else times
 
 

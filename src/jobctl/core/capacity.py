@@ -26,7 +26,7 @@ from typing import Final
 
 from jobctl.core.demand import Demand, Hold
 from jobctl.core.plans import Binding, Limits
-from jobctl.core.service import Constant, Empirical, Law, Mixture, clipped_moments
+from jobctl.core.service import Constant, Law, Mixture, clipped_moments
 from jobctl.core.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 __all__ = [
@@ -86,8 +86,8 @@ def peak_rate_per_s(demand: Demand) -> float:
 
 def mixed_law(demand: Demand) -> Law:
     """The law of a successful attempt's time: the trace's own, or the mix of all job types."""
-    if demand.trace is not None and demand.trace.services_s is not None:
-        return Empirical(tuple(demand.trace.services_s))
+    if demand.trace is not None and demand.trace.service_law is not None:
+        return demand.trace.service_law
     if len(demand.job_types) == 1:
         return demand.job_types[0].service
     return Mixture(tuple((kind.share, kind.service) for kind in demand.job_types))
@@ -130,11 +130,12 @@ def pool_wait_s(slots: int, connections: int, share: float, slot_s: float) -> fl
         return 0.0
     if share >= 1:
         return (slots / connections - 1) * slot_s
-    ratio = share / (1 - share)
-    weight, weights = 1.0, [1.0]
+    ratio = math.log(share / (1 - share))
+    logarithms = [0.0]
     for asking in range(1, slots + 1):
-        weight *= (slots - asking + 1) * ratio / min(asking, connections)
-        weights.append(weight)
+        logarithms.append(logarithms[-1] + math.log((slots - asking + 1) / min(asking, connections)) + ratio)
+    highest = max(logarithms)
+    weights = [math.exp(logarithm - highest) for logarithm in logarithms]
     total = math.fsum(weights)
     waiting = (
         math.fsum((asking - connections) * weights[asking] for asking in range(connections + 1, slots + 1)) / total
@@ -163,7 +164,7 @@ def _attempt(demand: Demand) -> tuple[float, float, float]:
     p = retries.failure_rate
     both = (1 - p) * mean + p * failed_mean
     square = (1 - p) * mean**2 * (1 + scv) + p * failed_mean**2 * (1 + failed_scv)
-    return both, (square / both**2 - 1 if both > 0 else 0.0), p + (1 - p) * over
+    return both, (max(0.0, square / both**2 - 1) if both > 0 else 0.0), p + (1 - p) * over
 
 
 def _slots_of_a_replica(demand: Demand, slot_s: float) -> tuple[int, Binding | None, float]:

@@ -166,15 +166,20 @@ class _Answer:
             sensitivity=tuple(self._sensitivity()) if extras else (),
             simulated_jobs=study.laboratory.purse.attempts,
             seed=study.laboratory.seed,
+            helpless=broken is not None and (broken is Binding.UPSTREAM or self._is_in_vain(broken)),
         )
 
     def _why(self, broken: Binding) -> str:
         """Why it is infeasible; where slots are not what is missing, told by a fleet that has plenty."""
-        study = self._study
-        helpless = study.is_admitted and broken in {Binding.UPSTREAM, Binding.OBJECTIVE} and not study.slots_would_do
-        fleet = study.fleet(study.plenty if helpless else self._total)
+        study, in_vain = self._study, self._is_in_vain(broken)
+        fleet = study.fleet(study.plenty if in_vain else self._total)
         reason = why_infeasible(self._demand, study.limits, broken, fleet)
-        return f"{reason}; replicas will not help" if helpless else reason
+        return f"{reason}; replicas will not help" if in_vain else reason
+
+    def _is_in_vain(self, broken: Binding) -> bool:
+        """Whether a fleet whose slots are plenty breaks the promises too."""
+        study = self._study
+        return study.is_admitted and broken in {Binding.UPSTREAM, Binding.OBJECTIVE} and not study.slots_would_do
 
     # ------------------------------------------------------------------------------------------------- the limits
 

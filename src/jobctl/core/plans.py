@@ -244,6 +244,7 @@ class Plan:
         sensitivity: What other demands would need.
         simulated_jobs: Jobs simulated in all; 0 for closed forms alone.
         seed: Of the simulation.
+        helpless: Whether no number of replicas would do.
     """
 
     demand: Demand
@@ -265,3 +266,4 @@ class Plan:
     sensitivity: tuple[Sensitivity, ...]
     simulated_jobs: int
     seed: int
+    helpless: bool = False

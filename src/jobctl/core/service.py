@@ -17,7 +17,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import Final, NamedTuple, Protocol
 
@@ -209,18 +209,18 @@ class Lognormal:
         return [exp(mu + sigma * quantile(uniform() or _TINY)) for _ in range(n)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for the moments that are worked out once
 class Empirical:
     """One of the given values, each as likely as the others."""
 
     values: tuple[float, ...]
 
-    @property
+    @cached_property
     def mean_s(self) -> float:
         """Their mean."""
         return math.fsum(self.values) / len(self.values)
 
-    @property
+    @cached_property
     def scv(self) -> float:
         """Their population variance over the squared mean."""
         mean = self.mean_s

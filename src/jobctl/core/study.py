@@ -182,7 +182,12 @@ class Study:
         at_once = sum(spike.jobs for spike in self.demand.profile.spikes) + (self.demand.arrivals.parameter or 0)
         if self.demand.trace is not None:
             at_once = len(self.demand.trace.arrivals_s)
-        slots = _PLENTY * self.limits.offered_load_erlangs + at_once + _SPARE_SLOTS
+        drains_per_s = max(
+            (promise.jobs / promise.within_s for promise in self.demand.promises if isinstance(promise, Drain)),
+            default=0.0,
+        )
+        load = self.limits.offered_load_erlangs + drains_per_s * self.limits.slot_seconds_per_job
+        slots = _PLENTY * load + at_once + _SPARE_SLOTS
         return math.ceil(slots / self.limits.effective_slots_per_replica)
 
     @cached_property
@@ -470,9 +475,10 @@ class Study:
         reading = readings.get(self.demand.window)
         if not self.is_admitted or not self.keeps_up(screen.slots):
             return screen.waits(self.demand.window), {}, "no steady state"
-        if self.is_exact or reading is None or not self.laboratory.can_hold(screen.slots):
-            bands = {} if reading is None or not self.is_exact else reading.bands
-            return screen.waits(self.demand.window), bands, screen.method
+        if reading is None or not self.laboratory.can_hold(screen.slots):
+            return screen.waits(self.demand.window), {}, screen.method
+        if self.is_exact:
+            return screen.waits(self.demand.window), reading.bands, screen.method
         return reading.waits, reading.bands, "simulation"
 
     def _readings(self, trial: Trial) -> dict[Window, Reading]:
@@ -505,7 +511,10 @@ class Study:
             if self._kept(promise, trial) is True:
                 continue
             if isinstance(promise, Objective):
-                value = max(_value(estimate, promise) for estimate in self._estimates(promise, trial) if estimate.jobs)
+                known = [estimate for estimate in self._estimates(promise, trial) if estimate.jobs]
+                value = max(
+                    (_value(estimate, promise) for estimate in known), default=self.screen(slots).value_s(promise)
+                )
             elif isinstance(promise, Cover):
                 value = self._covered(trial)[0]
             else:

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from statistics import fmean
 from typing import Final, TypeVar
@@ -54,7 +54,7 @@ _TERM: Final = re.compile(
 _RULE_REMEDY: Final = "write a sum of NUMBER, COLUMN and NUMBER * COLUMN, such as 1.0 + 0.05 * generated_tokens"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is worked out once
 class Trace:
     """Real arrivals, and how long each job took where that is known.
 
@@ -85,12 +85,12 @@ class Trace:
         mean = fmean(gaps)
         return fmean((gap / mean - 1) ** 2 for gap in gaps)
 
-    @property
+    @cached_property
     def service_law(self) -> Empirical | None:
         """Its service times as a law; None where it holds none."""
         return None if self.services_s is None else Empirical(tuple(self.services_s))
 
-    @property
+    @cached_property
     def profile(self) -> Profile:
         """Its rate, minute by minute: as many equal stretches of about a minute as it has, each with its mean rate."""
         count = max(1, min(_MOST_STRETCHES, round(self.length_s / _STRETCH_S)))

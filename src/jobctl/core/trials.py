@@ -24,8 +24,8 @@ from typing import Final
 from jobctl.core.capacity import ceiling_per_s, mixed_law, slot_stretch
 from jobctl.core.demand import Demand
 from jobctl.core.estimates import Estimate
+from jobctl.core.fluid import STRETCH_S, hour_edges
 from jobctl.core.plans import Hour, Limits
-from jobctl.core.screening import STRETCH_S
 from jobctl.core.simulation import Served, backlog, backlog_series, busy_series, drain_after, serve, steady_start
 from jobctl.core.slo import Cover, Objective, Window
 from jobctl.core.units import SECONDS_PER_HOUR
@@ -233,7 +233,7 @@ class Laboratory:
         whole = Span(span.start_s, span.length_s, self._lead_s(span.start_s, slots))
         jobs = self.demand.profile.jobs_between(span.start_s, span.end_s)
         measured = self._bounded(jobs)
-        if measured == jobs:
+        if measured == jobs or self.demand.profile.spikes:
             return whole
         length_s = span.length_s * measured / jobs
         return Span(span.start_s + (span.length_s - length_s) / 2, length_s, min(whole.lead_s, length_s / 2))
@@ -313,8 +313,7 @@ class Laboratory:
     @cached_property
     def hour_edges(self) -> list[float]:
         """The beginnings of the period's hours, and its end; a trace is cut evenly, into about as many as it has."""
-        period_s = self.demand.profile.period_s
-        return _cut(period_s, max(1, round(period_s / SECONDS_PER_HOUR)))
+        return hour_edges(self.demand.profile.period_s)
 
     @cached_property
     def chart_edges(self) -> list[float]:

@@ -20,11 +20,18 @@ __all__ = ["bind", "chat_completion", "noop", "sleep"]
 Chat = Callable[..., Mapping[str, Any]]
 
 _chat: Chat | None = None
-_attempt: Callable[[], int] = lambda: 1
 _binding: Final = Lock()
 
 
-def bind(chat: Chat, attempt: Callable[[], int] = lambda: 1) -> None:
+def _the_first() -> int:
+    """Which attempt it is in a worker that does not tell."""
+    return 1
+
+
+_attempt: Callable[[], int] = _the_first
+
+
+def bind(chat: Chat, attempt: Callable[[], int] = _the_first) -> None:
     """Set, for this process, what :func:`chat_completion` calls and how a job learns which attempt it is, from 1."""
     global _chat, _attempt
     _chat, _attempt = chat, attempt
