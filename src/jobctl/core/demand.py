@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeGuard
 
 from jobctl.core.arrivals import Arrivals
 from jobctl.core.profiles import Profile
@@ -205,7 +205,23 @@ class Demand:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """The promises that bound a statistic of a signal; the default one where a cover stands alone."""
+        """The promises that bound a statistic of a signal, the covered ones among them."""
         given = tuple(promise for promise in self.promises if isinstance(promise, Objective))
-        covers = any(isinstance(promise, Cover) for promise in self.promises)
-        return given or ((DEFAULT_OBJECTIVE,) if covers else ())
+        return given + tuple(objective for objective in self.covered if objective not in given)
+
+    @property
+    def covered(self) -> tuple[Objective, ...]:
+        """The objectives that a cover is about: those on the wait, or the default one; none without a cover."""
+        if not any(isinstance(promise, Cover) for promise in self.promises):
+            return ()
+        return tuple(promise for promise in self.promises if _is_about_the_wait(promise)) or (DEFAULT_OBJECTIVE,)
+
+    @property
+    def judged(self) -> tuple[Promise, ...]:
+        """What is judged by itself: where a cover stands, objectives on the wait are judged by it alone."""
+        covered = self.covered
+        return tuple(promise for promise in self.promises if promise not in covered)
+
+
+def _is_about_the_wait(promise: Promise) -> TypeGuard[Objective]:
+    return isinstance(promise, Objective) and promise.signal == "wait"

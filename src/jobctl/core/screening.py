@@ -165,7 +165,7 @@ class Screen:
         five_minutes: dict[int, list[Stretch]] = {}
         for stretch in self._stretches:
             five_minutes.setdefault(math.floor(stretch.middle_s / STRETCH_S), []).append(stretch)
-        objectives = [objective for objective in self.demand.objectives if objective.signal == "wait"]
+        objectives = self.demand.covered
         held = [
             all(_statistic(self._parts(together), objective) <= objective.threshold_s for objective in objectives)
             for together in five_minutes.values()
@@ -183,13 +183,13 @@ class Screen:
     @property
     def holds(self) -> bool:
         """Whether every promise is kept."""
-        return all(self.keeps(promise) for promise in _binding_promises(self.demand))
+        return all(self.keeps(promise) for promise in self.demand.judged)
 
     def broken(self) -> tuple[str, ...]:
         """The promises that are not kept, with what they come to."""
         return tuple(
             f"{promise} ({describe_value(self._comes_to(promise), promise)})"
-            for promise in _binding_promises(self.demand)
+            for promise in self.demand.judged
             if not self.keeps(promise)
         )
 
@@ -273,6 +273,8 @@ class Screen:
         if admitted is None or self.demand.upstream.waits_in_slot:
             return 0.0, math.inf
         utilisation = rate_per_s / admitted
+        if utilisation >= 1:
+            return 0.0, math.inf  # the fluid tells how long they wait
         decay_per_s = 2 * (1 - utilisation) * admitted * self.limits.attempts_per_job
         burst_s = self.demand.upstream.burst * 60 / (self.demand.upstream.rpm or math.inf)
         return utilisation * math.exp(-decay_per_s * burst_s), decay_per_s
@@ -335,12 +337,6 @@ def describe_value(value: float, promise: Promise) -> str:
     if isinstance(promise, Cover):
         return f"is {value:.1%}"
     return "grows without end" if math.isinf(value) else f"is {format_duration(value)}"
-
-
-def _binding_promises(demand: Demand) -> Iterator[Promise]:
-    """Those that are judged over all jobs: where a cover stands, the objectives are judged by it alone."""
-    covered = any(isinstance(promise, Cover) for promise in demand.promises)
-    return (promise for promise in demand.promises if not (covered and isinstance(promise, Objective)))
 
 
 def _tail(p: float, decay_per_s: float, t_s: float) -> float:

@@ -217,7 +217,7 @@ class Study:
 
     def _verdict(self, trial: Trial) -> bool | None:
         """What is certain; of a fleet that has no hope, one replication that bears it out is enough."""
-        verdict = _all_of(self._kept(promise, trial) for promise in self._judged())
+        verdict = _all_of(self._kept(promise, trial) for promise in self.demand.judged)
         if verdict is None and self._is_hopeless(trial.slots) and not self._is_likely(trial):
             return None if self._cannot_simulate(trial.slots) else False
         return verdict
@@ -228,11 +228,6 @@ class Study:
         return self.limits.offered_load_erlangs > _OVERLOADED * slots and any(
             screen.value_s(objective) > _HOPELESS * objective.threshold_s for objective in self.demand.objectives
         )
-
-    def _judged(self) -> list[Promise]:
-        """Where a cover is promised, the objectives are judged stretch by stretch and not by themselves."""
-        covered = any(isinstance(promise, Cover) for promise in self.demand.promises)
-        return [promise for promise in self.demand.promises if not (covered and isinstance(promise, Objective))]
 
     def _kept(self, promise: Promise, trial: Trial) -> bool | None:
         if isinstance(promise, Drain):
@@ -250,7 +245,7 @@ class Study:
         return (
             not self._cannot_simulate(trial.slots)
             and self.laboratory.can_hold(trial.slots)
-            and all(self._seems_kept(promise, trial) for promise in self._judged())
+            and all(self._seems_kept(promise, trial) for promise in self.demand.judged)
         )
 
     def _seems_kept(self, promise: Promise, trial: Trial) -> bool:
@@ -263,7 +258,7 @@ class Study:
 
     def _covered(self, trial: Trial) -> tuple[float, float]:
         """Bounds of the share of the day's stretches in which every objective holds."""
-        objectives = [objective for objective in self.demand.objectives if objective.signal == "wait"]
+        objectives = self.demand.covered
         verdicts = [
             _all_of(
                 not _matters(stretch, objective) or _decide(stretch, objective, self._confidence)
@@ -447,7 +442,7 @@ class Study:
             backlog_max=round(median(trial.backlogs)) if trial.backlogs else None,
             drain_s=_finite_median(trial.drains_s),
             burst_clear_s=_finite_median(trial.bursts_s),
-            broken=() if holds else self._broken_promises(slots, trial),
+            broken=() if holds else self._broken_promises(slots, trial) or tuple(map(str, self.demand.judged)),
         )
 
     def _known_verdict(self, slots: int) -> bool | None:
@@ -507,7 +502,7 @@ class Study:
         if self.is_exact or not self.keeps_up(slots) or not self.is_admitted or self._cannot_simulate(slots):
             return self.screen(slots).broken()
         broken = []
-        for promise in self._judged():
+        for promise in self.demand.judged:
             if self._kept(promise, trial) is True:
                 continue
             if isinstance(promise, Objective):
