@@ -66,7 +66,7 @@ def test_a_file_that_is_not_there_is_made(tmp_path: Path) -> None:
     [
         ("railway.toml", None, "is no .json file; give the path of a railway.json"),
         ("railway.ts", None, "is no .json file; give the path of a railway.json"),
-        ("railway.json", b"\xff", "cannot be read (it is not utf-8 text); give a text file's path"),
+        ("railway.json", b"\xff", "cannot be read (it is not UTF-8 text); give the path of a text file"),
         ("railway.json", b"{} // ours", "railway.json is not JSON (extra data, line 1); take comments"),
         ("missing/railway.json", None, "cannot be written (No such file or directory); give another path"),
     ],

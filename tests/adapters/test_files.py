@@ -224,7 +224,7 @@ def test_foreign_line_ends_are_no_matter_in_a_compressed_file_either() -> None:
         (b"0,1\n", "no whole gzip file"),
         (gzip.compress(b"0,1\n" * 99, mtime=0)[:-9], "no whole gzip file"),
         (gzip.compress(b"0,1\n" * 99, mtime=0)[:10] + b"\xff" * 40, "no whole gzip file"),
-        (gzip.compress(b"\xff\xfe\x00", mtime=0), "not utf-8"),
+        (gzip.compress(b"\xff\xfe\x00", mtime=0), "not UTF-8"),
         (None, "no such file"),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_toml_file_is_decoded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(b"[[x", "is not TOML"), (b"\xff\xfe", "not utf-8"), (None, "no such file")]
+    ("content", "problem"), [(b"[[x", "is not TOML"), (b"\xff\xfe", "not UTF-8"), (None, "no such file")]
 )
 def test_what_is_no_toml_file_is_refused(content: bytes | None, problem: str) -> None:
     if content is not None:

@@ -191,6 +191,7 @@ def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
 
 def test_a_url_that_means_nothing_is_refused() -> None:
     assert "is no URL" in refusal("http://localhost:port")
+    assert "is no URL" in refusal("http://xn--a:9090")  # no name that the domain name system could hold
 
 
 def test_the_error_is_a_service_that_does_not_answer() -> None:

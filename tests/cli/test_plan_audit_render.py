@@ -83,6 +83,14 @@ def test_a_spare_that_binds_stands_in_the_verdict() -> None:
     assert next(describe_audit(audited)).startswith('0 of 1 row holds "p95 wait <= 1 s" with 1 gone, at')
 
 
+def test_where_any_service_time_will_do_it_is_said() -> None:
+    demand = replace(DEMAND, job_timeout_s=5.0)
+    lines = list(describe_audit(audit(demand, parse_rows("9:45k"), [parse_claim("2x@45k")], budget_s=0)))
+
+    assert lines[3].split()[-2:] == ["any", "any"]
+    assert lines[-1].endswith("; no service time is too long for it.")
+
+
 def test_what_no_number_and_no_service_time_can_do_is_said() -> None:
     demand = replace(DEMAND, upstream=Upstream(rpm=300), profile=diurnal_profile(1.0, 2.0))
     lines = list(describe_audit(audit(demand, parse_rows("1:450k"), [parse_claim("9x@450k")], budget_s=0)))

@@ -21,6 +21,7 @@ HEAVY = (
     "psycopg",
     "pydantic",
     "redis",
+    "resvg_py",
     "rich",
     "rq",
     "sentry_sdk",

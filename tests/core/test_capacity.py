@@ -81,6 +81,13 @@ def test_a_connection_held_for_the_job_caps_the_slots() -> None:
     assert limits.max_replicas_database == 3  # 60 / (2 x 10): a deploy counts twice
 
 
+@given(st.integers(0, 20_000), st.integers(1, 300))
+def test_two_generations_of_the_most_replicas_fit_the_database_and_of_one_more_do_not(clients: int, pool: int) -> None:
+    most = limits_of(replace(DEMAND, database=Database(clients, pool))).max_replicas_database
+    assert most is not None
+    assert 2 * most * pool <= clients < 2 * (most + 1) * pool
+
+
 def test_an_interpreter_runs_no_more_than_its_cpu_allows() -> None:
     limits = limits_of(replace(DEMAND, machine=Machine(cpu_per_job_s=0.4)))
     assert (limits.effective_slots_per_replica, limits.capped_by) == (14, Binding.CPU)  # 0.7 x 8 / 0.4

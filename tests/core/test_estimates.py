@@ -69,7 +69,8 @@ def test_a_wait_of_less_than_a_microsecond_is_the_rounding_of_none() -> None:
 
 
 def test_an_exact_estimate_has_no_band_and_always_a_verdict() -> None:
-    found = Estimate.exact([0.0] * 95 + [3.0] * 5)
+    found = Estimate()
+    found.add([0.0] * 95 + [3.0] * 5, exact=True)
     assert found.is_exact
     assert (found.band(0.95), found.mean_band()) == (None, None)
     assert (found.quantile(0.95), found.quantile(0.96)) == (0.0, 3.0)
@@ -78,7 +79,8 @@ def test_an_exact_estimate_has_no_band_and_always_a_verdict() -> None:
 
 
 def test_one_random_replication_makes_an_estimate_random() -> None:
-    found = Estimate.exact([1.0])
+    found = Estimate()
+    found.add([1.0], exact=True)
     found.add([1.0])
     assert not found.is_exact
     later = pooled([1.0])

@@ -96,7 +96,7 @@ def test_the_two_simulations_and_ciw_agree_job_by_job() -> None:
 
 
 @pytest.mark.parametrize("spare", [0, 1])
-@pytest.mark.parametrize("load", [1, 9, 20])
+@pytest.mark.parametrize("load", [4, 20])
 def test_the_count_of_mmc_is_the_exact_chains(load: int, spare: int) -> None:
     for each, q, threshold_s in [(1, 0.95, 1.0), (2, 0.99, 0.5), (5, 0.5, 0.1), (25, 0.9, 4.0)]:
         objective = Objective("wait", q, threshold_s)
@@ -237,13 +237,13 @@ DEMANDS = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(DEMANDS, st.floats(1.01, 3))
 def test_a_larger_volume_never_needs_fewer_replicas_by_closed_form(demand: Demand, factor: float) -> None:
     assert fewest(replace(demand, profile=demand.profile.scaled(factor)), 0.0) >= fewest(demand, 0.0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(DEMANDS)
 def test_a_given_number_is_judged_as_the_search_found_by_closed_form(demand: Demand) -> None:
     needed = fewest(demand, 0.0)
@@ -251,7 +251,7 @@ def test_a_given_number_is_judged_as_the_search_found_by_closed_form(demand: Dem
     assert needed == 1 or not answer(demand, 0.0, replicas=needed - 1).feasible
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(st.integers(0, 10_000))
 def test_in_the_table_more_replicas_never_wait_longer_than_their_intervals_allow(number: int) -> None:
     chance = random.Random(number)

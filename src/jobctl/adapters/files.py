@@ -118,8 +118,7 @@ def read_text(path: str, option: str) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InvalidOption(option, f"{path!r} cannot be read ({reason.lower()})", "give a text file's path") from None
+        raise _unreadable(path, error, option, "text file") from None
 
 
 def replace_text(path: str, text: str, option: str) -> None:
@@ -180,10 +179,21 @@ def read_lines(path: str, option: str) -> list[str]:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise InvalidOption(option, f"{path!r} is no whole gzip file", "write it again, or give it unpacked") from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InvalidOption(
-            option, f"{path!r} cannot be read ({reason.lower()})", "give the path of a text file"
-        ) from None
+        raise _unreadable(path, error, option, "text file") from None
+
+
+def read_toml(path: str, option: str) -> dict[str, Any]:
+    """A decoded TOML file.
+
+    Raises:
+        InvalidOption: It cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidOption(option, f"{path!r} is not TOML ({error})", "mend the file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error, option, "TOML file") from None
 
 
 def read_payloads(path: str, option: str = "--args-from") -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -199,6 +209,11 @@ def read_payloads(path: str, option: str = "--args-from") -> list[tuple[tuple[An
     if not payloads:
         raise InvalidOption(option, f"{path!r} has no line", 'write one JSON object a line, such as {"prompt": "hi"}')
     return payloads
+
+
+def _unreadable(path: str, error: OSError | UnicodeDecodeError, option: str, kind: str) -> InvalidOption:
+    reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8 text"
+    return InvalidOption(option, f"{path!r} cannot be read ({reason})", f"give the path of a {kind}")
 
 
 def _payload(line: str, place: str, option: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -217,18 +232,3 @@ def _payload(line: str, place: str, option: str) -> tuple[tuple[Any, ...], dict[
             raise InvalidOption(option, f"{place} has args or kwargs of the wrong kind", remedy)
         return tuple(args), kwargs
     return (), value
-
-
-def read_toml(path: str, option: str) -> dict[str, Any]:
-    """A decoded TOML file.
-
-    Raises:
-        InvalidOption: It cannot be read, or is not TOML.
-    """
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidOption(option, f"{path!r} is not TOML ({error})", "mend the file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (getattr(error, "strerror", None) or "it is not UTF-8 text").lower()
-        raise InvalidOption(option, f"{path!r} cannot be read ({reason})", "give the path of a TOML file") from None

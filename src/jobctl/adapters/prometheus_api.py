@@ -16,14 +16,13 @@ import httpx
 
 from jobctl.core.metered import ENDED_FOR_GOOD, Histogram, Metered
 from jobctl.core.metrics import PREFIX
-from jobctl.core.units import format_duration
+from jobctl.core.units import SECONDS_PER_HOUR, format_duration
 from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption, ServiceUnavailable
 
 __all__ = ["PrometheusApi"]
 
 _OPTION: Final = "--from"
-_HOUR_S: Final = 3600.0
 #: Points in time at which a window is looked at for its first sample, and the share of what was found by which it may
 #: be wrong.
 _POINTS, _FINE = 500, 0.02
@@ -86,7 +85,7 @@ class PrometheusApi:
                 slots=_whole(self._value(f"max({PREFIX}slots)")),
                 workers=_whole(self._value(f"count({PREFIX}slots)")),
             )
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a host that is no name
             raise InvalidOption(_OPTION, f"{without_password(self._url)!r} is no URL ({error})", _REMEDY) from None
 
     def _histograms(self, name: str, of: str, window: str, by: str = "job_type") -> dict[str, Histogram]:
@@ -97,7 +96,8 @@ class PrometheusApi:
         total_s = {point.labels.get(by, ""): point.value for point in sums}
         cumulative: dict[str, dict[float, float]] = {}
         for point in buckets:
-            cumulative.setdefault(point.labels.get(by, ""), {})[_bound(point.labels.get("le", ""))] = point.value
+            bound_s = float(point.labels["le"])  # Python reads +Inf as well
+            cumulative.setdefault(point.labels.get(by, ""), {})[bound_s] = point.value
         return {value: Histogram(counts, total_s.get(value, 0.0)) for value, counts in cumulative.items()}
 
     def _outcomes(self, of: str, window: str) -> dict[str, float]:
@@ -123,11 +123,12 @@ class PrometheusApi:
             span_s = found_s + 2 * step_s
 
     def _peak_per_s(self, of: str, window_s: float) -> float | None:
-        if window_s < 2 * _HOUR_S:
+        if window_s < 2 * SECONDS_PER_HOUR:
             return None
         ended = ", ".join(filter(None, (of, f'outcome=~"{"|".join(ENDED_FOR_GOOD)}"')))
         rate = f"sum(rate({PREFIX}jobs_finished_total{{{ended}}}[1h]))"
-        return self._value(f"max_over_time({rate}[{round(window_s - _HOUR_S)}s:{round(_HOUR_S / 4)}s])")
+        beginnings_s, step_s = round(window_s - SECONDS_PER_HOUR), round(SECONDS_PER_HOUR / 4)
+        return self._value(f"max_over_time({rate}[{beginnings_s}s:{step_s}s])")
 
     def _value(self, query: str) -> float | None:
         points = self._ask(query)
@@ -138,11 +139,6 @@ class PrometheusApi:
         shown = without_password(self._url)
         try:
             response = self._client.get(f"{self._url}/api/v1/query", params={"query": query})
-            answer = response.json()
-            status = answer["status"]
-            if status == "success":
-                return [point for entry in answer["data"]["result"] if math.isfinite((point := _point(entry)).value)]
-            problem = f"Prometheus at {shown} refused a query ({answer['error']})"
         except httpx.TimeoutException:
             raise ServiceUnavailable(
                 _OPTION, f"{shown} did not answer within {self._timeout_s:g} s", "ask for a shorter ?window="
@@ -151,6 +147,12 @@ class PrometheusApi:
             raise ServiceUnavailable(
                 _OPTION, f"{shown} cannot be reached ({error or type(error).__name__})", "start it, or check the URL"
             ) from None
+        try:
+            answer = response.json()
+            status = answer["status"]
+            if status == "success":
+                return [point for entry in answer["data"]["result"] if math.isfinite((point := _point(entry)).value)]
+            problem = f"Prometheus at {shown} refused a query ({answer['error']})"
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise ServiceUnavailable(
                 _OPTION, f"{shown} does not answer as Prometheus does (HTTP {response.status_code})", _REMEDY
@@ -170,11 +172,6 @@ class PrometheusApi:
 def _point(entry: Mapping[str, Any]) -> _Point:
     at_s, value = entry["value"]
     return _Point(entry["metric"], float(at_s), float(value))
-
-
-def _bound(text: str) -> float:
-    """A bucket's upper bound; ``+Inf`` is Python's as well."""
-    return float(text)
 
 
 def _whole(value: float | None) -> int | None:

@@ -51,6 +51,8 @@ _FIELDS: Final = (
     "jobctl_failed_s",
 )
 _OPTION: Final = "--from"
+#: The stream of a job's results, as redis-py gives it.
+_Results = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +242,7 @@ def _complete_from_s(jobs: Sequence[_Ended], is_whole: bool, now_s: float) -> fl
 
 
 def _ended(
-    entry: _Entry, fields: Sequence[bytes | None], results: Results, named: str, succeeded: bool
+    entry: _Entry, fields: Sequence[bytes | None], results: _Results, named: str, succeeded: bool
 ) -> _Ended | None:
     """A job of a registry; None when its hash is gone or holds no end."""
     started_s, ended_s = epoch_s(fields[2]), epoch_s(fields[3])
@@ -261,9 +263,6 @@ def _ended(
     )
     is_vague = fields[6] is None and fields[5] is not None
     return _Ended(seen, ended_s, entry.forgotten_s - ended_s, is_vague)
-
-
-Results = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
 
 def _retries(fields: Sequence[bytes | None]) -> int:

@@ -98,6 +98,7 @@ def bench(
             metavar="P",
             help="Probability that an attempt of a sleep job fails [default: 0].",
             rich_help_panel=LOAD,
+            show_default=False,
         ),
     ] = 0.0,
     job_timeout: JobTimeout = 180.0,

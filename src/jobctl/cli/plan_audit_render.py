@@ -5,13 +5,14 @@ The lines are made from the audit alone; printing them is a step of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import typer
 
 from jobctl.apps.plan.audit import Audit, JudgedClaim, JudgedRow
+from jobctl.apps.plan.why import is_spared
 from jobctl.apps.plan.words import count_of, number, seconds, share, yes
-from jobctl.core.plans import Binding
 
 __all__ = ["describe_audit", "print_audit"]
 
@@ -44,9 +45,7 @@ def _verdict(audited: Audit) -> str:
     demand = audited.demand
     total, kept = len(audited.rows), sum(judged.plan.feasible for judged in audited.rows)
     promises = ", ".join(f'"{promise}"' for promise in demand.promises)
-    gone = ""
-    if demand.spare and Binding.REDUNDANCY in audited.rows[0].plan.required:
-        gone = f" with {demand.spare} gone"
+    gone = f" with {demand.spare} gone" if is_spared(audited.rows[0].plan) else ""
     hold = "holds" if 1 in {kept, total} else "hold"
     return (
         f"{kept} of {count_of(total, 'row')} {hold} {promises}{gone}, at a mean service time of "
@@ -86,7 +85,9 @@ def _cells(judged: JudgedRow) -> list[str]:
 
 
 def _up_to(service_s: float | None) -> str:
-    return "never" if service_s is None else seconds(service_s)
+    if service_s is None:
+        return "never"
+    return "any" if math.isinf(service_s) else seconds(service_s)
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -103,6 +104,8 @@ def _claim(judged: JudgedClaim, audited: Audit) -> str:
     verdict = "true" if judged.is_true else "not true"
     if judged.longest_service_s is None:
         until = "no service time is short enough for it"
+    elif math.isinf(judged.longest_service_s):
+        until = "no service time is too long for it"
     else:
         until = f"it takes a service time of at most {seconds(judged.longest_service_s)}"
     return (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jobctl.apps.plan.check import Check
-from jobctl.apps.plan.words import seconds, share
+from jobctl.apps.plan.words import count_of, seconds, share
 from jobctl.core.units import format_duration
 from jobctl.core.validation import Comparison, Replay, Validation
 
@@ -25,7 +25,7 @@ _WIDTHS: Final = (12, 10, 22, 10, 8)
 def describe_run(check: Check) -> Iterator[str]:
     """What is about to be run, and in what it differs from the plan."""
     rehearsal = check.rehearsal
-    fleet = "1 worker" if rehearsal.replicas == 1 else f"{rehearsal.replicas} workers"
+    fleet = count_of(rehearsal.replicas, "worker")
     yield (
         f"check: {fleet} of {rehearsal.concurrency} slots, {rehearsal.arrival_rate_per_s:.4g} jobs/s "
         f"for {format_duration(rehearsal.duration_s)}, real Redis and real workers"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from jobctl.apps.plan.why import is_spared
+from jobctl.apps.plan.why import day_of
 from jobctl.apps.plan.words import clock_time, count_of, number, seconds, share, three_digits
 from jobctl.cli.plan_phrases import is_plain
 from jobctl.core.plans import Fleet, Hour, Plan
@@ -48,7 +48,7 @@ def hours_lines(plan: Plan, width: int | None) -> Iterator[str]:
         plan: The plan.
         width: Columns of the terminal; None for figures, one hour a line.
     """
-    fleet = _shown(plan)
+    fleet = None if is_plain(plan) else day_of(plan)
     if fleet is None:
         return
     yield f"{_title(plan, fleet)}:"
@@ -57,13 +57,6 @@ def hours_lines(plan: Plan, width: int | None) -> Iterator[str]:
     else:
         yield from _chart(fleet.hours, width)
     yield from (f"{name:<{_LABEL_WIDTH}}{value}" for name, value in _remarks(plan, fleet.hours))
-
-
-def _shown(plan: Plan) -> Fleet | None:
-    if is_plain(plan):
-        return None
-    fleets = [plan.spare_gone, plan.all_running] if is_spared(plan) else [plan.all_running]
-    return next((fleet for fleet in fleets if fleet is not None and fleet.hours), None)
 
 
 def _title(plan: Plan, fleet: Fleet) -> str:

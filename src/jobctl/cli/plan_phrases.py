@@ -6,8 +6,8 @@ import math
 from pathlib import PurePath
 
 from jobctl.apps.plan.document import is_simulated
-from jobctl.apps.plan.words import count_of, number, seconds, within
-from jobctl.core.plans import Band, Fleet, Plan
+from jobctl.apps.plan.words import count_of, number, seconds_within
+from jobctl.core.plans import Fleet, Plan
 from jobctl.core.slo import Objective
 from jobctl.core.units import SECONDS_PER_DAY
 
@@ -44,12 +44,7 @@ def waits_of(fleet: Fleet, *, bare: bool = False) -> str:
     """The waits, each with the interval in which simulation has it; a formula that is exact needs none."""
     wait, bands = fleet.wait, fleet.bands if is_simulated(fleet) and not bare else {}
     figures = {"mean": wait.mean_s, "p95": wait.p95_s, "p99": wait.p99_s}
-    return ", ".join(f"{name} {_with_band(value, bands.get(name))}" for name, value in figures.items())
-
-
-def _with_band(value_s: float | None, band: Band | None) -> str:
-    interval = within(band)
-    return f"{seconds(value_s)} ({interval})" if interval else seconds(value_s)
+    return ", ".join(f"{name} {seconds_within(value, bands.get(name))}" for name, value in figures.items())
 
 
 def is_endless(fleet: Fleet) -> bool:
@@ -59,5 +54,4 @@ def is_endless(fleet: Fleet) -> bool:
 
 def is_plain(plan: Plan) -> bool:
     """Whether every hour is like the other."""
-    profile = plan.demand.profile
-    return profile.is_steady and not profile.spikes and plan.demand.trace is None
+    return plan.demand.profile.is_steady and plan.demand.trace is None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from jobctl.apps.plan.document import error_band, is_simulated
-from jobctl.apps.plan.why import promises_of, why_it_binds
+from jobctl.apps.plan.why import is_spared, promises_of, why_it_binds
 from jobctl.apps.plan.words import (
     count_of,
     needed_by,
@@ -95,8 +95,7 @@ def _surroundings(plan: Plan) -> Iterator[tuple[str, str]]:
     if not is_plain(plan) and fleet.backlog_max:
         yield "backlog", _backlog(fleet)
     if plan.max_sustainable_per_day is not None:
-        spared = plan.demand.spare and Binding.REDUNDANCY in plan.required
-        gone = f" with {plan.demand.spare} gone" if spared else ""
+        gone = f" with {plan.demand.spare} gone" if is_spared(plan) else ""
         shape = "" if is_plain(plan) else " of this shape"
         yield "at most", f"about {roughly(plan.max_sustainable_per_day)} jobs/day{shape} hold{gone}"
     whole, busiest = plan.answers.whole_day, plan.answers.busiest_hour

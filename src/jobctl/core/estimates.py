@@ -56,19 +56,12 @@ class Estimate:
         self.is_exact = False
         self._samples: list[_Sample] = []
 
-    @classmethod
-    def exact(cls, waits: Sequence[float]) -> Estimate:
-        """Of a window in which nothing is random, such as a trace with its service times."""
-        estimate = cls()
-        estimate.add(waits, exact=True)
-        return estimate
-
     def add(self, waits: Sequence[float], *, exact: bool = False) -> None:
         """Add one replication, in any order.
 
         Args:
             waits: Its waits; there may be none.
-            exact: Whether nothing in it was random.
+            exact: Whether nothing in it was random, as in a trace with its service times.
         """
         self.is_exact = exact and (self.is_exact or not self._samples)
         self._samples.append(_Sample(waits))

@@ -42,8 +42,9 @@ _CONFIRMING_DAYS: Final = 0.25
 _DAYS: Final = 0.08
 _AROUND: Final = 0.015
 _ASIDE: Final = 0.06
-#: A fleet that holds no such share of its load holds none.
+#: A fleet that holds no such share of its load holds none; one that holds so many times it holds any.
 _SMALLEST_FACTOR: Final = 1e-4
+_LARGEST_FACTOR: Final = 1e6
 #: An exact closed form is confirmed with so much less.
 _EXACT: Final = 0.3
 #: By this much sensitivity changes a figure, this peak it gives a load that has none, and this is how finely a largest
@@ -311,12 +312,17 @@ class _Answer:
             replicas = self._aside(changed)
             if replicas is not None:
                 yield Sensitivity(change, replicas + demand.spare, confirmed=True)
-            else:
-                yield self._scaled(change, changed)
+            elif (scaled := self._scaled(change, changed)) is not None:
+                yield scaled
 
-    def _scaled(self, change: str, demand: Demand) -> Sensitivity:
-        """What simulation could not tell: the answer, times what closed forms say of both demands."""
+    def _scaled(self, change: str, demand: Demand) -> Sensitivity | None:
+        """What simulation could not tell: the answer, times what closed forms say of both demands.
+
+        None where closed forms do not agree with the answer on whether there is one.
+        """
         asked, other = (Study(one, 1, Purse(0)) for one in (self._demand, demand))
+        if other.is_admitted and asked.slots_would_do != self._study.slots_would_do:
+            return None
         if not (other.is_admitted and other.slots_would_do):
             return Sensitivity(change, None, confirmed=True)
         ratio = other.fewest() / asked.fewest()
@@ -330,6 +336,10 @@ class _Answer:
             return None
         with self._beside() as study_of:
             factor = _largest_factor(self._demand, carrying, with_volume, study_of)
+        if self._holds(carrying):  # which more was simulated to find than the factor
+            factor = max(1.0, factor)
+        elif self._study.fleet(carrying).holds is False:
+            factor = min(1.0, factor)
         return factor * self._study.limits.arrival_rate_per_s * SECONDS_PER_DAY
 
 
@@ -351,7 +361,10 @@ def _independent(seed: int, budget_s: float) -> Callable[[Demand], Study]:
 def _largest_factor(
     demand: Demand, replicas: int, changed: Callable[[Demand, float], Demand], study_of: Callable[[Demand], Study]
 ) -> float:
-    """The largest factor with which the replicas hold: by closed form, then mended in steps of a hundredth."""
+    """The largest factor with which the replicas hold: by closed form, then mended in steps of a hundredth.
+
+    It is 0 where none is small enough, and infinite where none is too large, as where a timeout ends every attempt.
+    """
 
     def screened(factor: float) -> bool:
         study = Study(changed(demand, factor), 1, Purse(0))
@@ -370,6 +383,8 @@ def _largest_factor(
             return 0.0
     while low == high or screened(high):
         low, high = high, 2 * high
+        if low > _LARGEST_FACTOR:
+            return math.inf
     while high / low > 1 + (_FINENESS - 1) / 10:
         middle = math.sqrt(low * high)
         if screened(middle):

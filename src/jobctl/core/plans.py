@@ -227,7 +227,7 @@ class Plan:
         limits: What follows from it without any queue.
         feasible: Whether every required limit is kept.
         binding: Which limit decides.
-        required: The limits that had to be kept.
+        required: The limits that had to be kept, beside what is physically there.
         reason: Why it is infeasible, in one sentence with figures; empty when it is feasible.
         relief: What would relieve the binding limit, in one sentence.
         all_running: The fleet with every replica, the spare included.

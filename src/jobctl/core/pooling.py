@@ -1,9 +1,8 @@
-"""How many database connections a fleet needs, and whether the pooler grants them.
+"""How many database connections one replica needs.
 
 A slot holds a connection only while it writes a job's result, never while it waits for the upstream. Of the S seconds
 that a job takes, t_db are spent in the database, so of c slots, c t_db/S connections are in use on average (Little's
-law); the two beyond that take up the variance. A deploy overlaps two generations of the fleet, so R replicas must fit
-the pooler's clients twice: 2 R pool <= clients.
+law); the two beyond that take up the variance. How many replicas a database carries is for :mod:`jobctl.core.capacity`.
 """
 
 from __future__ import annotations
@@ -11,12 +10,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["DATABASE_SHARE", "most_replicas", "pool_size"]
+__all__ = ["DATABASE_SHARE", "pool_size"]
 
 #: Connections beyond the mean that take up the variance.
 _SPARE: Final = 2
-#: Generations of the fleet that live at once during a deploy.
-_GENERATIONS: Final = 2
 #: The share of a job's time in the database where nobody measured it: 50 ms, a slow write, beside a job of 1 s.
 DATABASE_SHARE: Final = 0.05
 
@@ -29,8 +26,3 @@ def pool_size(slots: int, database_share: float = DATABASE_SHARE) -> int:
         database_share: t_db/S, the share of a job's time that it spends in the database, in 0..1.
     """
     return min(slots, math.ceil(slots * database_share) + _SPARE)
-
-
-def most_replicas(clients: int, pool: int) -> int:
-    """Replicas with pools of this size that a pooler of so many clients carries through a deploy."""
-    return clients // (_GENERATIONS * pool)

@@ -241,10 +241,11 @@ class Screen:
         if not self.demand.profile.is_steady or self.demand.trace is not None:
             decay_per_s = max(decay_per_s, 1 / self._longest_mean_s(stretch.rate_per_s))
         p_upstream, upstream_decay_per_s = self._upstream(stretch.rate_per_s)
-        for fluid_s in stretch.waits_s:
-            if not fluid_s:
-                yield _Part(jobs, 0.0, p_wait, decay_per_s, p_upstream, upstream_decay_per_s)
-            elif stretch.length_s and stretch.rate_per_s > 0:
+        unhindered = stretch.waits_s.count(0.0)
+        if unhindered:
+            yield _Part(jobs * unhindered, 0.0, p_wait, decay_per_s, p_upstream, upstream_decay_per_s)
+        for fluid_s in filter(None, stretch.waits_s):
+            if stretch.length_s and stretch.rate_per_s > 0:
                 yield _Part(jobs, fluid_s, 1.0, decay_per_s)
             else:  # a spike outweighs chance
                 yield _Part(jobs, fluid_s, 0.0, math.inf)
@@ -353,6 +354,30 @@ def _over(parts: Sequence[_Part], wait_s: float) -> float:
     return _mixed(parts, lambda part: part.over(wait_s))
 
 
+def _crossing(excess: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function, above 0 at the lower end, no longer is: by false position, to 12 digits.
+
+    An end that stays is given half its value (Dowell & Jarratt 1971, the "Illinois" method), and where that does not
+    halve the bracket in three steps, as at a jump, it is bisected.
+    """
+    above, below = excess(low), excess(high)
+    side, slow, width = 0, 0, high - low
+    while high - low > (finest := 1e-12 * high + 1e-9):
+        share = 0.5 if slow >= 3 else above / (above - below)
+        at = min(max(low + share * (high - low), low + finest / 2), high - finest / 2)
+        value = excess(at)
+        if value > 0:
+            below = below / 2 if side > 0 else below
+            low, above, side = at, value, 1
+        else:
+            above = above / 2 if side < 0 else above
+            high, below, side = at, value, -1
+        slow += 1
+        if high - low <= width / 2:
+            slow, width = 0, high - low
+    return high
+
+
 def _statistic(parts: Sequence[_Part], objective: Objective) -> float:
     return _statistic_of(parts, objective.quantile)
 
@@ -364,7 +389,7 @@ def _statistic_of(parts: Sequence[_Part], quantile: float | None) -> float:
 
 
 def _quantile(parts: Sequence[_Part], q: float) -> float:
-    """The wait that a share of 1 - q exceeds; a formula for one part, else by bisection to 12 digits."""
+    """The wait that a share of 1 - q exceeds; a formula for one part, else searched."""
     if _over(parts, 0.0) <= 1 - q:
         return 0.0
     if _over(parts, _LONGEST_S) > 1 - q:
@@ -375,10 +400,4 @@ def _quantile(parts: Sequence[_Part], q: float) -> float:
     low, high = 0.0, 1e-3
     while _over(parts, high) > 1 - q:
         low, high = high, 2 * high
-    while high - low > 1e-12 * high + 1e-9:
-        middle = (low + high) / 2
-        if _over(parts, middle) > 1 - q:
-            low = middle
-        else:
-            high = middle
-    return high
+    return _crossing(lambda wait_s: _over(parts, wait_s) - (1 - q), low, high)

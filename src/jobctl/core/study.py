@@ -73,6 +73,7 @@ class Study:
         self.is_exact = is_exact(demand, self.limits)
         self.relies_on_closed_forms = not purse.total
         self._screens: dict[int, Screen] = {}
+        self._verdicts: dict[tuple[int, int, int], bool | None] = {}
         windows = {objective.window or demand.window for objective in demand.objectives}
         steady = self.laboratory.is_steady
         self.needs_days = not steady and (
@@ -217,6 +218,12 @@ class Study:
 
     def _verdict(self, trial: Trial) -> bool | None:
         """What is certain; of a fleet that has no hope, one replication that bears it out is enough."""
+        known = (trial.slots, trial.peaks, trial.days)
+        if known not in self._verdicts:
+            self._verdicts[known] = self._judged(trial)
+        return self._verdicts[known]
+
+    def _judged(self, trial: Trial) -> bool | None:
         verdict = _all_of(self._kept(promise, trial) for promise in self.demand.judged)
         if verdict is None and self._is_hopeless(trial.slots) and not self._is_likely(trial):
             return None if self._cannot_simulate(trial.slots) else False
@@ -254,6 +261,8 @@ class Study:
         if isinstance(promise, Drain):
             return self._kept(promise, trial) is True
         estimates = [estimate for estimate in self._estimates(promise, trial) if estimate.jobs]
+        if not estimates:  # no job has come yet
+            return self.screen(trial.slots).keeps(promise)
         return all(_value(estimate, promise) <= promise.threshold_s for estimate in estimates)
 
     def _covered(self, trial: Trial) -> tuple[float, float]:
@@ -454,9 +463,15 @@ class Study:
         verdict = self._verdict(self.laboratory.trial(slots)) if simulated else None
         if verdict is None:
             verdict = self._implied(slots)
-        if verdict is None and (self.is_trusted(slots) or (self.relies_on_closed_forms and not simulated)):
+        if verdict is None and (self.is_trusted(slots) or (self._is_left_to_closed_forms and not simulated)):
             return self.screen(slots).holds
         return verdict
+
+    @property
+    def _is_left_to_closed_forms(self) -> bool:
+        """Whether they may tell of what was not simulated: not beside a fleet of which simulation could not tell."""
+        trials = self.laboratory.simulated
+        return self.relies_on_closed_forms and all(self._verdict(trial) is not None for trial in trials)
 
     def _implied(self, slots: int) -> bool | None:
         """What follows from other fleets: more slots never wait longer."""

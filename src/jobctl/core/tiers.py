@@ -13,7 +13,7 @@ from typing import Final
 
 from jobctl.errors import InvalidValue
 
-__all__ = ["SUPABASE", "SUPABASE_SOURCE", "Clients", "Tier", "parse_tier"]
+__all__ = ["SUPABASE", "Clients", "Tier", "parse_tier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,8 @@ class Tier:
     pooler: int
 
 
-#: Who says so. The page "Compute and Disk" of the same documentation gives the same figures.
-SUPABASE_SOURCE: Final = 'Supabase, "How to change max database connections", 2025-01-18'
-#: The sizes by their name in lower case, smallest first.
+#: The sizes by their name in lower case, smallest first (Supabase, "How to change max database connections",
+#: 2025-01-18; the page "Compute and Disk" of the same documentation gives the same figures).
 SUPABASE: Final[Mapping[str, Tier]] = {
     tier.name.lower(): tier
     for tier in (

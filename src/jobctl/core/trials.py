@@ -49,11 +49,13 @@ _FULLEST: Final = 0.98
 _FEWEST: Final = 20_000
 _HOURS: Final = 24
 #: Nominal seconds: of an attempt that always succeeds and waits for slots alone, of any other, for telling of a whole
-#: day, for the state of one slot at the beginning.
+#: day, for the state of one slot at the beginning; of a peak and of a day, however few jobs they have.
 _PLAIN_S: Final = 1.2e-6
 _GENERAL_S: Final = 2.5e-6
 _DAY_S: Final = 0.5e-6
 _SLOT_S: Final = 1.0e-6
+_A_PEAK_S: Final = 1e-4
+_A_DAY_S: Final = 1e-3
 
 
 @dataclass
@@ -334,8 +336,8 @@ class Laboratory:
 
     def cost_s(self, span: Span, slots: int) -> float:
         """Nominal seconds of one replication."""
-        keeping_s = _DAY_S if span.length_s == self.day.length_s else 0.0
-        return self._attempts(span) * (self._attempt_cost_s + keeping_s) + slots * _SLOT_S
+        keeping_s, fixed_s = (_DAY_S, _A_DAY_S) if span.length_s == self.day.length_s else (0.0, _A_PEAK_S)
+        return self._attempts(span) * (self._attempt_cost_s + keeping_s) + slots * _SLOT_S + fixed_s
 
     def _bounded(self, arrivals: float) -> float:
         """No more arrivals than an experiment takes, two thirds of them measured."""

@@ -316,7 +316,7 @@ def predict(rehearsal: Rehearsal, runs: int = RUNS) -> Prediction:
     return Prediction(Figures(*middle), Figures(*low), Figures(*high))
 
 
-def as_sent(upstream: Upstream, tuning: Tuning | None = None) -> Upstream:
+def as_sent(upstream: Upstream) -> Upstream:
     """The limit as jobctl's worker keeps to it, so that no window at the upstream sees more than is allowed.
 
     With N calls in W seconds, tolerance T and jitter J it sends N / (W + J + T) a second, and up to 1 + burst + T times
@@ -324,7 +324,7 @@ def as_sent(upstream: Upstream, tuning: Tuning | None = None) -> Upstream:
     """
     if upstream.rpm is None:
         return upstream
-    rules = Tuning() if tuning is None else tuning
+    rules = Tuning()
     per_s = upstream.rpm / rules.spread_s
     return replace(upstream, rpm=60 * per_s, burst=upstream.burst + math.floor(per_s * rules.tolerance_s))
 

@@ -117,10 +117,9 @@ def _evidence(request: PlanRequest) -> Evidence:
 
 
 def _points(request: PlanRequest, path: str) -> list[tuple[float, float]]:
+    lines = _lines(request, path)
     try:
-        return parse_shape(_lines(request, path), path)
-    except InvalidOption:
-        raise
+        return parse_shape(lines, path)
     except InvalidValue as error:
         raise InvalidOption(place(request, "shape"), error.problem, error.remedy) from None
 

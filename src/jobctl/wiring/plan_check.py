@@ -102,6 +102,7 @@ def _config(rehearsal: Rehearsal) -> BenchConfig:
 
     run_id = wiring.new_run_id()
     retries = rehearsal.retries
+    longest_s = min(retries.cap_s, retries.base_s * retries.factor ** (retries.attempts - 1))
     spec = LoadSpec(
         run_id=run_id,
         arrivals=rehearsal.arrivals,
@@ -111,7 +112,7 @@ def _config(rehearsal: Rehearsal) -> BenchConfig:
         workload=_workload(rehearsal),
         queue=f"check-{run_id}",
         job_timeout_s=_JOB_TIMEOUT_S,
-        drain_s=_DRAIN_S + retries.attempts * min(retries.cap_s, retries.base_s * 2.0 ** (retries.attempts - 1)),
+        drain_s=_DRAIN_S + retries.attempts * longest_s,
     )
     return BenchConfig(
         spec=spec,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from jobctl.adapters.files import replace_bytes
 from jobctl.apps.plan.report import Format, Report, check_report_target, to_html, to_svg_file
 
 __all__ = ["write_report"]
 
-_OPTION = "--report"
+_OPTION: Final = "--report"
 
 
 def write_report(path: str, report: Report) -> None:

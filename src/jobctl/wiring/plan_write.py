@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from jobctl.adapters.files import read_text, replace_text
 from jobctl.apps.plan.railway import Rewrite, check_rewritable, deploy_of, rewrite
@@ -11,7 +12,7 @@ from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["check_write_target", "write_plan"]
 
-_OPTION = "--write"
+_OPTION: Final = "--write"
 
 
 def check_write_target(path: str) -> None:
@@ -44,11 +45,10 @@ def write_plan(path: str, plan: Plan, *, drain_timeout_s: float, dry_run: bool) 
         InvalidOption: The file is of another kind, cannot be read or written, or cannot take the plan.
     """
     check_write_target(path)
+    existing = read_text(path, _OPTION)
     try:
-        change = rewrite(read_text(path, _OPTION), deploy_of(plan, drain_timeout_s), Path(path).name)
+        change = rewrite(existing, deploy_of(plan, drain_timeout_s), Path(path).name)
     except InvalidValue as error:
-        if isinstance(error, InvalidOption):
-            raise
         raise InvalidOption(_OPTION, error.problem, error.remedy) from None
     if change.diff and not dry_run:
         replace_text(path, change.text, _OPTION)

@@ -57,6 +57,14 @@ def test_at_four_point_eight_seconds_the_rows_of_three_and_five_are_exactly_full
     assert first.plan.all_running.utilisation == pytest.approx(0.5)
 
 
+def test_no_service_time_is_too_long_where_a_timeout_ends_every_attempt() -> None:
+    audited = judge(make_demand(1.0, job_timeout_s=5.0), "9:45000", "2x@45k")  # 2.6 erlangs at most
+
+    assert audited.rows[0].longest_service_s == audited.claims[0].longest_service_s == math.inf
+    document = to_document(audited)
+    assert (document["rows"][0]["longest_service_s"], document["claims"][0]["longest_service_s"]) == (None, None)
+
+
 def test_a_row_without_a_spare_holds_unless_the_spare_binds() -> None:
     (judged,) = judge(make_demand(4.8), "2:450000").rows
     (held,) = judge(make_demand(4.8), "2:450000", spare_binds=True).rows

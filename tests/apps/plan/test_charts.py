@@ -28,7 +28,6 @@ from jobctl.apps.plan.charts import (
     even_ticks,
     fixed_style,
     log_duration_ticks,
-    log_ticks,
     text,
     theme_style,
     to_svg,
@@ -137,7 +136,7 @@ def test_no_word_lies_on_a_plot_or_beyond_the_frame(
 
 @given(st.lists(VALUES, min_size=1, max_size=30))
 def test_whatever_is_drawn_is_drawn_within_the_plot_and_as_a_number(values: list[float | None]) -> None:
-    panel = Panel("wait", (hours(*values),), Form.LINES, log_from=1e-3)
+    panel = Panel("wait", (hours(*values),), Form.LINES, ticks=log_duration_ticks, log_from=1e-3)
     root = tree(chart(panel, Panel("jobs", (hours(*values),)), columns=len(values)))
     plots = list(plots_of(root))
     for node, _, _ in placed(root):
@@ -243,12 +242,10 @@ def test_ticks_reach_past_the_greatest_value_in_few_even_steps(high: float) -> N
         assert ticks == pytest.approx([ticks[1] * place for place in range(len(ticks))])
 
 
-@given(st.floats(1e-3, 1e9))
+@given(st.floats(1e-3, 4e6))
 def test_logarithmic_ticks_reach_past_the_greatest_value(high: float) -> None:
-    assert log_ticks(1e-3, high)[0] == pytest.approx(1e-3)
-    assert log_ticks(1e-3, high)[-1] >= high * (1 - 1e-6)
-    assert len(log_ticks(1e-3, high)) <= 7
-    assert log_duration_ticks(min(high, 4e6))[-1] >= min(high, 4e6)
+    assert log_duration_ticks(high)[0] == 1e-3
+    assert log_duration_ticks(high)[-1] >= high
 
 
 def test_long_durations_are_marked_at_whole_minutes_and_hours() -> None:

@@ -243,7 +243,7 @@ def test_an_evaluation_is_held_to_the_objective_and_the_spare_where_they_were_gi
 ) -> None:
     required = settle(said(**ASKED, replicas=2, **values), **material).required
     assert required & {Binding.OBJECTIVE, Binding.REDUNDANCY} == bound
-    assert {Binding.SLOTS, Binding.UPSTREAM, Binding.DATABASE, Binding.PLATFORM} <= required
+    assert required - bound == {Binding.SLOTS}
 
 
 def test_a_share_of_the_day_is_one_of_the_default_objective_where_no_other_is_given() -> None:

@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jobctl.apps.plan.document import assumptions_document, finite, wait_document
 from jobctl.core.capacity import ceiling_per_s, limits_of, mixed_law
 from jobctl.core.demand import Assumption, Demand
 from jobctl.core.planning import largest_service_factor, plan
-from jobctl.core.plans import Binding, Plan, Waits
+from jobctl.core.plans import Binding, Plan
 from jobctl.core.units import SECONDS_PER_DAY, parse_count, parse_positive, parse_whole
 from jobctl.core.variations import with_service, with_volume
 from jobctl.errors import InvalidValue
@@ -47,8 +48,9 @@ _MOST_REPLICAS: Final = 1_000_000
 _MOST_PER_DAY: Final = 1e9
 #: A factor this close to what was claimed is what was claimed: the rest comes from rounding.
 _ROUNDING: Final = 1e-9
-#: Service times are searched from this share of the given one up, and to this precision.
+#: Service times are searched between these shares of the given one, and to this precision.
 _LEAST_FACTOR: Final = 1e-6
+_MOST_FACTOR: Final = 1e6
 _HALVINGS: Final = 60
 #: The shares of a row's budget: for its verdict, for what it would need, and for each of its two longest service times.
 _VERDICT, _NEEDED, _LONGEST = 0.6, 0.3, 0.05
@@ -92,7 +94,7 @@ class JudgedRow:
         plan: That number of replicas, evaluated.
         needed: Replicas that the volume needs, the demand's spare included; None where no number would do.
         longest_service_s: Mean service time up to which the promises hold with all running; None where none is short
-            enough.
+            enough, infinite where none is too long.
         longest_service_spare_gone_s: The same with the spare gone; None also where nothing would be left.
     """
 
@@ -121,7 +123,8 @@ class JudgedClaim:
         claim: What was said.
         replicas: Of the fleet that it is about.
         headroom_x: So many times the planned peak at that volume the fleet carries.
-        longest_service_s: Mean service time up to which the claim is true; None where none is short enough.
+        longest_service_s: Mean service time up to which the claim is true; None where none is short enough, infinite
+            where none is too long.
     """
 
     claim: Claim
@@ -229,9 +232,7 @@ def to_document(audited: Audit, assumptions: Sequence[Assumption] = ()) -> dict[
         "mean_service_s": audited.mean_service_s,
         "rows": [_row_document(judged) for judged in audited.rows],
         "claims": [_claim_document(judged) for judged in audited.claims],
-        "assumptions": [
-            {"name": assumed.name, "value": assumed.value, "source": assumed.source} for assumed in assumptions
-        ],
+        "assumptions": assumptions_document(assumptions),
         "seed": first.seed,
     }
 
@@ -323,12 +324,17 @@ def _at_volume(demand: Demand, jobs_per_day: float) -> Demand:
 
 
 def _largest(holds: Callable[[float], bool]) -> float | None:
-    """The largest factor for which something holds that larger ones break; None where even the smallest does."""
+    """The largest factor for which something holds that larger ones break; None where even the smallest does.
+
+    It is infinite where none does, as where a timeout ends every attempt.
+    """
     low, high = _LEAST_FACTOR, 2 * _LEAST_FACTOR
     if not holds(low):
         return None
     while holds(high):
         low, high = high, 2 * high
+        if low > _MOST_FACTOR:
+            return math.inf
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
@@ -351,15 +357,15 @@ def _row_document(judged: JudgedRow) -> dict[str, Any]:
         "stable": fleet.stable,
         "slots": fleet.slots,
         "utilisation": fleet.utilisation,
-        "headroom_x": _finite(fleet.headroom_x),
-        "ceiling_per_s": _finite(fleet.ceiling_per_s),
-        "wait": _wait(fleet.wait),
+        "headroom_x": finite(fleet.headroom_x),
+        "ceiling_per_s": finite(fleet.ceiling_per_s),
+        "wait": wait_document(fleet.wait),
         "method": fleet.method,
-        "backlog_growth_per_day": _finite(answer.backlog_growth_per_day),
+        "backlog_growth_per_day": finite(answer.backlog_growth_per_day),
         "needed": judged.needed,
         "spare_there": judged.spare,
-        "longest_service_s": _finite(judged.longest_service_s),
-        "longest_service_with_spare_gone_s": _finite(judged.longest_service_spare_gone_s),
+        "longest_service_s": finite(judged.longest_service_s),
+        "longest_service_with_spare_gone_s": finite(judged.longest_service_spare_gone_s),
         "simulated_jobs": answer.simulated_jobs,
     }
 
@@ -370,16 +376,7 @@ def _claim_document(judged: JudgedClaim) -> dict[str, Any]:
         "replicas": judged.replicas,
         "jobs_per_day": judged.claim.jobs_per_day,
         "claimed_x": judged.claim.factor,
-        "headroom_x": _finite(judged.headroom_x),
+        "headroom_x": finite(judged.headroom_x),
         "true": judged.is_true,
-        "longest_service_s": _finite(judged.longest_service_s),
+        "longest_service_s": finite(judged.longest_service_s),
     }
-
-
-def _wait(wait: Waits) -> dict[str, float | None]:
-    seconds = {name: _finite(getattr(wait, f"{name}_s")) for name in ("mean", "p50", "p95", "p99")}
-    return {"p_wait": _finite(wait.p_wait), **seconds}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

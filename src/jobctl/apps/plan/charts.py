@@ -37,7 +37,6 @@ __all__ = [
     "even_ticks",
     "fixed_style",
     "log_duration_ticks",
-    "log_ticks",
     "text",
     "theme_style",
     "to_svg",
@@ -109,9 +108,10 @@ _PANEL_GAP: Final = 16
 _SWATCH: Final = 16
 #: XML has no way to write these.
 _UNWRITABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_DURATION_STEPS_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18_000, 43_200, 86_400)
 #: Less than this is drawn as 0.
 _NOTHING: Final = 1e-12
+#: Steps between the marks of a linear axis of durations, and the marks of a logarithmic one, seconds.
+_DURATION_STEPS_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18_000, 43_200, 86_400)
 _LOG_DURATIONS_S: Final = (1e-3, 1e-2, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0, 432_000.0, 4_320_000.0)
 
 
@@ -182,7 +182,8 @@ class Panel:
         note: A remark beside the name, such as the peak.
         write: Writes a value of the vertical axis.
         ticks: Chooses the values that are written, from the greatest value that must fit; None for the usual ones.
-        log_from: The least value of a logarithmic axis, at which whatever is smaller is drawn; None for a linear one.
+        log_from: The least value of a logarithmic axis, at which whatever is smaller is drawn: the first of
+            ``ticks``, which are then to be given. None for a linear one.
         endless: What an infinite value means; its whole column is shaded and the legend says so.
     """
 
@@ -349,13 +350,6 @@ def log_duration_ticks(high_s: float) -> list[float]:
     return list(_LOG_DURATIONS_S[: max(last, 1) + 1])
 
 
-def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten from a value past another, thinned to at most six."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(max(high, 10 * low)) - 1e-9)
-    stride = math.ceil((last - first) / 5)
-    return [10.0**exponent for exponent in range(first, last + stride, stride)]
-
-
 @dataclass(frozen=True, slots=True)
 class _Scale:
     """The vertical axis of a panel: from ``low`` at the bottom to ``high`` at the top, and the words beside it."""
@@ -370,10 +364,7 @@ class _Scale:
         shown = [value for series in panel.series for point in series.points for value in (point.y, point.high)]
         values = [value for value in shown if value is not None and math.isfinite(value)]
         most = max([*values, *(threshold.value for threshold in panel.thresholds)], default=0.0)
-        if panel.ticks is None and panel.log_from is not None:
-            ticks: Sequence[float] = log_ticks(panel.log_from, most)
-        else:
-            ticks = (panel.ticks or even_ticks)(most)
+        ticks = (panel.ticks or even_ticks)(most)
         return cls(ticks[0], ticks[-1], {tick: panel.write(tick) for tick in ticks}, panel.log_from is not None)
 
     def share(self, value: float) -> float:

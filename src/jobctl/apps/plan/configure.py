@@ -53,7 +53,7 @@ class Prepared:
         demand: What has to be carried.
         assumptions: Every figure in it, with its origin.
         replicas: Evaluate exactly these; None to search.
-        required: The limits that a given number is held to.
+        required: The limits that a given number is held to, beside what is physically there.
         seed: Of the simulation.
         budget_s: Nominal seconds of simulation.
         request: What was said.
@@ -176,7 +176,7 @@ def _most_replicas(ledger: Ledger) -> tuple[int | None, str]:
 
 def _required(request: PlanRequest, material: Material) -> frozenset[Binding]:
     """A given number is held to the objective and to the spare only where somebody gave them."""
-    required = set(Binding) - {Binding.OBJECTIVE, Binding.REDUNDANCY, Binding.NONE}
+    required = {Binding.SLOTS}
     if request.said("slo") or material.promises:
         required.add(Binding.OBJECTIVE)
     if request.said("spare"):

@@ -19,7 +19,15 @@ from jobctl.core.prices import RAILWAY, Cost, Prices, fleet_cost
 from jobctl.core.screening import is_exact
 from jobctl.core.slo import Window
 
-__all__ = ["SCHEMA", "error_band", "is_simulated", "to_document"]
+__all__ = [
+    "SCHEMA",
+    "assumptions_document",
+    "error_band",
+    "finite",
+    "is_simulated",
+    "to_document",
+    "wait_document",
+]
 
 #: The document's name and version.
 SCHEMA: Final = "jobctl.plan/1"
@@ -61,7 +69,7 @@ def to_document(
         **_limits(plan.limits),
         **_fleet(plan, fleet, prices),
         "predicted": {
-            "wait": _wait(fleet.wait),
+            "wait": wait_document(fleet.wait),
             "method": fleet.method,
             "error_band": error_band(plan, fleet),
         },
@@ -76,16 +84,29 @@ def to_document(
             {**_row(plan, row, prices), "holds_one_gone": holds}
             for row, holds in zip(plan.around, plan.holds_one_gone, strict=True)
         ],
-        "max_sustainable_per_day": _finite(plan.max_sustainable_per_day),
-        "backlog_growth_per_day": _finite(plan.backlog_growth_per_day),
+        "max_sustainable_per_day": finite(plan.max_sustainable_per_day),
+        "backlog_growth_per_day": finite(plan.backlog_growth_per_day),
         "sensitivity": [asdict(other) for other in plan.sensitivity],
-        "assumptions": [
-            {"name": assumed.name, "value": assumed.value, "source": assumed.source} for assumed in assumptions
-        ],
+        "assumptions": assumptions_document(assumptions),
         "seed": plan.seed,
         "simulated_jobs": plan.simulated_jobs,
         "check": None if check is None else dict(check),
     }
+
+
+def assumptions_document(assumptions: Sequence[Assumption]) -> list[dict[str, Any]]:
+    """The figures that an answer rests on, with their sources."""
+    return [asdict(assumed) for assumed in assumptions]
+
+
+def wait_document(wait: Waits) -> dict[str, float | None]:
+    """Waits, seconds, and the probability to wait."""
+    return {"p_wait": finite(wait.p_wait), **_statistics(wait)}
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where there is none to write."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def error_band(plan: Plan, fleet: Fleet) -> str:
@@ -131,14 +152,14 @@ def _demand(plan: Plan) -> dict[str, Any]:
         "shape": demand.profile.name,
         "trace": None if demand.trace is None else demand.trace.name,
         "period_s": demand.profile.period_s,
-        "mean_service_s": _finite(law.mean_s),
-        "service_scv": _finite(law.scv),
+        "mean_service_s": finite(law.mean_s),
+        "service_scv": finite(law.scv),
         "job_types": [
             {
                 "name": job_type.name,
                 "share": job_type.share,
-                "mean_service_s": _finite(job_type.service.mean_s),
-                "service_scv": _finite(job_type.service.scv),
+                "mean_service_s": finite(job_type.service.mean_s),
+                "service_scv": finite(job_type.service.scv),
             }
             for job_type in demand.job_types
         ],
@@ -155,10 +176,10 @@ def _limits(limits: Limits) -> dict[str, Any]:
         "job_failure_rate": limits.job_failure_rate,
         "slot_seconds_per_job": limits.slot_seconds_per_job,
         "mean_slot_s": limits.slot_s,
-        "slot_scv": _finite(limits.slot_scv),
+        "slot_scv": finite(limits.slot_scv),
         "effective_slots_per_replica": limits.effective_slots_per_replica,
         "slots_capped_by": None if limits.capped_by is None else limits.capped_by.value,
-        "upstream_admits_per_s": _finite(limits.upstream_per_s),
+        "upstream_admits_per_s": finite(limits.upstream_per_s),
         "max_replicas_by": {"database": limits.max_replicas_database, "platform": limits.max_replicas_platform},
     }
 
@@ -167,7 +188,7 @@ def _row(plan: Plan, fleet: Fleet, prices: Prices) -> dict[str, Any]:
     return {
         "replicas": fleet.replicas,
         **_fleet(plan, fleet, prices),
-        "wait": _wait(fleet.wait),
+        "wait": wait_document(fleet.wait),
         "method": fleet.method,
     }
 
@@ -183,26 +204,22 @@ def _fleet(plan: Plan, fleet: Fleet, prices: Prices) -> dict[str, Any]:
         "utilisation": fleet.utilisation,
         "mean_utilisation": fleet.mean_utilisation,
         "headroom": fleet.headroom,
-        "headroom_x": _finite(fleet.headroom_x),
-        "ceiling_per_s": _finite(fleet.ceiling_per_s),
+        "headroom_x": finite(fleet.headroom_x),
+        "ceiling_per_s": finite(fleet.ceiling_per_s),
         "windows": {name: _window(fleet.readings.get(window)) for name, window in _WINDOWS.items()}
         if simulated
         else None,
         "interval": {f"wait_{name}": _interval(fleet.bands.get(name)) for name in _STATISTICS},
         "backlog_max": fleet.backlog_max,
-        "drain_s": _finite(fleet.drain_s),
-        "burst_clear_s": _finite(fleet.burst_clear_s),
+        "drain_s": finite(fleet.drain_s),
+        "burst_clear_s": finite(fleet.burst_clear_s),
         "hours": [_hour(hour) for hour in fleet.hours] or None,
         "cost": _cost(fleet_cost(fleet.replicas, plan.demand.machine, plan.limits, prices)),
     }
 
 
-def _wait(wait: Waits) -> dict[str, float | None]:
-    return {"p_wait": _finite(wait.p_wait), **_statistics(wait)}
-
-
 def _statistics(wait: Waits) -> dict[str, float | None]:
-    return {name: _finite(getattr(wait, f"{name}_s")) for name in _STATISTICS}
+    return {name: finite(getattr(wait, f"{name}_s")) for name in _STATISTICS}
 
 
 def _window(reading: Reading | None) -> dict[str, float | None] | None:
@@ -212,7 +229,7 @@ def _window(reading: Reading | None) -> dict[str, float | None] | None:
         "start_s": reading.start_s,
         "length_s": reading.length_s,
         **_statistics(reading.waits),
-        "sojourn_mean": _finite(reading.sojourn_mean_s),
+        "sojourn_mean": finite(reading.sojourn_mean_s),
     }
 
 
@@ -221,7 +238,7 @@ def _hour(hour: Hour) -> dict[str, float | None]:
         "start_s": hour.start_s,
         "arrival_rate_per_s": hour.arrival_rate_per_s,
         "utilisation": hour.utilisation,
-        "wait_p95_s": _finite(hour.wait_p95_s),
+        "wait_p95_s": finite(hour.wait_p95_s),
         "backlog_max": hour.backlog_max,
     }
 
@@ -236,13 +253,8 @@ def _cost(cost: Cost | None) -> dict[str, Any] | None:
     if cost is None:
         return None
     return {
-        "per_month_usd": _finite(cost.per_month_usd),
-        "per_million_jobs_usd": _finite(cost.per_million_jobs_usd),
+        "per_month_usd": finite(cost.per_month_usd),
+        "per_million_jobs_usd": finite(cost.per_million_jobs_usd),
         "price": {"vcpu_minute_usd": cost.prices.vcpu_minute_usd, "gb_minute_usd": cost.prices.gb_minute_usd},
         "source": cost.prices.source,
     }
-
-
-def _finite(value: float | None) -> float | None:
-    """The value, or None where there is none to write."""
-    return value if value is not None and math.isfinite(value) else None

@@ -55,7 +55,7 @@ def _rates(demand: Demand, limits: Limits, sources: Mapping[str, str]) -> Iterat
             demand.trace.name,
             "where the busiest minutes of that hour are far busier than the rest: the simulation sees them",
         )
-    elif not profile.is_steady or profile.spikes:
+    elif not profile.is_steady:
         smooth = profile.jobs - sum(spike.jobs for spike in profile.spikes)
         factor = limits.peak_arrival_rate_per_s * profile.period_s / smooth if smooth > 0 else 1.0
         yield Step(

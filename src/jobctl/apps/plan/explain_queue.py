@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jobctl.apps.plan.steps import FUNDAMENTALS, Note, Step, figure, put
-from jobctl.apps.plan.words import count_of, moment, seconds, window_read, within
+from jobctl.apps.plan.words import count_of, moment, seconds, seconds_within, window_read
 from jobctl.core.demand import Demand
 from jobctl.core.plans import Fleet, Limits, Plan
 from jobctl.core.queueing import (
@@ -216,7 +216,7 @@ def _simulation(plan: Plan) -> Iterator[Note]:
 
 
 def _simulated(plan: Plan, fleet: Fleet) -> str:
-    parts = [f"{name} wait {_with_band(fleet, name, value)}" for name, value in _waits(fleet)]
+    parts = [f"{name} wait {seconds_within(value, fleet.bands.get(name))}" for name, value in _waits(fleet)]
     period_s = plan.demand.profile.period_s
     windows = [
         f"{window_read(window)} from {moment(reading.start_s, period_s)}: p95 {seconds(reading.waits.p95_s)}"
@@ -230,11 +230,6 @@ def _simulated(plan: Plan, fleet: Fleet) -> str:
 def _waits(fleet: Fleet) -> list[tuple[str, float]]:
     values = (("mean", fleet.wait.mean_s), ("p95", fleet.wait.p95_s), ("p99", fleet.wait.p99_s))
     return [(name, value) for name, value in values if value is not None]
-
-
-def _with_band(fleet: Fleet, name: str, value_s: float) -> str:
-    band = within(fleet.bands.get(name))
-    return f"{seconds(value_s)} ({band})" if band else seconds(value_s)
 
 
 def _predicted(demand: Demand, limits: Limits, slots: int) -> WaitPrediction:

@@ -32,7 +32,7 @@ from jobctl.apps.plan.charts import (
 from jobctl.apps.plan.document import error_band
 from jobctl.apps.plan.explain import steps
 from jobctl.apps.plan.steps import SYMBOLS, Note, Step, figure
-from jobctl.apps.plan.why import is_spared, why_it_binds
+from jobctl.apps.plan.why import day_of, is_spared, why_it_binds
 from jobctl.apps.plan.words import (
     count_of,
     moment,
@@ -202,8 +202,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str, str]]:
         left = "nothing left" if gone is None else seconds(gone.wait.p95_s)
         yield f"p95 wait with {plan.demand.spare} gone", left, "" if gone is None else within(gone.bands.get("p95"))
     if plan.max_sustainable_per_day is not None:
-        gone_too = f", {plan.demand.spare} gone" if plan.demand.spare else ""
-        yield "most that it holds", roughly(plan.max_sustainable_per_day), f"jobs a day{gone_too}"
+        jobs = f"jobs a day, {plan.demand.spare} gone" if is_spared(plan) else "jobs a day"
+        yield "most that it holds", roughly(plan.max_sustainable_per_day), jobs
     if plan.backlog_growth_per_day > 0:
         yield "backlog grows by", number(plan.backlog_growth_per_day), "jobs a day"
     cost = fleet_cost(fleet.replicas, plan.demand.machine, plan.limits, report.prices)
@@ -238,7 +238,7 @@ def _figures(plan: Plan) -> Iterator[str]:
 
 
 def _windows(plan: Plan) -> Iterator[str]:
-    fleet = _day_of(plan)
+    fleet = day_of(plan)
     if fleet is None or not fleet.readings:
         return
     rows = [
@@ -333,16 +333,10 @@ def _tabulated(
 
 def _charts(plan: Plan) -> Iterator[Chart]:
     """The day hour by hour where it was simulated, and the waits of more and fewer replicas."""
-    fleet = _day_of(plan)
+    fleet = day_of(plan)
     if fleet is not None:
         yield _day(plan, fleet)
     yield _neighbours(plan)
-
-
-def _day_of(plan: Plan) -> Fleet | None:
-    """The fleet whose day is shown: the one that the promise is made for, so without the spare where that may go."""
-    fleets = (plan.spare_gone, plan.all_running) if is_spared(plan) else (plan.all_running,)
-    return next((fleet for fleet in fleets if fleet is not None and fleet.hours), None)
 
 
 def _day(plan: Plan, fleet: Fleet) -> Chart:

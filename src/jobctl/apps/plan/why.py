@@ -1,11 +1,11 @@
-"""What decides a plan, in words: the promises it is held to, and why its limit is the one that binds."""
+"""What decides a plan: the promises it is held to, the fleet that they are made for, and why its limit binds."""
 
 from __future__ import annotations
 
 from jobctl.apps.plan.words import count_of
-from jobctl.core.plans import Binding, Plan
+from jobctl.core.plans import Binding, Fleet, Plan
 
-__all__ = ["is_spared", "promises_of", "why_it_binds"]
+__all__ = ["day_of", "is_spared", "promises_of", "why_it_binds"]
 
 
 def promises_of(plan: Plan) -> str:
@@ -17,6 +17,12 @@ def promises_of(plan: Plan) -> str:
 def is_spared(plan: Plan) -> bool:
     """Whether the answer has to hold with the spare gone."""
     return Binding.REDUNDANCY in plan.required and plan.demand.spare > 0
+
+
+def day_of(plan: Plan) -> Fleet | None:
+    """The fleet whose day is shown: the one that the promise is made for, so without the spare where that may go."""
+    fleets = (plan.spare_gone, plan.all_running) if is_spared(plan) else (plan.all_running,)
+    return next((fleet for fleet in fleets if fleet is not None and fleet.hours), None)
 
 
 def why_it_binds(plan: Plan) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "probability",
     "roughly",
     "seconds",
+    "seconds_within",
     "share",
     "three_digits",
     "usd",
@@ -95,6 +96,12 @@ def within(band: Band | None) -> str:
     low, high = format_duration(band.low_s), format_duration(band.high_s)
     number_of_low, unit_of_low = low.split()
     return f"{number_of_low if high.endswith(f' {unit_of_low}') else low}..{high}"
+
+
+def seconds_within(value_s: float | None, band: Band | None) -> str:
+    """``0.82 s (0.76..0.88)``: a wait and the interval in which simulation has it, if there is one."""
+    interval = within(band)
+    return f"{seconds(value_s)} ({interval})" if interval else seconds(value_s)
 
 
 def usd(value: float) -> str:
