@@ -61,8 +61,8 @@ def test_a_spike_starts_what_is_free_and_queues_the_rest() -> None:
     demand = replace(STEADY, profile=steady_profile(2.5).with_spikes([Spike(1000, 43_210.0)]))
     (spike,) = (stretch for stretch in stretches(demand, 50) if not stretch.length_s)
     assert (spike.start_s, spike.jobs) == (43_210.0, 1000)
-    assert spike.waits_s[0] == 0  # 30 of 50 slots are free
-    assert spike.waits_s[-1] == pytest.approx((1000 * 39 / 40 - 30) / (50 / 8))
+    assert spike.waits_s[0] == pytest.approx((1000 / 20 - 30) / (50 / 8))  # 30 of 50 slots are free
+    assert spike.waits_s[-1] == pytest.approx((1000 * 19 / 20 - 30) / (50 / 8))
     after = next(stretch for stretch in stretches(demand, 50) if stretch.start_s == 43_210.0 and stretch.length_s)
     assert after.waits_s[0] > 60
 
@@ -71,7 +71,7 @@ def test_a_batch_waits_for_itself() -> None:
     demand = replace(STEADY, arrivals=parse_arrivals("batch:100"))
     (only,) = stretches(demand, 50)
     assert only.waits_s[0] == 0
-    assert only.waits_s[-1] == pytest.approx((97.5 - 30) / (50 / 8))
+    assert only.waits_s[-1] == pytest.approx((95 - 30) / (50 / 8))
 
 
 @pytest.mark.parametrize(("period_s", "count"), [(86_400.0, 24), (3504.0, 1), (7000.0, 2), (3 * 86_400.0, 72)])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobctl.core.arrivals import POISSON, parse_arrivals
 from jobctl.core.demand import Database, Demand, Hold, JobType, Machine, Upstream
-from jobctl.core.planning import largest_service_factor, largest_volume_factor, plan
+from jobctl.core.planning import largest_service_factor, plan
 from jobctl.core.plans import Binding, Plan
 from jobctl.core.profiles import Spike, diurnal_profile, steady_profile
 from jobctl.core.service import Exponential, law_of
@@ -209,7 +209,9 @@ def test_millions_of_slots_are_a_mistaken_unit() -> None:
 
 def test_the_largest_volume_is_where_one_more_percent_breaks() -> None:
     demand = replace(DEMAND, spare=0)
-    factor = largest_volume_factor(demand, 3, budget_s=0)
+    largest = plan(demand, replicas=3, budget_s=0).max_sustainable_per_day
+    assert largest is not None
+    factor = largest / 450_000
     assert plan(with_volume(demand, factor), replicas=3, required=ALL, budget_s=0).feasible
     assert not plan(with_volume(demand, factor * 1.02), replicas=3, required=ALL, budget_s=0).feasible
 

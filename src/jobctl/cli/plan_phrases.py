@@ -54,4 +54,4 @@ def is_endless(fleet: Fleet) -> bool:
 
 def is_plain(plan: Plan) -> bool:
     """Whether every hour is like the other."""
-    return plan.demand.profile.is_steady and plan.demand.trace is None
+    return plan.demand.is_steady

@@ -35,7 +35,6 @@ __all__ = [
     "ceiling_per_s",
     "limits_of",
     "mixed_law",
-    "peak_rate_per_s",
     "pool_wait_s",
     "slot_stretch",
 ]
@@ -45,20 +44,20 @@ _ROUNDING: Final = 1e-9
 
 
 def limits_of(demand: Demand) -> Limits:
-    """All of it."""
+    """The load, the slots and the bounds of a demand."""
     slot_s, slot_scv, fails = _attempt(demand)
     tries = attempts_per_job(fails, demand.retries.attempts)
     slots, capped_by, slot_s = _slots_of_a_replica(demand, slot_s)
     admitted = demand.upstream.attempts_per_s
     mean_per_s = demand.profile.mean_per_s
-    peak_per_s = peak_rate_per_s(demand)
+    peak_per_s = _peak_rate_per_s(demand)
     if admitted is not None and demand.upstream.waits_in_slot:
         slot_s += _limiter_wait_s(peak_per_s * tries, admitted)
-    platform = demand.max_replicas
     database = demand.database
     clients = database.generations * (database.connections_per_replica or 0)
     return Limits(
         attempts_per_job=tries,
+        attempt_failure_rate=fails,
         job_failure_rate=fails**demand.retries.attempts,
         slot_seconds_per_job=tries * slot_s,
         slot_s=slot_s,
@@ -70,11 +69,11 @@ def limits_of(demand: Demand) -> Limits:
         capped_by=capped_by,
         upstream_per_s=None if admitted is None else admitted / tries,
         max_replicas_database=None if database.max_clients is None or not clients else database.max_clients // clients,
-        max_replicas_platform=platform,
+        max_replicas_platform=demand.max_replicas,
     )
 
 
-def peak_rate_per_s(demand: Demand) -> float:
+def _peak_rate_per_s(demand: Demand) -> float:
     """The planned peak: the profile's highest rate; of a trace the rate of its busiest hour, or of all of it."""
     profile = demand.profile
     if demand.trace is None:

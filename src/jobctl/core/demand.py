@@ -204,6 +204,11 @@ class Demand:
     max_replicas_reason: str = ""
 
     @property
+    def is_steady(self) -> bool:
+        """Whether every moment of the day is like any other."""
+        return self.trace is None and self.profile.is_steady
+
+    @property
     def objectives(self) -> tuple[Objective, ...]:
         """The promises that bound a statistic of a signal, the covered ones among them."""
         given = tuple(promise for promise in self.promises if isinstance(promise, Objective))

@@ -30,7 +30,7 @@ STRETCH_S: Final = 300.0
 #: Two instants are the same that lie no further apart.
 _SAME_S: Final = 1e-6
 #: Jobs that come at once are told apart by so many parts of them.
-_PARTS: Final = 20
+_PARTS: Final = 10
 _FULL: Final = 1 - 1e-12
 
 
@@ -71,7 +71,7 @@ def stretches_of(demand: Demand, limits: Limits, slots: int) -> list[Stretch]:
     rate_per_s = limits.arrival_rate_per_s
     if demand.trace is None and rate_per_s >= throughput * _FULL:
         return [Stretch(0.0, profile.period_s, profile.jobs, rate_per_s, (math.inf,))]
-    if demand.trace is None and profile.is_steady:
+    if demand.is_steady:
         waits = _within_a_batch(demand, limits, slots, rate_per_s, 0.0)
         return [Stretch(0.0, profile.period_s, profile.jobs, rate_per_s, waits)]
     found: list[Stretch] = []

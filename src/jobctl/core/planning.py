@@ -31,14 +31,13 @@ from jobctl.core.units import SECONDS_PER_DAY
 from jobctl.core.variations import with_failure_rate, with_peak, with_service, with_volume, with_window
 from jobctl.errors import InvalidValue
 
-__all__ = ["largest_service_factor", "largest_volume_factor", "plan"]
+__all__ = ["largest_service_factor", "plan"]
 
 #: The limits that a search keeps; what is physically there is kept in any case.
 _ALL: Final = frozenset({Binding.SLOTS, Binding.OBJECTIVE, Binding.REDUNDANCY})
-#: Shares of the budget: for confirming each of the two fleets (where whole days are judged, and else), for the days of
-#: each, for each fleet of the table, for each question beside the answer.
+#: Shares of the budget: for confirming each of the two fleets, for the days of each, for each fleet of the table, for
+#: each question beside the answer.
 _CONFIRMING: Final = 0.25
-_CONFIRMING_DAYS: Final = 0.25
 _DAYS: Final = 0.08
 _AROUND: Final = 0.015
 _ASIDE: Final = 0.06
@@ -106,8 +105,7 @@ def _search(study: Study) -> tuple[int, tuple[int, int] | None]:
 
 def _confirming(study: Study) -> float:
     """Nominal seconds that confirming one fleet may take."""
-    share = _CONFIRMING_DAYS if study.needs_days else _CONFIRMING * (_EXACT if study.is_exact else 1)
-    return share * study.laboratory.purse.total
+    return _CONFIRMING * (_EXACT if study.is_exact else 1) * study.laboratory.purse.total
 
 
 class _Answer:
@@ -241,7 +239,7 @@ class _Answer:
         study = self._study
         purse = study.laboratory.purse
         days = (self._total, carrying) if self._given else (carrying, carrying - 1)
-        for replicas in days[: 1 if study.laboratory.is_steady else 2]:
+        for replicas in days[: 1 if study.demand.is_steady else 2]:
             if replicas > 0 and study.is_admitted and study.keeps_up(study.slots(replicas)):
                 study.laboratory.run_days(study.slots(replicas), 2, _DAYS * purse.total)
         allowance = _AROUND * purse.total
@@ -268,7 +266,7 @@ class _Answer:
             for window in (Window.WHOLE_DAY, Window.BUSIEST_HOUR):
                 if window not in readings:
                     readings[window] = (
-                        readings[demand.window] if self._study.laboratory.is_steady else self._read_over(window)
+                        readings[demand.window] if self._study.demand.is_steady else self._read_over(window)
                     )
         return Answers(
             whole_day=readings.get(Window.WHOLE_DAY), busiest_hour=readings.get(Window.BUSIEST_HOUR), with_spare=asked
@@ -303,7 +301,7 @@ class _Answer:
             f"service time -{_CHANGE - 1:.0%}".replace("%", " %"): with_service(demand, 2 - _CHANGE),
             f"volume {more}": with_volume(demand, _CHANGE),
         }
-        if demand.profile.is_steady and demand.trace is None:
+        if demand.is_steady:
             changes[f"a peak of {_PEAK:g}x the mean"] = with_peak(demand, _PEAK)
         failing = demand.retries.failure_rate
         if failing:
@@ -341,11 +339,6 @@ class _Answer:
         elif self._study.fleet(carrying).holds is False:
             factor = min(1.0, factor)
         return factor * self._study.limits.arrival_rate_per_s * SECONDS_PER_DAY
-
-
-def largest_volume_factor(demand: Demand, replicas: int, *, seed: int = 1, budget_s: float = 1.0) -> float:
-    """By how much the volume may grow (or must shrink, below 1) so that exactly so many replicas hold; to 1 %."""
-    return _largest_factor(demand, replicas, with_volume, _independent(seed, budget_s))
 
 
 def largest_service_factor(demand: Demand, replicas: int, *, seed: int = 1, budget_s: float = 1.0) -> float:

@@ -173,6 +173,7 @@ class Limits:
 
     Attributes:
         attempts_per_job: Mean attempts of one job.
+        attempt_failure_rate: Probability that an attempt fails, by itself or at the job timeout.
         job_failure_rate: Share of jobs whose last attempt fails.
         slot_seconds_per_job: Mean seconds of a slot that one job takes over all its attempts.
         slot_s: Mean time of one attempt on its slot, waits for connections and CPU inside it included.
@@ -188,6 +189,7 @@ class Limits:
     """
 
     attempts_per_job: float
+    attempt_failure_rate: float
     job_failure_rate: float
     slot_seconds_per_job: float
     slot_s: float

@@ -101,7 +101,7 @@ class Screen:
     @cached_property
     def method(self) -> str:
         """The formula behind it."""
-        if self.demand.profile.is_steady and self.demand.trace is None:
+        if self.demand.is_steady:
             named = self._predict(self.limits.arrival_rate_per_s)[2]
             return named if self.limits.upstream_per_s is None else f"{named}, upstream M/D/1"
         return "closed form at each five minutes' rate, backlogs as a fluid"
@@ -109,12 +109,14 @@ class Screen:
     def waits(self, window: Window) -> Waits:
         """The waits of the jobs in a window; of the worst hour for :attr:`Window.EVERY_HOUR`."""
         parts = self._of(window, 0.95)
+        p50_s = _quantile(parts, 0.50)
+        p95_s = max(p50_s, _quantile(parts, 0.95))  # where both lie in one step, they are found to the last digits only
         return Waits(
             p_wait=_over(parts, 0.0),
             mean_s=_mixed(parts, lambda part: part.mean_s),
-            p50_s=_quantile(parts, 0.50),
-            p95_s=_quantile(parts, 0.95),
-            p99_s=_quantile(parts, 0.99),
+            p50_s=p50_s,
+            p95_s=p95_s,
+            p99_s=max(p95_s, _quantile(parts, 0.99)),
         )
 
     def value_s(self, objective: Objective) -> float:
@@ -238,7 +240,7 @@ class Screen:
             return
         p_wait, mean_s, _ = self._predict(stretch.rate_per_s)
         decay_per_s = p_wait / mean_s if mean_s > 0 else math.inf
-        if not self.demand.profile.is_steady or self.demand.trace is not None:
+        if not self.demand.is_steady:
             decay_per_s = max(decay_per_s, 1 / self._longest_mean_s(stretch.rate_per_s))
         p_upstream, upstream_decay_per_s = self._upstream(stretch.rate_per_s)
         unhindered = stretch.waits_s.count(0.0)
@@ -288,7 +290,7 @@ class Screen:
     def _mean_backoff_s(self) -> float:
         """Mean time that a job spends waiting to be tried again, over all jobs."""
         retries = self.demand.retries
-        fails = self.limits.job_failure_rate ** (1 / retries.attempts) if self.limits.job_failure_rate else 0.0
+        fails = self.limits.attempt_failure_rate
         pauses = (
             fails**number * min(retries.cap_s, retries.base_s * retries.factor ** (number - 1))
             for number in range(1, retries.attempts)
@@ -298,9 +300,8 @@ class Screen:
 
 def is_exact(demand: Demand, limits: Limits) -> bool:
     """Whether the closed form is no approximation: M/M/c in a steady state."""
-    plain = demand.trace is None and demand.profile.is_steady
     return (
-        plain
+        demand.is_steady
         and demand.arrivals.kind is ArrivalKind.POISSON
         and limits.attempts_per_job == 1
         and demand.job_timeout_s is None
@@ -354,30 +355,6 @@ def _over(parts: Sequence[_Part], wait_s: float) -> float:
     return _mixed(parts, lambda part: part.over(wait_s))
 
 
-def _crossing(excess: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function, above 0 at the lower end, no longer is: by false position, to 12 digits.
-
-    An end that stays is given half its value (Dowell & Jarratt 1971, the "Illinois" method), and where that does not
-    halve the bracket in three steps, as at a jump, it is bisected.
-    """
-    above, below = excess(low), excess(high)
-    side, slow, width = 0, 0, high - low
-    while high - low > (finest := 1e-12 * high + 1e-9):
-        share = 0.5 if slow >= 3 else above / (above - below)
-        at = min(max(low + share * (high - low), low + finest / 2), high - finest / 2)
-        value = excess(at)
-        if value > 0:
-            below = below / 2 if side > 0 else below
-            low, above, side = at, value, 1
-        else:
-            above = above / 2 if side < 0 else above
-            high, below, side = at, value, -1
-        slow += 1
-        if high - low <= width / 2:
-            slow, width = 0, high - low
-    return high
-
-
 def _statistic(parts: Sequence[_Part], objective: Objective) -> float:
     return _statistic_of(parts, objective.quantile)
 
@@ -389,7 +366,7 @@ def _statistic_of(parts: Sequence[_Part], quantile: float | None) -> float:
 
 
 def _quantile(parts: Sequence[_Part], q: float) -> float:
-    """The wait that a share of 1 - q exceeds; a formula for one part, else searched."""
+    """The wait that a share of 1 - q exceeds; a formula for one part, else by bisection to 12 digits."""
     if _over(parts, 0.0) <= 1 - q:
         return 0.0
     if _over(parts, _LONGEST_S) > 1 - q:
@@ -400,4 +377,10 @@ def _quantile(parts: Sequence[_Part], q: float) -> float:
     low, high = 0.0, 1e-3
     while _over(parts, high) > 1 - q:
         low, high = high, 2 * high
-    return _crossing(lambda wait_s: _over(parts, wait_s) - (1 - q), low, high)
+    while high - low > 1e-12 * high + 1e-9:
+        middle = (low + high) / 2
+        if _over(parts, middle) > 1 - q:
+            low = middle
+        else:
+            high = middle
+    return high

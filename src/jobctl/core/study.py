@@ -75,7 +75,7 @@ class Study:
         self._screens: dict[int, Screen] = {}
         self._verdicts: dict[tuple[int, int, int], bool | None] = {}
         windows = {objective.window or demand.window for objective in demand.objectives}
-        steady = self.laboratory.is_steady
+        steady = self.demand.is_steady
         self.needs_days = not steady and (
             windows != {Window.BUSIEST_HOUR} or any(isinstance(promise, Cover) for promise in demand.promises)
         )
@@ -140,7 +140,7 @@ class Study:
         laboratory = self.laboratory
         spent_before = laboratory.purse.spent
         replications = 1 if self._is_hopeless(slots) else _FIRST_DAYS if self.needs_days else _FIRST
-        if laboratory.is_too_large(slots) and (self.is_trusted(slots) or not laboratory.is_steady):
+        if laboratory.is_too_large(slots) and (self.is_trusted(slots) or not self.demand.is_steady):
             return None
         while True:
             trial = self._run(slots, replications)
@@ -286,7 +286,7 @@ class Study:
         """What an objective is judged by: one estimate, or one for each hour."""
         window = objective.window or self.demand.window
         wait = objective.signal == "wait"
-        if window is Window.EVERY_HOUR and not self.laboratory.is_steady:
+        if window is Window.EVERY_HOUR and not self.demand.is_steady:
             return trial.hours if wait else trial.hourly_sojourns
         found = (trial.waits if wait else trial.sojourns).get(window)
         return [] if found is None else [found]
@@ -509,7 +509,7 @@ class Study:
         return readings
 
     def _span(self, window: Window) -> tuple[float, float]:
-        if window is Window.BUSIEST_HOUR and not self.laboratory.is_steady:
+        if window is Window.BUSIEST_HOUR and not self.demand.is_steady:
             return self.laboratory.peak.start_s, self.laboratory.peak.length_s
         return 0.0, self.demand.profile.period_s
 

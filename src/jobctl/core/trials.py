@@ -192,11 +192,6 @@ class Laboratory:
         """The fleets that were simulated at all."""
         return [trial for trial in self._trials.values() if trial.peaks or trial.days]
 
-    @property
-    def is_steady(self) -> bool:
-        """Whether every window of the day is like any other."""
-        return self.demand.profile.is_steady and self.demand.trace is None
-
     @cached_property
     def is_exact(self) -> bool:
         """Whether nothing is random: a trace with service times and nothing that fails."""
@@ -207,7 +202,7 @@ class Laboratory:
     def peak(self) -> Span:
         """The busiest hour with its lead-in, or a stretch of a steady load."""
         profile = self.demand.profile
-        if self.is_steady:
+        if self.demand.is_steady:
             relaxation = self._relaxation(min(self.reference_utilisation, _FULLEST))
             arrivals = self._bounded(max(_FEWEST, _LENGTH_RELAXATIONS * relaxation))
             length_s = arrivals / self.limits.arrival_rate_per_s
@@ -230,7 +225,7 @@ class Laboratory:
         Of an hour with too many jobs to simulate, it is the middle.
         """
         span = self.peak
-        if self.is_steady or self.demand.trace is not None:
+        if self.demand.is_steady or self.demand.trace is not None:
             return span
         whole = Span(span.start_s, span.length_s, self._lead_s(span.start_s, slots))
         jobs = self.demand.profile.jobs_between(span.start_s, span.end_s)
@@ -254,7 +249,7 @@ class Laboratory:
     def can_hold(self, slots: int) -> bool:
         """Whether the peak is long enough to show that a fleet's queue stays short."""
         span = self.peak_for(slots)
-        if not self.is_steady and span.length_s == self.peak.length_s:
+        if not self.demand.is_steady and span.length_s == self.peak.length_s:
             return True
         utilisation = self.limits.offered_load_erlangs / slots
         if utilisation >= 1:
@@ -266,7 +261,7 @@ class Laboratory:
         """Whether the peak has so many jobs that what can be simulated of it is too short to show anything."""
         if self.can_hold(slots):
             return False
-        if self.is_steady:
+        if self.demand.is_steady:
             least = _LEAD_RELAXATIONS * self._relaxation(self.reference_utilisation)
             return self._bounded(least) < least
         return self.peak_for(slots).length_s < self.peak.length_s
@@ -279,7 +274,7 @@ class Laboratory:
             run = self._replicate("peak", trial.peaks, span, slots)
             first, beyond = bisect_left(run.arrivals, span.start_s), bisect_left(run.arrivals, span.end_s)
             self._keep(trial, Window.BUSIEST_HOUR, run.served, first, beyond)
-            if self.is_steady:  # any window is like any other
+            if self.demand.is_steady:  # any window is like any other
                 for kept in (trial.waits, trial.sojourns):
                     kept.update(dict.fromkeys(Window, kept[Window.BUSIEST_HOUR]) if kept else {})
             trial.peaks += 1
@@ -464,7 +459,7 @@ class Laboratory:
 
     def _counts_peaks_alone(self, trial: Trial) -> bool:
         """Whether the peak has experiments of its own, which are not mixed with days."""
-        return self.is_steady or trial.peaks > 0
+        return self.demand.is_steady or trial.peaks > 0
 
     def _add_slices(
         self, estimates: list[Estimate], arrivals: Sequence[float], values: Sequence[float], edges: Sequence[float]

@@ -247,7 +247,7 @@ def _scaling(plan: Plan, rehearsal: Rehearsal, scale: float) -> Iterator[str]:
 def _differences(demand: Demand, rehearsal: Rehearsal, stretch: float) -> Iterator[str]:
     if not math.isclose(stretch, 1.0, rel_tol=1e-6):
         yield f"service times are {stretch - 1:.1%} longer, for waits inside the slot"
-    if not demand.profile.is_steady or demand.trace is not None:
+    if not demand.is_steady:
         yield "the load is steady, at the planned peak"
     if str(rehearsal.arrivals) != str(demand.arrivals):
         yield f"arrivals are {rehearsal.arrivals}"

@@ -75,7 +75,7 @@ def _given(sources: Mapping[str, str], names: Sequence[str]) -> str:
 
 
 def _retries(demand: Demand, limits: Limits) -> Iterator[Step]:
-    fails, failure_rate, attempts = _attempt_fails(demand), demand.retries.failure_rate, demand.retries.attempts
+    fails, failure_rate, attempts = limits.attempt_failure_rate, demand.retries.failure_rate, demand.retries.attempts
     if fails <= _NEGLIGIBLE:
         return
     over = clipped_moments(mixed_law(demand), demand.job_timeout_s).share_over
@@ -326,13 +326,6 @@ def _connections(plan: Plan) -> Iterator[Step]:
             "the database's or pooler's limit",
             "where others use the same database",
         )
-
-
-def _attempt_fails(demand: Demand) -> float:
-    """The probability that an attempt fails, by its own failure or by the timeout."""
-    over = clipped_moments(mixed_law(demand), demand.job_timeout_s).share_over
-    p = demand.retries.failure_rate
-    return p + (1 - p) * over
 
 
 def _has_own_services(demand: Demand) -> bool:
