@@ -13,6 +13,8 @@ from jobctl.core.plans import Binding, Plan
 from jobctl.core.profiles import Spike, diurnal_profile, steady_profile
 from jobctl.core.service import Exponential, law_of
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Cover, Drain, Window, parse_objective
+from jobctl.core.study import Study
+from jobctl.core.trials import Purse
 from jobctl.core.variations import with_volume
 from jobctl.errors import InvalidValue
 
@@ -237,3 +239,55 @@ def test_the_answer_holds_and_one_fewer_does_not(rate: float, service_s: float, 
     assert answer.all_running.holds
     assert answer.fewer is None or answer.fewer.holds is False
     assert replicas_of(answer) == sorted(set(replicas_of(answer)))
+
+
+#: Batches that come once in three hours, to an upstream that is nearly full at the peak; closed forms know it badly.
+RARE_BATCHES = replace(
+    DEMAND,
+    profile=diurnal_profile(0.0923418, 1.3),
+    arrivals=parse_arrivals("batch:1000"),
+    job_types=(JobType("job", 1.0, Exponential(0.2)),),
+    upstream=Upstream(rpm=6.65),
+)
+#: Even arrivals, which wait for the upstream far less than Poisson's, whose waits the closed form has.
+EVEN = replace(
+    DEMAND,
+    profile=diurnal_profile(0.06, 1.3),
+    arrivals=parse_arrivals("renewal:0.01"),
+    promises=(parse_objective("p95 wait <= 0.13s over the whole day"),),
+    upstream=Upstream(rpm=7.15),
+)
+
+
+def test_an_hour_in_which_no_simulated_job_came_does_not_make_a_fleet_hold() -> None:
+    answer = plan(RARE_BATCHES, budget_s=0.2, extras=False)
+    assert (answer.feasible, answer.binding, answer.edge) == (False, Binding.UPSTREAM, None)
+
+
+def test_what_closed_forms_misjudge_limits_neither_the_volume_nor_what_else_would_do() -> None:
+    answer = plan(EVEN, budget_s=1)
+    assert answer.feasible
+    assert answer.max_sustainable_per_day is not None
+    assert answer.max_sustainable_per_day >= EVEN.profile.mean_per_s * 86_400 * (1 - 1e-9)
+    assert [other for other in answer.sensitivity if other.replicas is None] == []
+
+
+def test_a_fleet_that_holds_more_than_a_million_times_its_volume_has_no_largest() -> None:
+    demand = replace(SMALL, profile=steady_profile(1e-4), job_types=(JobType("job", 1.0, Exponential(1e-4)),))
+    assert plan(demand, replicas=3, budget_s=0).max_sustainable_per_day is None
+
+
+def test_closed_forms_do_not_tell_of_a_fleet_beside_one_that_simulation_could_not_tell() -> None:
+    study = Study(replace(DEMAND, arrivals=parse_arrivals("batch:10")), 1, Purse(1.0))
+    study.relies_on_closed_forms = True
+    assert study.fleet(3).holds is True
+    study.laboratory.run_peaks(study.slots(4), 1)
+    assert [study.fleet(replicas).holds for replicas in (3, 4, 5)] == [None, None, None]
+
+
+@pytest.mark.parametrize("kind", ["peaks", "days"])
+def test_replications_without_jobs_spend_the_budget_too(kind: str) -> None:
+    study = Study(replace(SMALL_DAY, profile=diurnal_profile(1e-5, 2.0)), 1, Purse(0.1))
+    run = {"peaks": study.laboratory.run_peaks, "days": study.laboratory.run_days}[kind]
+    trial = run(study.slots(1), 1_000_000)
+    assert 50 < max(trial.peaks, trial.days) <= 1_000

@@ -328,12 +328,17 @@ class _Answer:
         return Sensitivity(change, carrying + self._demand.spare, confirmed=False)
 
     def _largest_volume(self) -> float | None:
-        """Jobs a day that the fleet holds in this shape, with its spare gone if that is required."""
+        """Jobs a day that the fleet holds in this shape, with its spare gone if that is required.
+
+        None where it holds so many times the volume that nobody looked further.
+        """
         carrying = self._total - (self._demand.spare if Binding.REDUNDANCY in self._required else 0)
         if carrying < 1:
             return None
         with self._beside() as study_of:
             factor = _largest_factor(self._demand, carrying, with_volume, study_of)
+        if math.isinf(factor):
+            return None
         if self._holds(carrying):  # which more was simulated to find than the factor
             factor = max(1.0, factor)
         elif self._study.fleet(carrying).holds is False:

@@ -36,6 +36,8 @@ __all__ = ["Screen", "describe_value", "drain_time_s", "is_exact", "is_trusted"]
 _UPSTREAM_BUSY: Final = 0.7
 #: Jobs that are played out where a sojourn has no formula.
 _PLAYED: Final = 8_000
+#: Shares that differ by no more than this are the same.
+_ROUNDING: Final = 1e-9
 #: No quantile is searched beyond this, seconds.
 _LONGEST_S: Final = 1e9
 
@@ -180,7 +182,15 @@ class Screen:
             return self.share_held() >= promise.share
         if isinstance(promise, Drain):
             return drain_time_s(self.demand, self.limits, self.slots, promise.jobs) <= promise.within_s
-        return self.value_s(promise) <= promise.threshold_s
+        return self.is_within(promise)
+
+    def is_within(self, objective: Objective, times: float = 1.0) -> bool:
+        """Whether the objective's statistic is at most so many times its threshold; one look at a tail tells."""
+        threshold_s = times * objective.threshold_s
+        if objective.signal != "wait" or objective.quantile is None:
+            return self.value_s(objective) <= threshold_s
+        parts = self._of(objective.window or self.demand.window, objective.quantile)
+        return _over(parts, threshold_s) <= (1 - objective.quantile) * (1 + _ROUNDING)
 
     @property
     def holds(self) -> bool:
@@ -366,7 +376,7 @@ def _statistic_of(parts: Sequence[_Part], quantile: float | None) -> float:
 
 
 def _quantile(parts: Sequence[_Part], q: float) -> float:
-    """The wait that a share of 1 - q exceeds; a formula for one part, else by bisection to 12 digits."""
+    """The wait that a share of 1 - q exceeds; a formula for one part, else by bisection to nine digits."""
     if _over(parts, 0.0) <= 1 - q:
         return 0.0
     if _over(parts, _LONGEST_S) > 1 - q:
@@ -377,7 +387,7 @@ def _quantile(parts: Sequence[_Part], q: float) -> float:
     low, high = 0.0, 1e-3
     while _over(parts, high) > 1 - q:
         low, high = high, 2 * high
-    while high - low > 1e-12 * high + 1e-9:
+    while high - low > 1e-9 * high:
         middle = (low + high) / 2
         if _over(parts, middle) > 1 - q:
             low = middle

@@ -198,7 +198,7 @@ class Study:
         screen = self.screen(self.slots(self.plenty))
         if self.limits.upstream_per_s is None and all(objective.signal == "wait" for objective in objectives):
             return True
-        if all(screen.value_s(objective) <= _CLEARLY * objective.threshold_s for objective in objectives):
+        if all(screen.is_within(objective, _CLEARLY) for objective in objectives):
             return screen.holds
         return self.holds_replicas(self.plenty)
 
@@ -233,7 +233,7 @@ class Study:
         """Whether the peak is more than the slots do, and that alone makes jobs wait many times too long."""
         screen = self.screen(slots)
         return self.limits.offered_load_erlangs > _OVERLOADED * slots and any(
-            screen.value_s(objective) > _HOPELESS * objective.threshold_s for objective in self.demand.objectives
+            not screen.is_within(objective, _HOPELESS) for objective in self.demand.objectives
         )
 
     def _kept(self, promise: Promise, trial: Trial) -> bool | None:

@@ -104,12 +104,12 @@ def promises(draw: st.DrawFn, mean_s: float) -> Options:
 
 
 @st.composite
-def questions(draw: st.DrawFn, budget: str = "0", erlangs: float = 3.0) -> Options:
-    """The options of a command line that means something; the mean load has at most so many digits."""
+def questions(draw: st.DrawFn, budget: str = "0") -> Options:
+    """The options of a command line that means something."""
     mean_s = draw(powers(-2, 2.5))
-    per_day = min(1e9, max(1.0, float(f"{draw(powers(-2, erlangs)) / mean_s * DAY_S:.6g}")))
+    per_day = min(1e9, max(1.0, float(f"{draw(powers(-2, 2.5)) / mean_s * DAY_S:.6g}")))
     per_minute = per_day / 1440
-    spikes = either("--spike", "1@0:00", "500@14:30", "10000@23:59:59", "100000@12:00")
+    spikes = either("--spike", "1@0:00", "500@14:30", "10000@23:59:59")
     failures = together(
         st.sampled_from(["0", "0.01", "0.5", "0.999", "1"]).map(lambda rate: (("--failure-rate", rate),)),
         either("--attempts", "1", "2", "5", "25"),
@@ -130,7 +130,7 @@ def questions(draw: st.DrawFn, budget: str = "0", erlangs: float = 3.0) -> Optio
         st.just((("--per-day", f"{per_day:.6g}"),)),
         services(mean_s),
         either("--concurrency", "1", "5", "100", "1000"),
-        either("--peak-factor", "1", "1.3", "2", "2.001", "6", "24"),
+        rarely(either("--peak-factor", "1.3", "2", "2.001", "6", "24")),
         rarely(together(spikes, spikes)),
         rarely(either("--arrivals", "constant", "renewal:0.3", "renewal:4", "batch:2", "batch:50", "batch:1000")),
         rarely(failures),
@@ -269,19 +269,19 @@ def check(options: Options) -> tuple[Prepared, Plan]:
 # -------------------------------------------------------------------------------------------------------- asked
 
 
-@settings(max_examples=60, phases=AS_FOUND)
+@settings(max_examples=30, phases=AS_FOUND)
 @given(questions())
 def test_closed_forms_never_contradict_themselves(options: Options) -> None:
     check(options)
 
 
-@settings(max_examples=8, phases=AS_FOUND)
-@given(questions(budget="0.3s", erlangs=2.0))
+@settings(max_examples=6, phases=AS_FOUND)
+@given(questions(budget="0.3s"))
 def test_simulations_never_contradict_themselves(options: Options) -> None:
     check(options)
 
 
-@settings(max_examples=15, phases=AS_FOUND)
+@settings(max_examples=5, phases=AS_FOUND)
 @given(questions(), st.sampled_from([None, 60, 100]))
 def test_every_answer_can_be_read(options: Options, width: int | None) -> None:
     prepared, plan, _ = answered(options)
