@@ -336,7 +336,7 @@ def is_trusted(demand: Demand, limits: Limits, slots: int) -> bool:
 
 
 def drain_time_s(demand: Demand, limits: Limits, slots: int, jobs: int) -> float:
-    """Seconds until so many jobs, added at once in the busiest hour, have started: backlog / (throughput - rate)."""
+    """Seconds until a backlog of so many jobs in the busiest hour is gone: backlog / (throughput - rate)."""
     length_s = min(SECONDS_PER_HOUR, demand.profile.period_s)
     start_s = demand.profile.busiest(length_s)
     rate_per_s = demand.profile.jobs_between(start_s, start_s + length_s) / length_s

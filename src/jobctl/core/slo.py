@@ -109,9 +109,9 @@ class Objective:
 class Drain:
     """A burst is worked off in time.
 
-    So many jobs arrive at one instant, on top of the mean rate of the busiest hour, at a fleet that is in the steady
-    state of that rate. Within the time after that instant all of them have started. Jobs that arrive later stand behind
-    them and take none of their slots; what waited before them, and retries, do.
+    So many jobs wait at one instant, on top of the mean rate of the busiest hour. Within the time after that instant
+    the backlog is gone: nobody waits any more, neither of them nor of those that arrived meanwhile. That takes the
+    backlog over what the load leaves of the throughput. (All of them have *started* before: those behind wait longer.)
 
     Attributes:
         jobs: How many.

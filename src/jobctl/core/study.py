@@ -2,8 +2,9 @@
 
 A fleet that cannot keep up over the period fails without simulation. Of the others the closed form decides where it is
 exact (M/M/c); else they are simulated, at the peak or over whole days as the objectives are read, until the verdict is
-certain (99 %) or the allowance is spent. What simulation cannot tell, the closed form decides where it is trusted
-(:func:`~jobctl.core.screening.is_trusted`); where it is not, nothing is known and a fleet does not count as holding.
+certain (99.9 %, or 99 % where whole days are judged) or the allowance is spent. What simulation cannot tell, the closed
+form decides where it is trusted (:func:`~jobctl.core.screening.is_trusted`); where it is not, nothing is known, and the
+search follows what the simulation makes likelier.
 """
 
 from __future__ import annotations

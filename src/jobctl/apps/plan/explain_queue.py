@@ -208,7 +208,7 @@ def _simulation(plan: Plan) -> Iterator[Note]:
         "simulation",
         f"{plan.simulated_jobs:,} jobs in all, seed {plan.seed}: {demand.profile.name}, arrivals {demand.arrivals}, "
         "one queue in order of arrival, retries, timeouts and the upstream's limit as given. Bands hold the true "
-        "figure with 95 % confidence, a decision needs 99 %.",
+        "figure with 95 % confidence, a verdict needs 99.9 % (99 % where whole days are judged).",
     )
     named = [fleet for fleet in (plan.all_running, plan.spare_gone, plan.fewer) if fleet is not None]
     for fleet in {fleet.replicas: fleet for fleet in named if fleet.readings}.values():
