@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobctl.core.arrivals import POISSON, parse_arrivals
+from jobctl.core.arrivals import CONSTANT, POISSON, parse_arrivals
 from jobctl.core.demand import Database, Demand, Hold, JobType, Machine, Upstream
 from jobctl.core.planning import largest_service_factor, plan
 from jobctl.core.plans import Binding, Plan
@@ -291,3 +291,9 @@ def test_replications_without_jobs_spend_the_budget_too(kind: str) -> None:
     run = {"peaks": study.laboratory.run_peaks, "days": study.laboratory.run_days}[kind]
     trial = run(study.slots(1), 1_000_000)
     assert 50 < max(trial.peaks, trial.days) <= 1_000
+
+
+def test_a_drain_that_takes_too_long_is_broken_without_simulation() -> None:
+    late = parse_objective("drain 100000 jobs <= 1.86s")
+    study = Study(replace(DEMAND, arrivals=CONSTANT, promises=(late,)), 1, Purse(1e-6))
+    assert study.fleet(10).holds is False

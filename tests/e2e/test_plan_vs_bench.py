@@ -36,7 +36,7 @@ def test_a_short_run_comes_out_as_simulated(
 
     assert found.replay is not None, found.judgement
     assert found.jobs > 100
-    assert found.replay.replayed_s > 0.02, "the queue is felt"
+    assert found.replay.replayed_s > 0.006, "the queue is felt, beyond what the replay may be off"
     assert found.replay.measured_s == pytest.approx(found.replay.replayed_s, rel=ALLOWED_SHARE, abs=LATE_S)
     for figure in found.comparisons:
         assert figure.low - LATE_S <= figure.measured <= figure.high + LATE_S, figure

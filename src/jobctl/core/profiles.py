@@ -293,7 +293,9 @@ def diurnal_profile(rate_per_s: float, peak_factor: float) -> Profile:
             f"a peak factor of {peak_factor:g} is out of range",
             f"give the highest rate over the mean: 1 to {_MOST_PEAK_FACTOR:g}",
         )
-    times = [SECONDS_PER_DAY * line / _LINES for line in range(_LINES + 1)]
+    times = (
+        [SECONDS_PER_DAY * line / _LINES for line in range(_LINES + 1)] if peak_factor > 1 else [0.0, SECONDS_PER_DAY]
+    )
     if peak_factor <= _MOST_COSINE_FACTOR:
         points = [(time_s, max(0.0, 1 + (peak_factor - 1) * math.cos(_angle(time_s)))) for time_s in times]
     else:

@@ -456,7 +456,7 @@ class Study:
         )
 
     def _known_verdict(self, slots: int) -> bool | None:
-        if not self.is_admitted or not self.keeps_up(slots):
+        if not self.is_admitted or not self.keeps_up(slots) or not self._drains(slots):
             return False
         if self.is_exact:
             return self.screen(slots).holds
@@ -473,6 +473,11 @@ class Study:
         """Whether they may tell of what was not simulated: not beside a fleet of which simulation could not tell."""
         trials = self.laboratory.simulated
         return self.relies_on_closed_forms and all(self._verdict(trial) is not None for trial in trials)
+
+    def _drains(self, slots: int) -> bool:
+        """Whether every drain is done in time, which arithmetic tells."""
+        drains = [promise for promise in self.demand.judged if isinstance(promise, Drain)]
+        return all(self.screen(slots).keeps(drain) for drain in drains)
 
     def _implied(self, slots: int) -> bool | None:
         """What follows from other fleets: more slots never wait longer."""

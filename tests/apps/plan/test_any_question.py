@@ -269,7 +269,7 @@ def check(options: Options) -> tuple[Prepared, Plan]:
 # -------------------------------------------------------------------------------------------------------- asked
 
 
-@settings(max_examples=70, phases=AS_FOUND)
+@settings(max_examples=40, phases=AS_FOUND)
 @given(questions())
 def test_closed_forms_never_contradict_themselves(options: Options) -> None:
     check(options)
