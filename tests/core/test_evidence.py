@@ -319,3 +319,10 @@ def test_whatever_a_file_holds_it_is_read_or_refused(lines: list[str]) -> None:
         evidence = from_csv(["arrival_s,service_s,outcome", *lines], "jobs.csv")
         assert (evidence.service is None) == (evidence.samples == 0)
         assert evidence.arrival_rate_per_s is None or math.isfinite(evidence.arrival_rate_per_s)
+
+
+def test_clocks_that_differ_by_little_make_no_row_impossible() -> None:
+    lines = ["arrival_s,enqueued_s,started_s,finished_s", "1.0,1.0,0.9996,2.0", "2.0,2.0,2.5,3.5", "3.0,3.0,3.0,4.0"]
+    evidence = from_csv(lines, "jobs.csv")
+    assert evidence.wait is not None
+    assert evidence.wait.mean_s == pytest.approx(0.5 / 3)

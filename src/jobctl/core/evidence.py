@@ -39,6 +39,8 @@ _NOISE: Final = 2.0
 _LEAST_SCV, _MOST_SCV = 0.005, 1e4
 #: A job that took no time at all took less than the clock tells, seconds.
 _SHORTEST_S: Final = 1e-6
+#: Clocks that are kept in step differ by less: a start that is so much before its arrival was at once.
+_SKEW_S: Final = 0.1
 #: Types that are told apart; the rarest beyond so many are one.
 _MOST_TYPES: Final = 10
 #: Characters of a value that a message shows.
@@ -435,12 +437,12 @@ def _jobs_of(table: Table) -> list[SeenJob]:
 
 
 def _between(before_s: float | None, after_s: float | None) -> float | None:
-    """Seconds between two instants, which may be the same; None where one is not known."""
+    """Seconds between two instants, 0 where two machines' clocks turn them about; None where one is not known."""
     if before_s is None or after_s is None:
         return None
-    if after_s < before_s:
+    if after_s < before_s - _SKEW_S:
         raise InvalidValue("its instants are out of order (arrived, started, finished)", "mend the row, or remove it")
-    return after_s - before_s
+    return max(0.0, after_s - before_s)
 
 
 def _fate(word: str) -> tuple[bool, bool]:
