@@ -21,6 +21,8 @@ GUARDIAN = Path(jobctl.adapters.processes.__file__).with_name("guardian.py")
 #: A parent that starts children, says that it did, and ends as the test wants it.
 PARENT = """
 import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have both ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from jobctl.adapters.processes import ProcessGroup
 group = ProcessGroup()
 group.spawn(["sleep", "60"])
