@@ -165,20 +165,21 @@ class _Answer:
             sensitivity=tuple(self._sensitivity()) if extras else (),
             simulated_jobs=study.laboratory.purse.attempts,
             seed=study.laboratory.seed,
-            helpless=broken is not None and (broken is Binding.UPSTREAM or self._is_in_vain(broken)),
+            helpless=broken is not None and self._is_in_vain(broken),
         )
 
     def _why(self, broken: Binding) -> str:
         """Why it is infeasible; where slots are not what is missing, told by a fleet that has plenty."""
         study, in_vain = self._study, self._is_in_vain(broken)
-        fleet = study.fleet(study.plenty if in_vain else self._total)
+        fleet = study.fleet(study.plenty if in_vain and study.is_admitted else self._total)
         reason = why_infeasible(self._demand, study.limits, broken, fleet)
         return f"{reason}; replicas will not help" if in_vain else reason
 
     def _is_in_vain(self, broken: Binding) -> bool:
         """Whether a fleet whose slots are plenty breaks the promises too."""
-        study = self._study
-        return study.is_admitted and broken in {Binding.UPSTREAM, Binding.OBJECTIVE} and not study.slots_would_do
+        if broken is Binding.UPSTREAM:
+            return True
+        return broken is Binding.OBJECTIVE and not self._study.slots_would_do
 
     # ------------------------------------------------------------------------------------------------- the limits
 
@@ -383,15 +384,8 @@ def _largest_factor(
         low, high = high, 2 * high
         if low > _LARGEST_FACTOR:
             return math.inf
-    while high / low > 1 + (_FINENESS - 1) / 10:
-        middle = math.sqrt(low * high)
-        if screened(middle):
-            low = middle
-        else:
-            high = middle
-    if study_of(demand).is_exact:
-        return low
-    return _mended(simulated, low)
+    factor = _narrowed(screened, low, high, 1 + (_FINENESS - 1) / 10)
+    return factor if study_of(demand).is_exact else _mended(simulated, factor)
 
 
 def _mended(holds: Callable[[float], bool], factor: float) -> float:
@@ -407,7 +401,12 @@ def _mended(holds: Callable[[float], bool], factor: float) -> float:
         while not holds(low) and step < 1:
             step *= 2
             low, high = low / (1 + step), low
-    while high / low > _FINENESS:
+    return _narrowed(holds, low, high, _FINENESS)
+
+
+def _narrowed(holds: Callable[[float], bool], low: float, high: float, fineness: float) -> float:
+    """The largest factor that holds, to so fine a ratio, between one that does and one that does not."""
+    while high / low > fineness:
         middle = math.sqrt(low * high)
         if holds(middle):
             low = middle
@@ -420,10 +419,7 @@ def _fewest_known(study: Study) -> int | None:
     """The fewest replicas that hold, no spare; None where none would do, or only an untrusted closed form says so."""
     if not study.is_admitted or not study.slots_would_do:
         return None
-    try:
-        replicas = study.fewest()
-    except InvalidValue:
-        return None
+    replicas = study.fewest()
     return replicas if study.knows(replicas) else None
 
 
@@ -432,8 +428,12 @@ def _or_endless(most: int | None) -> float:
 
 
 def _refuse_nonsense(study: Study, replicas: int | None) -> None:
-    if study.limits.offered_load_erlangs >= MAX_SLOTS and replicas is None:
-        raise study.too_many()
+    load = study.limits.offered_load_erlangs
+    if load >= MAX_SLOTS and replicas is None:
+        raise InvalidValue(
+            f"{load:.3g} erlangs need more than {MAX_SLOTS:,} slots",
+            "check the units of the volume and of the service time",
+        )
     if replicas is not None and study.slots(replicas) > MAX_SLOTS:
         each = study.limits.effective_slots_per_replica
         raise InvalidValue(f"{replicas:,} replicas of {each:,} slots are more than {MAX_SLOTS:,} slots", "give fewer")

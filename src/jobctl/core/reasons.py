@@ -33,7 +33,7 @@ def why_infeasible(demand: Demand, limits: Limits, broken: Binding, fleet: Fleet
     upstream = limits.upstream_per_s
     if broken is Binding.UPSTREAM:
         if upstream is not None and limits.arrival_rate_per_s >= upstream:
-            return f"the upstream admits {_volumes(demand, limits, upstream, fleet)}; replicas will not help"
+            return f"the upstream admits {_volumes(demand, limits, upstream, fleet)}"
         return f"the upstream makes jobs wait too long: {'; '.join(fleet.broken)}"
     if broken is Binding.OBJECTIVE:
         unknown = fleet.holds is None

@@ -19,11 +19,11 @@ from jobctl.core.capacity import ceiling_per_s, limits_of
 from jobctl.core.demand import Demand
 from jobctl.core.estimates import Estimate
 from jobctl.core.plans import Band, Fleet, Reading, Waits
+from jobctl.core.queueing import has_steady_state
 from jobctl.core.screening import Screen, describe_value, drain_time_s, is_exact, is_trusted
-from jobctl.core.sizing import MAX_SLOTS, bisected
+from jobctl.core.sizing import bisected
 from jobctl.core.slo import Cover, Drain, Objective, Promise, Window
 from jobctl.core.trials import Laboratory, Purse, Trial
-from jobctl.errors import InvalidValue
 
 __all__ = ["Study"]
 
@@ -106,7 +106,7 @@ class Study:
     def keeps_up(self, slots: int) -> bool:
         """Whether the backlog stays finite over the period."""
         load = self.limits.arrival_rate_per_s * self.limits.slot_seconds_per_job
-        return load < slots * _ROUNDING or self.demand.trace is not None
+        return has_steady_state(slots, load) or self.demand.trace is not None
 
     @property
     def is_admitted(self) -> bool:
@@ -114,18 +114,16 @@ class Study:
         admitted = self.limits.upstream_per_s
         return admitted is None or self.limits.arrival_rate_per_s < admitted * _ROUNDING
 
-    def holds(self, slots: int, allowance_s: float | None = None) -> bool | None:
+    def holds(self, slots: int) -> bool | None:
         """Whether every promise is kept; None where neither simulation nor a trusted closed form can tell.
 
-        Args:
-            slots: The fleet's.
-            allowance_s: Nominal seconds that may be simulated to find out; None for a small part of the budget.
+        Not more than a small part of the budget is simulated to find out.
         """
         if not self.is_admitted or not self.keeps_up(slots):
             return False
         if self.is_exact:
             return self.screen(slots).holds
-        verdict = self.simulated_verdict(slots, self._small if allowance_s is None else allowance_s)
+        verdict = self.simulated_verdict(slots, self._small)
         if verdict is None and (self._cannot_simulate(slots) or self.is_trusted(slots)):
             return self.screen(slots).holds
         return verdict
@@ -307,11 +305,7 @@ class Study:
     # ------------------------------------------------------------------------------------------------ the search
 
     def fewest(self) -> int:
-        """The fewest replicas that hold, no spare, as far as the search simulates; :attr:`slots_would_do`.
-
-        Raises:
-            InvalidValue: No fleet of at most :data:`MAX_SLOTS` slots would.
-        """
+        """The fewest replicas that hold, no spare, as far as the search simulates; :attr:`slots_would_do`."""
         least = self.least()
         start = max(least, self._screened(least))
         self.aim_at(start)
@@ -417,14 +411,6 @@ class Study:
             holding -= step
             step *= 2
         return max(least - 1, holding - step), holding
-
-    def too_many(self) -> InvalidValue:
-        """What is wrong with a load for which there are no slots."""
-        load = self.limits.offered_load_erlangs
-        return InvalidValue(
-            f"{load:.3g} erlangs need more than {MAX_SLOTS:,} slots",
-            "check the units of the volume and of the service time",
-        )
 
     # --------------------------------------------------------------------------------------------- what is shown
 
