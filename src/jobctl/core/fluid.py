@@ -12,7 +12,7 @@ there are free slots start at once, the others are added to the backlog.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -23,7 +23,7 @@ from jobctl.core.demand import Demand
 from jobctl.core.plans import Limits
 from jobctl.core.units import SECONDS_PER_HOUR
 
-__all__ = ["STRETCH_S", "Stretch", "hour_edges", "stretches_of"]
+__all__ = ["STRETCH_S", "Piece", "Stretch", "cut", "hour_edges", "stretches_of"]
 
 #: The rate is taken as constant over so many seconds.
 STRETCH_S: Final = 300.0
@@ -32,6 +32,15 @@ _SAME_S: Final = 1e-6
 #: Jobs that come at once are told apart by so many parts of them.
 _PARTS: Final = 10
 _FULL: Final = 1 - 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the period before any fleet is thought of: where it lies, and its rate without spikes."""
+
+    start_s: float
+    end_s: float
+    rate_per_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +67,25 @@ class Stretch:
         return self.start_s + self.length_s / 2
 
 
-def stretches_of(demand: Demand, limits: Limits, slots: int) -> list[Stretch]:
+def cut(demand: Demand) -> tuple[Piece, ...]:
+    """The period cut where something that matters begins or ends; the same for every fleet."""
+    smooth = replace(demand.profile, spikes=())
+    return tuple(
+        Piece(start_s, end_s, smooth.jobs_between(start_s, end_s) / (end_s - start_s))
+        for start_s, end_s in pairwise(_edges(demand))
+    )
+
+
+def stretches_of(
+    demand: Demand, limits: Limits, slots: int, pieces: Callable[[], Sequence[Piece]] | None = None
+) -> list[Stretch]:
     """All stretches in which jobs arrive, in order; one where the rate never changes.
 
     Args:
         demand: What arrives.
         limits: What follows from it.
         slots: Of the fleet that carries it.
+        pieces: Gives what :func:`cut` makes of the demand, for who asks about several fleets; None to cut it here.
     """
     profile = demand.profile
     throughput = ceiling_per_s(limits, slots)
@@ -76,8 +97,9 @@ def stretches_of(demand: Demand, limits: Limits, slots: int) -> list[Stretch]:
         return [Stretch(0.0, profile.period_s, profile.jobs, rate_per_s, waits)]
     found: list[Stretch] = []
     backlog = 0.0
+    period = cut(demand) if pieces is None else pieces()
     for _ in range(1 if demand.trace is not None else 2):  # a trace begins empty, a day where the one before it ended
-        found, backlog = _played(demand, limits, slots, backlog)
+        found, backlog = _played(demand, limits, slots, period, backlog)
     return found
 
 
@@ -87,14 +109,15 @@ def hour_edges(period_s: float) -> list[float]:
     return [period_s * number / count for number in range(count + 1)]
 
 
-def _played(demand: Demand, limits: Limits, slots: int, backlog: float) -> tuple[list[Stretch], float]:
+def _played(
+    demand: Demand, limits: Limits, slots: int, period: Sequence[Piece], backlog: float
+) -> tuple[list[Stretch], float]:
     """The stretches of one period that begins with a backlog, and the backlog at its end."""
     throughput = ceiling_per_s(limits, slots)
-    smooth = replace(demand.profile, spikes=())
     spikes = list(demand.profile.spikes)
     found = []
-    for start_s, end_s in pairwise(_edges(demand)):
-        rate_per_s = smooth.jobs_between(start_s, end_s) / (end_s - start_s)
+    for piece in period:
+        start_s, end_s, rate_per_s = piece.start_s, piece.end_s, piece.rate_per_s
         while spikes and spikes[0].at_s <= start_s + _SAME_S:
             jobs, at_s = spikes[0].jobs, spikes.pop(0).at_s
             free = 0.0 if backlog else _free(demand, limits, slots, rate_per_s)

@@ -23,7 +23,7 @@ from typing import Final
 from jobctl.core.arrivals import ArrivalKind
 from jobctl.core.capacity import ceiling_per_s, mixed_law
 from jobctl.core.demand import Demand
-from jobctl.core.fluid import STRETCH_S, Stretch, hour_edges, stretches_of
+from jobctl.core.fluid import STRETCH_S, Piece, Stretch, hour_edges, stretches_of
 from jobctl.core.plans import Limits, Waits
 from jobctl.core.queueing import predict_wait
 from jobctl.core.simulation import serve
@@ -38,6 +38,8 @@ _UPSTREAM_BUSY: Final = 0.7
 _PLAYED: Final = 8_000
 #: Shares that differ by no more than this are the same.
 _ROUNDING: Final = 1e-9
+#: Jobs that wait add nothing to a quantile where they are no more than this share of those that may.
+_NEGLIGIBLE: Final = 1e-15
 #: No quantile is searched beyond this, seconds.
 _LONGEST_S: Final = 1e9
 
@@ -94,11 +96,13 @@ class Screen:
         demand: What it has to carry.
         limits: What follows from that by arithmetic.
         slots: Its slots.
+        pieces: Gives the demand's period as :func:`~jobctl.core.fluid.cut` cuts it, for who asks about several fleets.
     """
 
     demand: Demand
     limits: Limits
     slots: int
+    pieces: Callable[[], Sequence[Piece]] | None = None
 
     @cached_property
     def method(self) -> str:
@@ -189,8 +193,9 @@ class Screen:
         threshold_s = times * objective.threshold_s
         if objective.signal != "wait" or objective.quantile is None:
             return self.value_s(objective) <= threshold_s
-        parts = self._of(objective.window or self.demand.window, objective.quantile)
-        return _over(parts, threshold_s) <= (1 - objective.quantile) * (1 + _ROUNDING)
+        allowed = (1 - objective.quantile) * (1 + _ROUNDING)
+        groups = self._groups(objective.window or self.demand.window)
+        return all(_over(parts, threshold_s) <= allowed for parts in groups)
 
     @property
     def holds(self) -> bool:
@@ -214,17 +219,22 @@ class Screen:
 
     def _of(self, window: Window, quantile: float | None) -> list[_Part]:
         """The jobs of a window; for every hour, those of the one that waits longest."""
+        groups = self._groups(window)
+        return groups[0] if len(groups) == 1 else max(groups, key=lambda parts: _statistic_of(parts, quantile))
+
+    def _groups(self, window: Window) -> list[list[_Part]]:
+        """The jobs of a window; for every hour, those of each."""
         stretches, period_s = self._stretches, self.demand.profile.period_s
         if len(stretches) == 1 or window is Window.WHOLE_DAY or period_s <= SECONDS_PER_HOUR:
-            return self._parts(stretches)
+            return [self._parts(stretches)]
         if window is Window.BUSIEST_HOUR:
             start_s = self.demand.profile.busiest(SECONDS_PER_HOUR)
-            return self._parts([s for s in stretches if (s.middle_s - start_s) % period_s < SECONDS_PER_HOUR])
+            return [self._parts(s for s in stretches if (s.middle_s - start_s) % period_s < SECONDS_PER_HOUR)]
         edges = hour_edges(period_s)
         hours: dict[int, list[Stretch]] = {}
         for stretch in stretches:
             hours.setdefault(bisect_right(edges, stretch.middle_s), []).append(stretch)
-        return max((self._parts(hour) for hour in hours.values()), key=lambda hour: _statistic_of(hour, quantile))
+        return [self._parts(hour) for hour in hours.values()]
 
     def _parts(self, stretches: Iterable[Stretch]) -> list[_Part]:
         """Their jobs; each stretch is worked out once."""
@@ -241,7 +251,7 @@ class Screen:
 
     @cached_property
     def _stretches(self) -> list[Stretch]:
-        return stretches_of(self.demand, self.limits, self.slots)
+        return stretches_of(self.demand, self.limits, self.slots, self.pieces)
 
     def _parts_of(self, stretch: Stretch) -> Iterator[_Part]:
         jobs = stretch.jobs / len(stretch.waits_s)
@@ -377,19 +387,26 @@ def _statistic_of(parts: Sequence[_Part], quantile: float | None) -> float:
 
 def _quantile(parts: Sequence[_Part], q: float) -> float:
     """The wait that a share of 1 - q exceeds; a formula for one part, else by bisection to nine digits."""
-    if _over(parts, 0.0) <= 1 - q:
+    allowed = (1 - q) * math.fsum(part.jobs for part in parts)
+    # Most hours of most days have next to nobody who waits: they are looked at once.
+    waiting = [part for part in parts if part.jobs * part.over(0.0) > _NEGLIGIBLE * allowed]
+
+    def too_many(wait_s: float) -> bool:
+        return math.fsum(part.jobs * part.over(wait_s) for part in waiting) > allowed
+
+    if not too_many(0.0):
         return 0.0
-    if _over(parts, _LONGEST_S) > 1 - q:
+    if too_many(_LONGEST_S):
         return math.inf
     first = parts[0]
     if len(parts) == 1 and not first.fluid_s and not first.p_upstream:
         return math.log(first.p_wait / (1 - q)) / first.decay_per_s
     low, high = 0.0, 1e-3
-    while _over(parts, high) > 1 - q:
+    while too_many(high):
         low, high = high, 2 * high
     while high - low > 1e-9 * high:
         middle = (low + high) / 2
-        if _over(parts, middle) > 1 - q:
+        if too_many(middle):
             low = middle
         else:
             high = middle

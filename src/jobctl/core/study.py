@@ -18,6 +18,7 @@ from typing import Final
 from jobctl.core.capacity import ceiling_per_s, limits_of
 from jobctl.core.demand import Demand
 from jobctl.core.estimates import Estimate
+from jobctl.core.fluid import Piece, cut
 from jobctl.core.plans import Band, Fleet, Reading, Waits
 from jobctl.core.queueing import has_steady_state
 from jobctl.core.screening import Screen, describe_value, drain_time_s, is_exact, is_trusted
@@ -100,8 +101,12 @@ class Study:
     def screen(self, slots: int) -> Screen:
         """The closed forms of a fleet."""
         if slots not in self._screens:
-            self._screens[slots] = Screen(self.demand, self.limits, slots)
+            self._screens[slots] = Screen(self.demand, self.limits, slots, lambda: self._pieces)
         return self._screens[slots]
+
+    @cached_property
+    def _pieces(self) -> tuple[Piece, ...]:
+        return cut(self.demand)
 
     def keeps_up(self, slots: int) -> bool:
         """Whether the backlog stays finite over the period."""
