@@ -30,9 +30,10 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from shapes import UntilDrained
 
-from jobctl import wiring
 from jobctl.apps.bench.generator import Sent
 from jobctl.errors import JobctlError
+from jobctl.wiring import load as wiring
+from jobctl.wiring.bench import embedded_load
 
 __all__ = ["OpenLoop", "UntilDrained"]
 
@@ -48,7 +49,7 @@ class Load:
         self._events = os.fdopen(int(os.environ["JOBCTL_EVENTS_FD"]), "w") if "JOBCTL_EVENTS_FD" in os.environ else None
         if self._events is None:
             options = environment.parsed_options
-            self._embedded = wiring.embedded_load(options.scenario, options.redis_url or None, options.replicas)
+            self._embedded = embedded_load(options.scenario, options.redis_url or None, options.replicas)
             self._spec, self._redis_url = self._embedded.spec, self._embedded.redis_url
             logger.info("%s", self._embedded.introduction)
         else:
@@ -119,15 +120,16 @@ class Load:
             self._events.flush()
 
     def _sent(self, sent: Sent) -> None:
-        self._fire("enqueue", sent.acknowledged_s - sent.intended_s, sent.error)
+        job_type = self.session.spec.workload_at(sent.position).job_type
+        self._fire("enqueue", job_type, sent.acknowledged_s - sent.intended_s, sent.error)
 
-    def _ended(self, sojourn_s: float, failed: bool) -> None:
-        self._fire("sojourn", sojourn_s, RuntimeError("the job failed") if failed else None)
+    def _ended(self, job_type: str, sojourn_s: float, failed: bool) -> None:
+        self._fire("sojourn", job_type, sojourn_s, RuntimeError("the job failed") if failed else None)
 
-    def _fire(self, kind: str, seconds: float, error: Exception | None) -> None:
+    def _fire(self, kind: str, job_type: str, seconds: float, error: Exception | None) -> None:
         self._environment.events.request.fire(
             request_type=kind,
-            name=self.session.spec.workload.job_type,
+            name=job_type,
             response_time=seconds * 1000,
             response_length=0,
             exception=error,

@@ -7,7 +7,7 @@ import pytest
 from jobctl import settings
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.errors import ServiceUnavailable
-from jobctl.wiring import open_redis
+from jobctl.wiring.redis import open_redis
 
 
 def test_without_a_url_an_embedded_server_is_started_in_the_group(tmp_path: Path) -> None:

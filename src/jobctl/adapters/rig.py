@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.core.usage import UsageReading
@@ -166,9 +167,10 @@ class LoadProcess:
 
     def __init__(self, group: ProcessGroup, locustfile: Path, spec: str, redis_url: str) -> None:
         self._group = group
-        self._log = group.directory / "load.log"
+        name = f"load-{uuid4().hex[:8]}"
+        self._log = group.directory / f"{name}.log"
         self._is_ready = False
-        load = group.directory / "load.json"
+        load = group.directory / f"{name}.json"
         load.write_text(spec, encoding="utf-8")
         reader, writer = os.pipe()
         try:

@@ -238,21 +238,19 @@ def _check(request: BenchRequest, json_target: str | None, records: str | None) 
 def _run(request: BenchRequest, merged: settings.Settings, json_target: str | None, records: str | None) -> ExitStatus:
     from rich.console import Console
 
-    from jobctl import wiring
     from jobctl.adapters.files import write_lines
     from jobctl.apps.bench.records import to_lines
     from jobctl.apps.bench.report import to_document
     from jobctl.cli.bench_render import ProgressView, render_report
+    from jobctl.wiring.bench import prepare_bench, run_bench
 
     console = Console(stderr=json_target == "-")
-    prepared = wiring.prepare_bench(request, merged)
+    prepared = prepare_bench(request, merged)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     view = ProgressView(console, prepared.config.spec.duration_s)
     try:
-        result, host, versions = wiring.run_bench(
-            prepared, view.show, partial(console.print, highlight=False, soft_wrap=True)
-        )
+        result, host, versions = run_bench(prepared, view.show, partial(console.print, highlight=False, soft_wrap=True))
     finally:
         view.close()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -85,10 +85,10 @@ def enqueue(
 
     A schedule is open loop: it never waits for workers. Ctrl-C ends it and says how many went in.
     """
-    from jobctl import wiring
+    from jobctl.wiring.enqueue import enqueue as begin
 
     merged = settings.load({"redis_url": redis_url})
-    steps = wiring.enqueue(
+    steps = begin(
         merged,
         count=count,
         rate_per_s=arrival_rate_per_s(per_day, rate),

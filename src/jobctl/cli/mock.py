@@ -47,8 +47,6 @@ def mock(
     Any key sk-or-... is accepted unless it says "bad" or "invalid". A single call asks for a fault with the header
     X-Mock-Fault: KIND (X-Mock-Slow-Ms and X-Mock-Retry-After tune it).
     """
-    from jobctl import wiring
+    from jobctl.wiring.mock import serve_mock
 
-    wiring.serve_mock(
-        host=host, port=port, latency=latency, faults=fault or [], rpm=rpm, tpm=tpm, seed=seed, say=typer.echo
-    )
+    serve_mock(host=host, port=port, latency=latency, faults=fault or [], rpm=rpm, tpm=tpm, seed=seed, say=typer.echo)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobctl.core.service import Law
     from jobctl.core.workload import Workload
     from jobctl.settings import Settings
-    from jobctl.wiring import PreparedBench
+    from jobctl.wiring.stand import PreparedBench
 
 __all__ = ["rehearse"]
 
@@ -50,9 +50,9 @@ def rehearse(
         RunFailed: The generator could not measure the run to its end.
         KeyboardInterrupt: It was cut short: what is predicted is the whole of it.
     """
-    from jobctl import wiring
+    from jobctl.wiring.bench import run_bench
 
-    result, _, _ = wiring.run_bench(prepare(rehearsal), on_progress, say)
+    result, _, _ = run_bench(prepare(rehearsal), on_progress, say)
     if result.interrupted:
         raise KeyboardInterrupt
     return validate(rehearsal, _measured(result), _books(result))
@@ -60,12 +60,12 @@ def rehearse(
 
 def prepare(rehearsal: Rehearsal) -> PreparedBench:
     """The bench that carries a rehearsal out."""
-    from jobctl import wiring
     from jobctl.adapters import files
+    from jobctl.wiring.stand import PreparedBench
 
     config, locustfile = _config(rehearsal), files.find_locustfile(None).resolve()
     mock = None if rehearsal.upstream.rpm is None else ["--latency", law_text(rehearsal.service)]
-    return wiring.PreparedBench(
+    return PreparedBench(
         config=config,
         locustfile=locustfile,
         mock=mock,
@@ -96,11 +96,11 @@ def law_text(law: Law) -> str:
 
 
 def _config(rehearsal: Rehearsal) -> BenchConfig:
-    from jobctl import wiring
     from jobctl.apps.bench.driver import BenchConfig
     from jobctl.apps.bench.spec import LoadSpec
+    from jobctl.wiring.load import new_run_id
 
-    run_id = wiring.new_run_id()
+    run_id = new_run_id()
     retries = rehearsal.retries
     longest_s = min(retries.cap_s, retries.base_s * retries.factor ** (retries.attempts - 1))
     spec = LoadSpec(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from jobctl.errors import InvalidOption
-from jobctl.wiring import importable_from_here, open_redis
+from jobctl.wiring.importing import importable_from_here
 from jobctl.wiring.limiter import bind_tasks, make_gates, make_limiter
 from jobctl.wiring.observers import make_observers
+from jobctl.wiring.redis import open_redis
 from jobctl.wiring.results import make_results
 
 if TYPE_CHECKING:

@@ -1,0 +1,123 @@
+"""The load as the generator's own process sees it, and the start that both sides agree on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from jobctl.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from jobctl.apps.bench.generator import Sent
+    from jobctl.apps.bench.session import LoadSession
+
+__all__ = [
+    "ANSWER_S",
+    "agree_start",
+    "agreed_start",
+    "forget_start",
+    "load_session",
+    "new_run",
+    "new_run_id",
+]
+
+#: Seconds between agreeing on a start and the start: every generator must have read it by then.
+_START_LEAD_S: Final = 0.2
+#: How long a generator waits for the start to be agreed.
+_START_PATIENCE_S: Final = 120.0
+#: How long a bench waits for an answer of Redis, seconds: a frozen one must not freeze the bench.
+ANSWER_S: Final = 20.0
+
+
+def new_run(spec_json: str) -> str:
+    """The same load under a fresh run id, so that a second run shares no job id with the first."""
+    from jobctl.apps.bench.spec import LoadSpec
+
+    return replace(LoadSpec.from_json(spec_json), run_id=new_run_id()).to_json()
+
+
+def new_run_id() -> str:
+    """The prefix of the ids of a run's jobs."""
+    return uuid4().hex[:8]
+
+
+def agree_start(connection: Redis, run_id: str) -> float:
+    """Fix the instant at which the generators of a run begin, and tell them through Redis.
+
+    Returns:
+        The instant, seconds since the epoch.
+    """
+    from jobctl.adapters.clock import SystemClock
+
+    start_s = SystemClock().now() + _START_LEAD_S
+    connection.set(_start_key(run_id), repr(start_s), ex=3600)
+    return start_s
+
+
+def agreed_start(redis_url: str, run_id: str) -> float:
+    """Wait until the start of a run was agreed.
+
+    Raises:
+        ServiceUnavailable: Nobody agreed on one.
+    """
+    from jobctl.adapters.redis_connection import connect
+
+    connection = connect(redis_url)
+    for _ in range(round(_START_PATIENCE_S / 0.02)):
+        start = connection.get(_start_key(run_id))
+        if start is not None:
+            return float(start)
+        time.sleep(0.02)
+    raise ServiceUnavailable("load generator", "was never told to start", "run it through jobctl bench")
+
+
+def forget_start(connection: Redis, run_id: str) -> None:
+    """Remove what was agreed on."""
+    connection.delete(_start_key(run_id))
+
+
+def _start_key(run_id: str) -> str:
+    return f"jobctl:run:{run_id}:start"
+
+
+def load_session(
+    spec_json: str,
+    redis_url: str,
+    say: Callable[[Mapping[str, Any]], None],
+    on_sent: Callable[[Sent], None],
+    on_ended: Callable[[str, float, bool], None],
+) -> LoadSession:
+    """The load of one generator process.
+
+    Args:
+        spec_json: The load, as :meth:`LoadSpec.to_json` wrote it.
+        redis_url: Where jobs go.
+        say: Takes each message.
+        on_sent: Called for each job that left.
+        on_ended: Called for each job that ended, with its type, its sojourn in seconds and whether it failed.
+    """
+    from jobctl.adapters.clock import SystemClock
+    from jobctl.adapters.processes import keep_time
+    from jobctl.adapters.redis_connection import connect
+    from jobctl.adapters.rq_queue import RqCompletions, RqQueue
+    from jobctl.apps.bench.session import LoadSession
+    from jobctl.apps.bench.spec import LoadSpec
+
+    spec = LoadSpec.from_json(spec_json)
+    connection = connect(redis_url, answer_s=ANSWER_S)
+    keep_time()
+    kept_s = int(spec.duration_s + spec.drain_s) + 600
+    return LoadSession(
+        spec,
+        RqQueue(connection, spec.queue, result_ttl_s=kept_s, failure_ttl_s=kept_s),
+        RqCompletions(connection, [spec.queue]),
+        SystemClock(),
+        say,
+        on_sent,
+        on_ended,
+    )
