@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from rq import Queue, SimpleWorker
+from rq import Queue
 from rq.group import Group
 from rq.job import Job
 from rq.rate_limit import RateLimit
@@ -19,6 +19,7 @@ from rq.results import Result
 from jobctl.adapters.redis_dead_set import RedisDeadSet
 from jobctl.errors import ServiceUnavailable
 from jobctl.ports import DeadJob
+from support.rq_workers import work_off
 
 
 def fail(*args: object) -> None:
@@ -40,7 +41,7 @@ def let_fail(redis: Redis, function: Callable[..., object] = fail, *args: object
 
 
 def work(redis: Redis) -> None:
-    SimpleWorker(["q"], connection=redis).work(burst=True, logging_level="CRITICAL")
+    work_off(redis, "q")
 
 
 def bury(redis: Redis, count: int, **fields: object) -> list[DeadJob]:

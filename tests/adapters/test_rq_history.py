@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from rq import Queue, Retry, SimpleWorker
+from rq import Queue, Retry
 
 from jobctl.adapters.rq_history import History, RqHistory
 from jobctl.adapters.rq_time import rq_time
 from jobctl.core.evidence import Evidence, from_jobs
 from jobctl.errors import ServiceUnavailable
 from support import pickles, workers
+from support.rq_workers import work_off
 from support.workers import burst
 
 TYPE = "support.sample_tasks.send"
@@ -24,7 +25,7 @@ def rest(seconds: float) -> None:
 
 
 def work(redis: Redis, queue: str = "q") -> None:
-    SimpleWorker([queue], connection=redis).work(burst=True, logging_level="CRITICAL")
+    work_off(redis, queue)
 
 
 def evidence(history: History) -> Evidence:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from rq import Queue, SimpleWorker
+from rq import Queue
 from rq.serializers import JSONSerializer
 
 from jobctl.cli.main import run
+from support.rq_workers import work_off
 
 
 def fail(*args: object, **kwargs: object) -> None:
@@ -27,8 +28,8 @@ def dead(redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Redis
     monkeypatch.setenv("REDIS_URL", redis_url)
     Queue("a", connection=redis, serializer=JSONSerializer).enqueue(fail, "prompt", x=1, job_id="job-a")
     Queue("b", connection=redis).enqueue(fail, "prompt", job_id="job-b")
-    SimpleWorker(["a"], connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="CRITICAL")
-    SimpleWorker(["b"], connection=redis).work(burst=True, logging_level="CRITICAL")
+    work_off(redis, "a", serializer=JSONSerializer)
+    work_off(redis, "b")
     redis.hset("rq:job:job-a", mapping={"jobctl_reason": "5xx", "jobctl_attempts": 4})
     return redis
 

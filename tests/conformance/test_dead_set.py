@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import pytest
 from redis import Redis
-from rq import Queue, SimpleWorker
+from rq import Queue
 from rq.serializers import JSONSerializer
 
 from jobctl.adapters.memory import MemoryDeadSet
 from jobctl.adapters.redis_dead_set import RedisDeadSet
 from jobctl.ports import DeadJob, DeadJobDetails, DeadSet
+from support.rq_workers import work_off
 
 TASK = f"{__name__}.fail"
 
@@ -47,7 +48,7 @@ def place(request: pytest.FixtureRequest) -> Place:
         Queue(queue, connection=redis, serializer=JSONSerializer).enqueue(
             fail, number, x=1, job_id=job_id, meta={"trace": "t"}, description="its name"
         )
-    SimpleWorker(["a", "b"], connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="CRITICAL")
+    work_off(redis, "a", "b", serializer=JSONSerializer)
     for number, (queue, job_id) in enumerate(jobs):
         redis.zincrby(f"rq:failed:{queue}", number, job_id)  # as if a second lay between two deaths
     return Place(

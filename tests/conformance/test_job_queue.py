@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import pytest
 from redis import Redis
-from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from jobctl.adapters.memory import MemoryFleet, VirtualClock
 from jobctl.adapters.rq_queue import RqCompletions, RqQueue
 from jobctl.errors import ServiceUnavailable
 from jobctl.ports import Completions, JobQueue, JobRequest
+from support.rq_workers import work_off
 
 FAILING = f"{__name__}.fail"
 WORKING = f"{__name__}.work"
@@ -49,11 +49,10 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
         )
         return
     redis: Redis = request.getfixturevalue("redis")
-    worker = SimpleWorker(["q"], connection=redis, serializer=JSONSerializer)
     fleet = Fleet(
         RqQueue(redis, "q", result_ttl_s=600, failure_ttl_s=600),
         RqCompletions(redis, ["q"]),
-        lambda: worker.work(burst=True, logging_level="CRITICAL"),
+        lambda: work_off(redis, "q", serializer=JSONSerializer),
         lambda: setattr(fleet, "queue", RqQueue(Redis(unix_socket_path="/nowhere"), "q")),
     )
     yield fleet
