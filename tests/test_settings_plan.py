@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from jobctl.apps.plan.request import INPUTS, FailedTime, Level, PlanRequest, ShapeKind, WantedShape
+from jobctl.apps.plan.request import INPUTS, FailedTime, Level, PlanRequest
 from jobctl.core.arrivals import ArrivalKind, Arrivals
 from jobctl.core.demand import Hold, JobType
 from jobctl.core.prices import RAILWAY
 from jobctl.core.profiles import Spike
 from jobctl.core.service import Exponential
+from jobctl.core.shapes import ShapeKind, WantedShape
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Cover, Window
 from jobctl.core.tiers import parse_tier
 from jobctl.errors import InvalidOption

@@ -28,11 +28,11 @@ REHEARSAL = Rehearsal(
 def test_jobs_sleep_for_what_was_drawn_for_them_and_fail_as_often() -> None:
     """Of 2,000 jobs, with S exponential of mean 0.5 s: an attempt fails with 0.2 + 0.8 exp(-2) = 0.308."""
     config = prepare(REHEARSAL).config
-    payloads = config.spec.workload.payloads
+    payloads = config.spec.workloads[0].payloads
     failing = [seconds for args, _ in payloads if len(args) == 2 for seconds in args[1]]
     fails = 0.2 + 0.8 * math.exp(-2)
 
-    assert config.spec.workload.job_type == "sleep"
+    assert config.spec.workloads[0].job_type == "sleep"
     assert len(payloads) == len(config.spec.schedule())
     assert max(failing) == 1.0
     assert max(args[0] for args, _ in payloads) <= 1.0
@@ -44,7 +44,7 @@ def test_jobs_sleep_for_what_was_drawn_for_them_and_fail_as_often() -> None:
 def test_the_same_seed_draws_the_same_run() -> None:
     def drawn(seed: int) -> tuple[object, ...]:
         spec = prepare(replace(REHEARSAL, seed=seed)).config.spec
-        return spec.workload.payloads[:50], spec.schedule()
+        return spec.workloads[0].payloads[:50], spec.schedule()
 
     assert drawn(1) == drawn(1) != drawn(2)
 
@@ -65,7 +65,7 @@ def test_behind_a_limit_jobs_call_a_mock_whose_latency_is_the_law() -> None:
     limited = replace(REHEARSAL, upstream=Upstream(rpm=600.0, burst=5), retries=Retries(), job_timeout_s=None)
     prepared = prepare(limited)
 
-    assert prepared.config.spec.workload.job_type == "chat_completion"
+    assert prepared.config.spec.workloads[0].job_type == "chat_completion"
     assert prepared.mock == ["--latency", "exponential:0.5s"]
     assert (prepared.settings.openrouter_rpm, prepared.settings.openrouter_burst) == (600.0, 5)
 

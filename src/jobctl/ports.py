@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from jobctl.core.clocks import ClockOffset
 from jobctl.core.events import JobEnded, JobsRecovered, JobStarted, SlotsChanged
 from jobctl.core.limiting import Grant, Report, ScopeStatus
 
@@ -53,6 +54,7 @@ class JobRequest:
         args: Its positional arguments.
         kwargs: Its keyword arguments.
         timeout_s: How long it may run, in whole seconds as RQ counts them.
+        queue: The name of its queue; None for the first of those that it is given to.
     """
 
     job_id: str
@@ -60,10 +62,11 @@ class JobRequest:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: int = 180
+    queue: str | None = None
 
 
 class JobQueue(Protocol):
-    """Where jobs are put."""
+    """Where jobs are put: one queue, or several."""
 
     def enqueue_many(self, requests: Sequence[JobRequest]) -> None:
         """Enqueue all of them in one round trip.
@@ -73,7 +76,7 @@ class JobQueue(Protocol):
         """
 
     def backlog(self) -> int:
-        """How many jobs wait in the queue now."""
+        """How many jobs wait now, in all queues together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,8 @@ class Completion:
         error: The last line of its last attempt's error; None where there is none.
         failed_s: Seconds for which attempts before the last one held slots, as far as the worker tells.
         entered_s: When it entered its queue for its last attempt.
+        worker: The name of the worker of its last attempt.
+        cost_usd: What its result says that it cost; None where that is not said.
     """
 
     job_id: str
@@ -101,6 +106,8 @@ class Completion:
     error: str | None = None
     failed_s: float = 0.0
     entered_s: float | None = None
+    worker: str | None = None
+    cost_usd: float | None = None
 
 
 class Completions(Protocol):
@@ -114,6 +121,9 @@ class Completions(Protocol):
 
     def still_known(self, job_ids: Sequence[str]) -> set[str]:
         """Those of these unfinished jobs that wait, run or are scheduled somewhere; the others are lost."""
+
+    def clock_offsets(self, workers: Sequence[str]) -> Mapping[str, ClockOffset]:
+        """How far the queue's clock is ahead of those of these workers, by name; without those that do not say."""
 
 
 class LoadRun(Protocol):

@@ -24,10 +24,28 @@ from jobctl.core.units import parse_count, parse_duration, parse_fraction, parse
 from jobctl.core.urls import password_of, without_password
 from jobctl.errors import InvalidOption, InvalidValue
 
-__all__ = ["CONFIG_FILE", "FIELDS", "Field", "Origin", "QueueModels", "QueueNames", "Settings", "load", "load_plan"]
+__all__ = [
+    "CONFIG_FILE",
+    "FIELDS",
+    "MOCK_CONTROL",
+    "STEP_SUMMARY",
+    "Field",
+    "Origin",
+    "QueueModels",
+    "QueueNames",
+    "Settings",
+    "load",
+    "load_plan",
+    "mock_control",
+    "step_summary",
+]
 
 #: The file looked for in the working directory.
 CONFIG_FILE: Final = "jobctl.toml"
+#: The variable by which GitHub Actions names the file for a step's summary.
+STEP_SUMMARY: Final = "GITHUB_STEP_SUMMARY"
+#: The variable in which whoever starts a mock gives it the secret by which to impose faults on it.
+MOCK_CONTROL: Final = "JOBCTL_MOCK_CONTROL"
 #: Workers pulse every fifteenth of it, and a busy interpreter may be late by a few hundredths of a second.
 _SHORTEST_RECOVERY_S: Final = 1.0
 #: A write of a result ends before this: a slot must not wait for a database as it does for an upstream.
@@ -444,6 +462,27 @@ class Settings:
         if field.secret:
             return "***"
         return f"{value:g}" if isinstance(value, float) else without_password(str(value))
+
+
+def mock_control(env: Mapping[str, str] | None = None) -> str | None:
+    """The secret of whoever may impose faults on a mock that is started here; None for nobody.
+
+    Args:
+        env: The environment; the process's own when None.
+    """
+    return (os.environ if env is None else env).get(MOCK_CONTROL) or None
+
+
+def step_summary(env: Mapping[str, str] | None = None) -> str | None:
+    """The file that GitHub Actions shows as the summary of a step; None elsewhere.
+
+    It is no setting of a person: the runner gives it to every step.
+
+    Args:
+        env: The environment; the process's own when None.
+    """
+    env = os.environ if env is None else env
+    return env.get(STEP_SUMMARY, "").strip() or None
 
 
 def load(flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:

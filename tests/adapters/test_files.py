@@ -107,6 +107,15 @@ def test_a_scenario_may_be_given_by_path() -> None:
     assert files.read_scenario(str(path)) == ("odd", {"a": 1})
 
 
+def test_a_file_that_a_scenario_names_is_looked_for_beside_it() -> None:
+    write("loadtests/scenarios/monday.toml", "mine = true\n")
+    write("elsewhere/tuesday.toml", "mine = true\n")
+
+    assert files.beside_scenario("monday", "day.csv") == "loadtests/scenarios/day.csv"
+    assert files.beside_scenario("elsewhere/tuesday.toml", "day.csv") == "elsewhere/day.csv"
+    assert files.beside_scenario("monday", "/data/day.csv") == "/data/day.csv"
+
+
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.toml", "", "loadtests"])
 def test_a_scenario_that_is_not_there_is_refused_with_those_that_are(name: str) -> None:
     error = refusal(files.read_scenario, name)

@@ -137,3 +137,18 @@ def test_a_queue_that_cannot_be_reached_raises_our_error_not_the_drivers(fleet: 
 
     with pytest.raises(ServiceUnavailable):
         fleet.queue.enqueue_many(requests(1))
+
+
+def test_jobs_wait_in_the_queue_they_ask_for_and_in_the_first_one_otherwise(redis: Redis) -> None:
+    queue = RqQueue(redis, "urgent", others=["bulk"])
+    queue.enqueue_many(
+        [JobRequest("j-1", WORKING), JobRequest("j-2", WORKING, queue="bulk"), JobRequest("j-3", WORKING)]
+    )
+
+    waiting = {name: redis.lrange(f"rq:queue:{name}", 0, -1) for name in ("urgent", "bulk")}
+    assert waiting == {"urgent": [b"j-1", b"j-3"], "bulk": [b"j-2"]}
+    assert queue.backlog() == 3
+
+    work_off(redis, "bulk", serializer=JSONSerializer)
+    assert queue.backlog() == 2
+    assert RqCompletions(redis, ["urgent", "bulk"]).newly_ended() == ["j-2"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobctl.core.judging import MIN_JOBS, Judgement, failures_allowed, is_rising, judge, judge_books
+from jobctl.core.judging import MIN_JOBS, Excuse, Judgement, failures_allowed, is_rising, judge, judge_books
 from jobctl.core.quantiles import Sample
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Backlog, Counts, Load, Summary, Window
@@ -136,3 +136,65 @@ def test_failures_allowed_are_the_injected_share_as_chance_has_it_and_one_in_a_h
     assert failures_allowed(1000, 0.0) == pytest.approx(10)
     assert failures_allowed(1000, 0.2) == pytest.approx(210 + 2.326 * math.sqrt(160), abs=0.01)
     assert failures_allowed(1000, 1.0) >= 1000
+
+
+# ------------------------------------------------------------------------------------------------ faults on a timetable
+
+
+@pytest.mark.parametrize(
+    ("run", "excuse", "verdict", "reason"),
+    [
+        pytest.param(summary(failed=50), Excuse(failed=50), Verdict.KEPT, "", id="failures that a fault explains"),
+        pytest.param(summary(failed=50), Excuse(failed=40), Verdict.BROKEN, "10 of 200", id="but not the others"),
+        pytest.param(summary(duplicated=3), Excuse(duplicated=3), Verdict.KEPT, "", id="and duplicates"),
+        pytest.param(summary(duplicated=3), Excuse(duplicated=2), Verdict.BROKEN, "no fault explains", id="one more"),
+        pytest.param(summary(lost=1), Excuse(failed=9, duplicated=9), Verdict.BROKEN, "lost", id="never a lost job"),
+        pytest.param(summary(in_flight=1), Excuse(failed=9), Verdict.BROKEN, "still waiting", id="nor unfinished ones"),
+        pytest.param(summary(rejected=1), Excuse(failed=9), Verdict.INCONCLUSIVE, "refused", id="nor refused ones"),
+        pytest.param(summary(lag_s=0.5), Excuse(failed=9), Verdict.INCONCLUSIVE, "fell behind", id="nor late arrivals"),
+        pytest.param(
+            summary(), Excuse(problems=("mock_outage: gone",)), Verdict.INCONCLUSIVE, "gone", id="a fault not played"
+        ),
+        pytest.param(
+            summary(load=Load(30.0, 50, JOBS, 0.0)),
+            Excuse(slots_lost=25),
+            Verdict.INCONCLUSIVE,
+            "25 slots",
+            id="too few",
+        ),
+        pytest.param(
+            summary(load=Load(20.0, 50, JOBS, 0.0)), Excuse(slots_lost=25), Verdict.KEPT, "", id="enough left"
+        ),
+        pytest.param(
+            summary(load=Load(20.0, 50, JOBS, 0.0)), Excuse(slots_lost=50), Verdict.INCONCLUSIVE, "0 slots", id="none"
+        ),
+    ],
+)
+def test_faults_excuse_what_they_explain(run: Summary, excuse: Excuse, verdict: Verdict, reason: str) -> None:
+    judgement = judge(run, dropped=0, max_schedule_lag_s=0.02, injected_share=0.0, excuse=excuse)
+    assert judgement.verdict is verdict
+    assert reason in " ".join(judgement.reasons)
+
+
+#: Over a window of 60 s: 40 s of calm, a stall that adds 60 jobs in 10 s, then what the name says.
+STALL = (2,) * 160 + tuple(2 + 60 * step // 40 for step in range(40))
+
+
+@pytest.mark.parametrize(
+    ("series", "calm_from_s", "verdict", "reason"),
+    [
+        pytest.param(STALL + (62,) * 40, 50.0, Verdict.KEPT, "", id="it grew during the fault alone"),
+        pytest.param(STALL + tuple(range(62, 22, -1)), 50.0, Verdict.KEPT, "", id="it falls"),
+        pytest.param(STALL + tuple(range(62, 142, 2)), 50.0, Verdict.BROKEN, "from 62 to 140", id="it still grows"),
+        pytest.param((*STALL, *STALL[-40:]), 59.0, Verdict.INCONCLUSIVE, "too soon", id="nothing follows the fault"),
+        pytest.param((2,) * 200 + STALL[-40:-1] + (3,), 60.0, Verdict.KEPT, "", id="it is gone at the end"),
+    ],
+)
+def test_the_trend_is_that_after_the_last_fault(
+    series: tuple[int, ...], calm_from_s: float, verdict: Verdict, reason: str
+) -> None:
+    run = summary(backlog=Backlog(max(series), 1.0, series))
+    excuse = Excuse(calm_from_s=calm_from_s)
+    judgement = judge(run, dropped=0, max_schedule_lag_s=0.02, injected_share=0.0, excuse=excuse)
+    assert judgement.verdict is verdict
+    assert reason in " ".join(judgement.reasons)

@@ -6,20 +6,17 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
-import venv
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email.parser import Parser
-from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import psutil
 import pytest
 from lock import REPOSITORY
-from packaging.requirements import Requirement
 
 import jobctl
+from support.environments import make_environment
 
 SCENARIOS = sorted(path.stem for path in (REPOSITORY / "loadtests" / "scenarios").glob("*.toml"))
 
@@ -45,47 +42,15 @@ def declared(wheel: Path) -> list[str]:
         return Parser().parsestr(archive.read(metadata).decode()).get_all("Requires-Dist", [])
 
 
-def needed(requirements: list[str]) -> Iterator[Distribution]:
-    """The distributions that an installer would bring here, from those installed around this test."""
-    seen: set[str] = set()
-    waiting = list(map(Requirement, requirements))
-    while waiting:
-        requirement = waiting.pop()
-        extras = ("", *sorted(requirement.extras))
-        key = f"{requirement.name.lower()}{extras}"
-        if key in seen or not (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
-            continue
-        seen.add(key)
-        yield (found := distribution(requirement.name))
-        for inner in map(Requirement, found.requires or []):
-            if inner.marker is None or any(inner.marker.evaluate({"extra": extra}) for extra in extras):
-                inner.marker = None
-                waiting.append(inner)
-
-
-def link_into(packages: Path, found: Distribution) -> None:
-    """Place an installed distribution in another environment without copying it."""
-    for file in found.files or ():
-        if ".." in file.parts:
-            continue
-        target = packages / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            target.symlink_to(file.locate())
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of the environment's programs."""
     root = tmp_path_factory.mktemp("installed")
     wheel = build_wheel(root)
-    venv.create(root / "venv", symlinks=True)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(root / "venv")}))
-    for found in needed(declared(wheel)):
-        link_into(packages, found)
-    target = ["--python", str(root / "venv" / "bin" / "python")]
+    programs = make_environment(root / "venv", declared(wheel))
+    target = ["--python", str(programs / "python")]
     run(sys.executable, "-m", "uv", "pip", "install", "--no-cache", "--offline", "--no-deps", *target, str(wheel))
-    return root / "venv" / "bin"
+    return programs
 
 
 @pytest.fixture

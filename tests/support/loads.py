@@ -24,7 +24,7 @@ def make_spec(**changes: Any) -> LoadSpec:
         "stages": (Stage.steady(10.0, 10.0),),
         "seed": 1,
         "warmup_s": 1.0,
-        "workload": make_workload("sleep", service_law="constant:0.5s"),
+        "workloads": (make_workload("sleep", service_law="constant:0.5s"),),
         "queue": "q",
         "job_timeout_s": 60,
         "drain_s": 30.0,
@@ -75,7 +75,7 @@ class Load:
             self.clock,
             self._said.append,
             self.sent.append,
-            lambda sojourn_s, failed: self.ended.append((sojourn_s, failed)),
+            lambda job_type, sojourn_s, failed: self.ended.append((sojourn_s, failed)),
         )
 
     def slept(self, now_s: float) -> None:

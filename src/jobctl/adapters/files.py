@@ -15,8 +15,11 @@ from typing import Any, Final
 from jobctl.errors import InvalidOption
 
 __all__ = [
+    "append_text",
+    "beside_scenario",
     "find_locustfile",
     "load_directories",
+    "read_json",
     "read_lines",
     "read_payloads",
     "read_scenario",
@@ -79,6 +82,15 @@ def read_scenario(name_or_path: str) -> tuple[str, dict[str, Any]]:
         return path.stem, tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidOption("--scenario", f"{path} cannot be read ({error})", "mend the file") from None
+
+
+def beside_scenario(name_or_path: str, file: str) -> str:
+    """Where a file is that a scenario names: beside the scenario, unless its path is absolute.
+
+    Raises:
+        InvalidOption: There is no such scenario.
+    """
+    return str(_scenario_path(name_or_path).parent / file)
 
 
 def _scenario_path(name_or_path: str) -> Path:
@@ -150,6 +162,19 @@ def replace_bytes(path: str, content: bytes, option: str) -> None:
         raise InvalidOption(option, f"{path!r} cannot be written ({error.strerror})", "give another path") from None
 
 
+def append_text(path: str, text: str, option: str) -> None:
+    """Add to a text file that somebody else may add to as well.
+
+    Raises:
+        InvalidOption: The file cannot be written.
+    """
+    try:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise InvalidOption(option, f"{path!r} cannot be written ({error.strerror})", "give another path") from None
+
+
 def write_lines(target: str, lines: Iterable[str], option: str) -> None:
     """Write lines to a text file; to a compressed one if its name ends with ``.gz``.
 
@@ -180,6 +205,27 @@ def read_lines(path: str, option: str) -> list[str]:
         raise InvalidOption(option, f"{path!r} is no whole gzip file", "write it again, or give it unpacked") from None
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error, option, "text file") from None
+
+
+def read_json(path: str, option: str, remedy: str) -> Any:
+    """A decoded JSON file, compressed if its name ends with ``.gz``; NaN and infinity are no JSON.
+
+    Args:
+        path: The file.
+        option: What named it.
+        remedy: What to give instead.
+
+    Raises:
+        InvalidOption: It cannot be read, or is not JSON.
+    """
+
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is no number")
+
+    try:
+        return json.loads("\n".join(read_lines(path, option)), parse_constant=refuse)
+    except (ValueError, RecursionError):
+        raise InvalidOption(option, f"{path!r} is not JSON", remedy) from None
 
 
 def read_toml(path: str, option: str) -> dict[str, Any]:

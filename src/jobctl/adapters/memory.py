@@ -10,15 +10,19 @@ import heapq
 import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
+from jobctl.core.clocks import ClockOffset
 from jobctl.core.limiting import Account, Ask, Grant, Limits, Permits, Report, Scope, ScopeStatus, Tuning
 from jobctl.errors import ServiceUnavailable
 from jobctl.ports import Completion, DeadJob, DeadJobDetails, JobRequest, PoolUse
 
 __all__ = ["MemoryDeadSet", "MemoryFleet", "MemoryLimiter", "MemoryResults", "VirtualClock"]
+
+#: The name of the worker behind a :class:`MemoryFleet`.
+_WORKER: Final = "memory"
 
 
 class VirtualClock:
@@ -58,6 +62,8 @@ class MemoryFleet:
         service_s: How long a job holds its slot.
         fails: Whether a job fails.
         loses: Whether a job vanishes before it starts.
+        behind_s: How far its worker's clock is behind the queue's.
+        tells_clock: Whether the worker says so.
 
     Attributes:
         refusing: Set it to make the queue refuse jobs, as a Redis that is gone does.
@@ -72,7 +78,11 @@ class MemoryFleet:
         service_s: Callable[[JobRequest], float] = lambda request: 0.0,
         fails: Callable[[JobRequest], bool] = lambda request: False,
         loses: Callable[[JobRequest], bool] = lambda request: False,
+        behind_s: float = 0.0,
+        tells_clock: bool = True,
     ) -> None:
+        self._behind_s = behind_s
+        self._tells_clock = tells_clock
         self._clock = clock
         self._free_s = [0.0] * slots
         self._service_s = service_s
@@ -120,7 +130,21 @@ class MemoryFleet:
         """Those of these unfinished jobs that wait or run."""
         return {job_id for job_id in job_ids if job_id in self._jobs and not self._jobs[job_id].lost}
 
+    def clock_offsets(self, workers: Sequence[str]) -> dict[str, ClockOffset]:
+        """How far the queue's clock is ahead of the worker's, to the second."""
+        return {_WORKER: ClockOffset(self._behind_s, 0.0)} if _WORKER in workers and self._tells_clock else {}
+
     def _completion(self, job_id: str) -> Completion:
+        completion = self._by_the_queue(job_id)
+        return replace(
+            completion,
+            started_s=None if completion.started_s is None else completion.started_s - self._behind_s,
+            finished_s=None if completion.finished_s is None else completion.finished_s - self._behind_s,
+            worker=None if completion.started_s is None else _WORKER,
+        )
+
+    def _by_the_queue(self, job_id: str) -> Completion:
+        """What is known of a job, told in the queue's clock."""
         job, now_s = self._jobs.get(job_id), self._clock.now()
         if job is None or job.lost:
             return Completion(job_id, None, None, None, 0, 0)

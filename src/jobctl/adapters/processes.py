@@ -23,7 +23,7 @@ from typing import IO, Any, Final, Self
 
 from jobctl.errors import JobctlError
 
-__all__ = ["ProcessGroup", "keep_time"]
+__all__ = ["ProcessGroup", "keep_time", "log_lines"]
 
 _GUARDIAN: Final = Path(__file__).with_name("guardian.py")
 #: Longest path the directory may be made in: a unix socket's may have 103 bytes on macOS and 107 on Linux.
@@ -181,6 +181,12 @@ def keep_time() -> None:
     gc.freeze()
     with suppress(PermissionError):  # only root may
         os.setpriority(os.PRIO_PROCESS, 0, _PUNCTUAL)
+
+
+def log_lines(log: Path) -> list[str]:
+    """What a child wrote to its log, without empty lines; at least one line, which says so where it wrote nothing."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines or ["it wrote nothing"]
 
 
 def _short_parent() -> Path:

@@ -1,4 +1,4 @@
-"""The processes of a bench: embedded Redis, mock, workers and the load generator, as far as nobody else runs them.
+"""The processes of a bench: embedded Redis, mock and workers, as far as nobody else runs them.
 
 All of them belong to one guarded process group, so none outlives the bench however it ends. Each writes to a log file
 in the group's private directory; the last lines of it are what an error quotes.
@@ -6,35 +6,52 @@ in the group's private directory; the last lines of it are what an error quotes.
 
 from __future__ import annotations
 
-import json
 import os
-import select
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
-from uuid import uuid4
+from secrets import token_urlsafe
+from typing import Final
 
-from jobctl.adapters.processes import ProcessGroup
+from jobctl.adapters.mock_control import MockControl
+from jobctl.adapters.processes import ProcessGroup, log_lines
 from jobctl.core.usage import UsageReading
-from jobctl.errors import JobctlError, RunFailed, ServiceUnavailable
+from jobctl.errors import JobctlError, ServiceUnavailable
 
-__all__ = ["LoadProcess", "Rig"]
+__all__ = ["Rig"]
 
 #: How long a process may take to say that it is ready.
 _READY_S: Final = 30.0
 _LOOK_S: Final = 0.01
-#: How long the load generator may say nothing; a frozen Redis silences it.
-_SILENCE_S: Final = 60.0
-_CHUNK: Final = 1 << 16
 #: How long a worker may take to stop; its jobs have ended by then.
 _STOP_S: Final = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """How a worker is started.
+
+    Attributes:
+        arguments: Of ``jobctl``, without a name.
+        names: What the workers' names begin with.
+        env: Further variables.
+        directory: Where it runs; None for here.
+    """
+
+    arguments: tuple[str, ...]
+    names: str
+    env: Mapping[str, str]
+    directory: Path | None
+
+
 class Rig:
-    """Starts and stops a bench's processes.
+    """Starts and stops a bench's processes, and breaks its workers on demand.
 
     Args:
         group: The guarded process group they join.
@@ -43,10 +60,23 @@ class Rig:
     def __init__(self, group: ProcessGroup) -> None:
         self._group = group
         self._logs: dict[int, Path] = {}
+        self._fleet: _Fleet | None = None
+        self._first_fleet: _Fleet | None = None
+        self._lives: dict[int, int] = {}
+        self._killed: set[int] = set()
+        self._spent_cpu_s = 0.0
+        #: Held while a worker is killed or replaced: others may read the books meanwhile.
+        self._changing = threading.Lock()
         self.workers: list[subprocess.Popen[bytes]] = []
+        #: Imposes faults on the mock; None until there is one.
+        self.mock: MockControl | None = None
 
-    def start_mock(self, options: Sequence[str]) -> str:
+    def start_mock(self, options: Sequence[str], secret_variable: str) -> str:
         """Start a mock OpenRouter on a free port.
+
+        Args:
+            options: Of ``jobctl mock``.
+            secret_variable: In which it is given the secret by which faults are imposed on it.
 
         Returns:
             Its base URL.
@@ -54,14 +84,17 @@ class Rig:
         Raises:
             ServiceUnavailable: It did not start; its own message says why.
         """
-        mock = self._launch("mock", ["mock", "--port", "0", *options], {})
-        return next(word for word in self._ready_line(mock, "listening on").split() if word.startswith("http://"))
+        secret = token_urlsafe()
+        mock = self._launch("mock", ["mock", "--port", "0", *options], {secret_variable: secret})
+        url = next(word for word in self._ready_line(mock, "listening on").split() if word.startswith("http://"))
+        self.mock = MockControl(url, secret)
+        return url
 
     def start_workers(
         self,
         replicas: int,
         concurrency: int,
-        queue: str,
+        queues: Sequence[str],
         redis_url: str,
         env: Mapping[str, str],
         *,
@@ -72,7 +105,7 @@ class Rig:
         Args:
             replicas: How many.
             concurrency: Slots of each.
-            queue: The queue they listen to.
+            queues: The queues they listen to, the most urgent first.
             redis_url: Where it is; it travels in the environment, for it may hold a password.
             env: Further variables for them.
             secluded: Whether they run where no ``jobctl.toml`` is, and so cannot import what is here.
@@ -80,17 +113,33 @@ class Rig:
         Raises:
             ServiceUnavailable: One did not start.
         """
-        directory = self._group.directory if secluded else None
-        arguments = ["work", "--queues", queue, "--concurrency", str(concurrency)]
-        self.workers = [
-            self._launch(
-                f"worker-{number}",
-                [*arguments, "--name", f"{queue}-worker-{number}"],
-                {**env, "REDIS_URL": redis_url},
-                directory,
-            )
-            for number in range(1, replicas + 1)
-        ]
+        self._fleet = self._first_fleet = _Fleet(
+            arguments=("work", "--queues", ",".join(queues), "--concurrency", str(concurrency)),
+            names=queues[0],
+            env={**env, "REDIS_URL": redis_url},
+            directory=self._group.directory if secluded else None,
+        )
+        self.workers = [self._launch_worker(self._fleet, number) for number in range(1, replicas + 1)]
+        for worker in self.workers:
+            self._ready_line(worker, "listening on")
+
+    def renew_workers(self, code: Path | None = None) -> None:
+        """Stop the workers and start as many afresh.
+
+        Args:
+            code: A directory to run in, whose modules and those of its ``src`` come before all others; None for where
+                the first ones ran.
+
+        Raises:
+            ServiceUnavailable: One did not start.
+        """
+        assert self._first_fleet is not None, "no workers were started"
+        self.stop_workers()
+        self._fleet = self._first_fleet
+        if code is not None:
+            path = os.pathsep.join(filter(None, [str(code / "src"), str(code), os.environ.get("PYTHONPATH")]))
+            self._fleet = replace(self._fleet, env={**self._fleet.env, "PYTHONPATH": path}, directory=code)
+        self.workers = [self._launch_worker(self._fleet, number) for number in range(1, len(self.workers) + 1)]
         for worker in self.workers:
             self._ready_line(worker, "listening on")
 
@@ -99,19 +148,79 @@ class Rig:
         return [
             f"worker {number} (pid {worker.pid}) ended with status {worker.returncode}"
             for number, worker in enumerate(self.workers, 1)
-            if worker.poll() is not None
+            if worker.poll() is not None and number not in self._killed
         ]
 
     def read_usage(self) -> UsageReading | None:
-        """What the workers have used so far; None without workers of ours, or where the system does not tell."""
-        try:
-            used = [_process_usage(worker.pid) for worker in self.workers]
-        except (OSError, ValueError, IndexError):  # one has ended, or there is no /proc
-            return None
+        """What the workers have used so far; None without workers of ours, or where the system does not tell.
+
+        Those that were killed on purpose count with what they had used until then.
+        """
+        with self._changing:
+            alive = [worker for number, worker in enumerate(self.workers, 1) if number not in self._killed]
+            try:
+                used = [_process_usage(worker.pid) for worker in alive]
+            except (OSError, ValueError, IndexError):  # one has ended, or there is no /proc
+                return None
+            spent_cpu_s, workers = self._spent_cpu_s, len(self.workers)
         if not used:
             return None
         cpu_s, memory_bytes = zip(*used, strict=True)
-        return UsageReading(time.time(), sum(cpu_s), max(memory_bytes), len(used))
+        return UsageReading(time.time(), spent_cpu_s + sum(cpu_s), max(memory_bytes), workers)
+
+    def kill(self, number: int) -> str:
+        """Kill a worker without a word, as a system does that runs out of memory.
+
+        Args:
+            number: Which one, from 1; likewise below.
+
+        Returns:
+            What was done.
+
+        Raises:
+            JobctlError: It had ended already; likewise below.
+        """
+        worker = self._living(number)
+        with self._changing:
+            with suppress(OSError, ValueError, IndexError):  # there is no /proc: then nothing is read at all
+                self._spent_cpu_s += _process_usage(worker.pid)[0]
+            self._killed.add(number)
+            worker.kill()
+            worker.wait()
+        return f"worker {number} (pid {worker.pid}) killed"
+
+    def restart(self, number: int) -> str:
+        """Start a worker that was killed again, as a platform does, and do not wait until it listens."""
+        if self._fleet is None or number not in self._killed:
+            raise JobctlError(f"worker {number} was not killed")
+        with self._changing:
+            worker = self.workers[number - 1] = self._launch_worker(self._fleet, number)
+            self._killed.discard(number)
+        return f"started again (pid {worker.pid})"
+
+    def freeze(self, number: int) -> str:
+        """Stop a worker where it stands."""
+        worker = self._living(number)
+        worker.send_signal(signal.SIGSTOP)
+        return f"worker {number} (pid {worker.pid}) frozen"
+
+    def thaw(self, number: int) -> None:
+        """Let a worker go on, if it is still there."""
+        self.workers[number - 1].send_signal(signal.SIGCONT)
+
+    def revive(self) -> None:
+        """Start the workers again that were killed and stayed dead, and wait until they listen."""
+        killed = sorted(self._killed)
+        for number in killed:
+            self.restart(number)
+        for number in killed:
+            self._ready_line(self.workers[number - 1], "listening on")
+
+    def _living(self, number: int) -> subprocess.Popen[bytes]:
+        worker = self.workers[number - 1]
+        if worker.poll() is not None:
+            raise JobctlError(f"worker {number} (pid {worker.pid}) had ended before")
+        return worker
 
     def stop_workers(self) -> None:
         """Stop the workers, all at the same time, so that each can take itself off Redis' books."""
@@ -120,6 +229,13 @@ class Rig:
                 worker.terminate()
         for worker in self.workers:
             self._group.stop(worker, timeout_s=_STOP_S)
+
+    def _launch_worker(self, fleet: _Fleet, number: int) -> subprocess.Popen[bytes]:
+        """Start a worker. Its name is a fresh one each time: that of a killed worker is taken for alive for a while."""
+        life = self._lives[number] = self._lives.get(number, 0) + 1
+        name = f"worker-{number}" if life == 1 else f"worker-{number}-{life}"
+        arguments = [*fleet.arguments, "--name", f"{fleet.names}-{name}"]
+        return self._launch(name, arguments, fleet.env, fleet.directory)
 
     def _launch(
         self, name: str, arguments: Sequence[str], env: Mapping[str, str], directory: Path | None = None
@@ -147,89 +263,9 @@ class Rig:
                 if marker in line:
                     return line
             if ended:
-                raise ServiceUnavailable(log.stem, f"ended with status {process.returncode}", _last_line(log))
+                raise ServiceUnavailable(log.stem, f"ended with status {process.returncode}", log_lines(log)[-1])
             time.sleep(_LOOK_S)
         raise ServiceUnavailable(log.stem, f"was not ready within {_READY_S:g} s", "is the machine overloaded?")
-
-
-class LoadProcess:
-    """The load generator: Locust in a process of its own, heard through a pipe.
-
-    It runs in the group's private directory, with that as its home and without Locust's environment variables, because
-    Locust's own settings (tags, more processes, files to write) would change what is measured.
-
-    Args:
-        group: The guarded process group it joins.
-        locustfile: What Locust runs; an absolute path.
-        spec: The load, as JSON.
-        redis_url: Where jobs go.
-    """
-
-    def __init__(self, group: ProcessGroup, locustfile: Path, spec: str, redis_url: str) -> None:
-        self._group = group
-        name = f"load-{uuid4().hex[:8]}"
-        self._log = group.directory / f"{name}.log"
-        self._is_ready = False
-        load = group.directory / f"{name}.json"
-        load.write_text(spec, encoding="utf-8")
-        reader, writer = os.pipe()
-        try:
-            with self._log.open("wb") as stream:
-                self._process = group.spawn(
-                    [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"],
-                    name="load generator",
-                    env={
-                        **{name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")},
-                        "HOME": str(group.directory),
-                        "JOBCTL_EVENTS_FD": str(writer),
-                        "JOBCTL_LOAD_SPEC": str(load),
-                        "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), os.getcwd()])),
-                        "REDIS_URL": redis_url,
-                    },
-                    cwd=group.directory,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(writer,),
-                )
-        finally:
-            os.close(writer)
-        self._events = reader
-
-    def events(self) -> Iterator[dict[str, Any]]:
-        """What the generator says, message by message, until it ends.
-
-        Raises:
-            RunFailed: It has said nothing for long; it speaks about once a second while it is well.
-        """
-        buffer = b""
-        while True:
-            if not select.select([self._events], [], [], _SILENCE_S)[0]:
-                raise RunFailed(f"the load generator said nothing for {_SILENCE_S:g} s; does Redis still answer?")
-            chunk = os.read(self._events, _CHUNK)
-            if not chunk:
-                return
-            *lines, buffer = (buffer + chunk).split(b"\n")
-            for line in lines:
-                self._is_ready = True
-                yield json.loads(line)
-
-    def interrupt(self) -> None:
-        """Ask it to stop sending, count and end; its last messages still arrive."""
-        self._process.terminate()
-
-    def failure(self) -> JobctlError:
-        """Why it ended without a result: a run that failed, or, when it never began, a locustfile that cannot run."""
-        status = self._process.wait()
-        if self._is_ready:
-            return RunFailed(f"the load generator ended with status {status} in the middle of the run")
-        return ServiceUnavailable(
-            "load generator", f"ended early: {_telling_line(self._log)}", "give --locustfile another file or mend it"
-        )
-
-    def close(self) -> None:
-        """End it if it still runs."""
-        self._group.stop(self._process, timeout_s=2.0)
-        os.close(self._events)
 
 
 def _process_usage(pid: int) -> tuple[float, int]:
@@ -245,18 +281,3 @@ def _process_usage(pid: int) -> tuple[float, int]:
     resident_pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     ticks = int(after_name[11]) + int(after_name[12])
     return ticks / os.sysconf("SC_CLK_TCK"), resident_pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _last_line(log: Path) -> str:
-    return _lines(log)[-1]
-
-
-def _telling_line(log: Path) -> str:
-    """The last line that tells of an error; Locust prints its tables after it."""
-    lines = _lines(log)
-    return next((line for line in reversed(lines) if "Error" in line or "ERROR" in line), lines[-1])
-
-
-def _lines(log: Path) -> list[str]:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines or ["it wrote nothing"]

@@ -23,6 +23,7 @@ from rq.defaults import RQ_KEY_PREFIX
 
 from jobctl.adapters.redis_script import ServerScript
 from jobctl.adapters.rq_time import rq_second, rq_time
+from jobctl.core.clocks import ClockOffset
 
 __all__ = [
     "DEAD_TTL_S",
@@ -238,10 +239,16 @@ class Desk:
         answer: Any = self._put_back(words)
         return [taken == 1 for taken in reversed(answer)]
 
-    def pulse(self, places: Iterable[Place]) -> None:
-        """Show the worker alive, and these executions in RQ's own places."""
+    def pulse(self, places: Iterable[Place], clock: ClockOffset | None = None) -> None:
+        """Show the worker alive, and these executions in RQ's own places.
+
+        Args:
+            places: The executions.
+            clock: How far the server's clock is ahead of this one, for whoever reads instants of this worker.
+        """
         now_s = time.time()
         words: list[Any] = [*self._head, repr(now_s), rq_time(now_s), self._beat_s + 60, self._silence_s]
+        words.append("" if clock is None else str(clock))
         for place in places:
             words += place
         self._pulse(words)

@@ -7,6 +7,9 @@ Nothing here unpickles anything, imports a job's function or triggers RQ's regis
 from __future__ import annotations
 
 import base64
+import json
+import math
+import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -30,12 +33,14 @@ from rq.serializers import JSONSerializer
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from jobctl.adapters.redis_connection import translated
+from jobctl.adapters.rq_mould import JobMould
 from jobctl.adapters.rq_time import epoch_s
+from jobctl.core.clocks import ClockOffset, parse_offset
 from jobctl.ports import Completion, JobRequest
 
 __all__ = ["RqCompletions", "RqQueue", "count_listeners"]
 
-#: Registry scores are whole seconds of several clocks: look back this far for late entries.
+#: Registry scores are whole seconds of several clocks: look back this far for late entries, and as far as those differ.
 _MARGIN_S: Final = 2
 _FIELDS: Final = (
     "status",
@@ -45,6 +50,7 @@ _FIELDS: Final = (
     "jobctl_attempts",
     "jobctl_failed_s",
     "enqueued_at",
+    "worker_name",
 )
 _CHUNK: Final = 500
 _LONGEST_ERROR: Final = 200
@@ -64,11 +70,12 @@ Publishing = Callable[[str, Sequence[str]], AbstractContextManager[Mapping[str, 
 
 
 class RqQueue:
-    """A queue of RQ. Its jobs are JSON; RQ's own workers run them with ``--serializer json``.
+    """A queue of RQ, or several. Its jobs are JSON; RQ's own workers run them with ``--serializer json``.
 
     Args:
         connection: Redis.
         name: The queue's name.
+        others: Names of further queues, for jobs that ask for one of them.
         result_ttl_s: How long finished jobs and their results are kept, seconds; RQ's default when None.
         failure_ttl_s: How long failed ones are, likewise.
         publishing: Put around the enqueueing of some jobs, by the queue's name and their ids; gives what to attach to
@@ -81,16 +88,22 @@ class RqQueue:
         connection: Redis,
         name: str,
         *,
+        others: Sequence[str] = (),
         result_ttl_s: int | None = None,
         failure_ttl_s: int | None = None,
         publishing: Publishing | None = None,
         counted: str | None = None,
     ) -> None:
-        self._queue = Queue(name, connection=connection, serializer=JSONSerializer)
+        self._queues = {
+            queue: Queue(queue, connection=connection, serializer=JSONSerializer) for queue in (name, *others)
+        }
+        self._name = name
+        self._connection = connection
         self._result_ttl_s = result_ttl_s
         self._failure_ttl_s = failure_ttl_s
         self._publishing = publishing
         self._counted = counted
+        self._moulds: dict[tuple[str, str, int], JobMould] = {}
 
     def enqueue_many(self, requests: Sequence[JobRequest]) -> None:
         """Enqueue all of them in one round trip.
@@ -102,37 +115,50 @@ class RqQueue:
         if self._publishing is None:
             self._enqueue(requests, None)
             return
-        with self._publishing(self._queue.name, [request.job_id for request in requests]) as meta:
+        with self._publishing(self._name, [request.job_id for request in requests]) as meta:
             self._enqueue(requests, dict(meta) or None)
 
     def _enqueue(self, requests: Sequence[JobRequest], meta: dict[str, Any] | None) -> None:
-        prepared = [
-            Queue.prepare_data(
+        now_s = time.time()
+        ids: dict[str, list[str]] = {}
+        with translated(), self._connection.pipeline() as pipeline:
+            for request in requests:
+                name = request.queue or self._name
+                fields = self._mould(name, request, meta).cast(request.args, request.kwargs, now_s)
+                pipeline.execute_command("HSET", Job.key_for(request.job_id), *fields)
+                ids.setdefault(name, []).append(request.job_id)
+            for name, of_queue in ids.items():
+                pipeline.sadd(Queue.redis_queues_keys, self._queues[name].key)
+                pipeline.rpush(self._queues[name].key, *of_queue)
+                if self._counted is not None:
+                    pipeline.hincrby(self._counted, name, len(of_queue))
+            pipeline.execute()
+
+    def _mould(self, name: str, request: JobRequest, meta: dict[str, Any] | None) -> JobMould:
+        """What jobs like this one are cast in; with something attached it is good for one batch only."""
+        key = (name, request.function, request.timeout_s)
+        mould = self._moulds.get(key)
+        if mould is None or mould.meta != meta:
+            mould = self._moulds[key] = JobMould(
+                self._queues[name],
                 request.function,
-                args=request.args,
-                kwargs=dict(request.kwargs),
-                job_id=request.job_id,
-                timeout=request.timeout_s,
-                result_ttl=self._result_ttl_s,
-                failure_ttl=self._failure_ttl_s,
-                description=request.function,
+                timeout_s=request.timeout_s,
+                result_ttl_s=self._result_ttl_s,
+                failure_ttl_s=self._failure_ttl_s,
                 meta=meta,
             )
-            for request in requests
-        ]
-        with translated():
-            if self._counted is None:
-                self._queue.enqueue_many(prepared)
-                return
-            with self._queue.connection.pipeline() as pipeline:
-                self._queue.enqueue_many(prepared, pipeline=pipeline)
-                pipeline.hincrby(self._counted, self._queue.name, len(prepared))
-                pipeline.execute()
+        return mould
 
     def backlog(self) -> int:
-        """How many jobs wait in the queue now."""
-        with translated():
-            return int(self._queue.connection.llen(self._queue.key))
+        """How many jobs wait now, in all queues together.
+
+        Raises:
+            ServiceUnavailable: Redis did not answer.
+        """
+        with translated(), self._connection.pipeline(transaction=False) as pipeline:
+            for queue in self._queues.values():
+                pipeline.llen(queue.key)
+            return sum(pipeline.execute())
 
 
 class RqCompletions:
@@ -152,6 +178,7 @@ class RqCompletions:
             for registry in (FinishedJobRegistry, FailedJobRegistry)
         ]
         self._since = dict.fromkeys(self._ended, 0.0)
+        self._margin_s: float = _MARGIN_S
 
     def newly_ended(self) -> list[str]:
         """Ids of jobs that ended since the last call; an id may come again.
@@ -167,7 +194,7 @@ class RqCompletions:
         for key, entries in zip(self._ended, answers, strict=True):
             ids.extend(entry.decode() for entry, _ in entries)
             if entries:
-                self._since[key] = max(self._since[key], entries[-1][1] - _MARGIN_S)
+                self._since[key] = entries[-1][1] - self._margin_s
         return ids
 
     def look_up(self, job_ids: Sequence[str]) -> list[Completion]:
@@ -201,6 +228,21 @@ class RqCompletions:
             places = pipeline.execute()
         present = {member.decode().partition(":")[0] for place in places for member in place}
         return present.intersection(job_ids)
+
+    def clock_offsets(self, workers: Sequence[str]) -> dict[str, ClockOffset]:
+        """How far Redis' clock is ahead of those of these workers; RQ's own workers do not say.
+
+        Raises:
+            ServiceUnavailable: Redis did not answer.
+        """
+        with translated(), self._connection.pipeline(transaction=False) as pipeline:
+            for worker in workers:
+                pipeline.hget(f"{RQ_KEY_PREFIX}:worker:{worker}", "jobctl_clock")
+            told = [parse_offset(text.decode()) if text else None for text in pipeline.execute()]
+        offsets = {worker: offset for worker, offset in zip(workers, told, strict=True) if offset is not None}
+        apart_s = [offset.offset_s for offset in offsets.values()]
+        self._margin_s = _MARGIN_S + (max(apart_s) - min(apart_s) if apart_s else 0.0)
+        return offsets
 
     def delete(self, job_ids: Iterable[str], *, with_queues: bool) -> None:
         """Remove these jobs, so that nothing of a run stays on somebody's Redis.
@@ -272,7 +314,7 @@ def count_listeners(connection: Redis, queue_name: str) -> int:
 def _completion(
     job_id: str, fields: Sequence[bytes | None], results: Sequence[tuple[bytes, dict[bytes, bytes]]]
 ) -> Completion:
-    status, started_at, ended_at, retries, attempts, failed_s, enqueued_at = fields
+    status, started_at, ended_at, retries, attempts, failed_s, enqueued_at, worker = fields
     return Completion(
         job_id=job_id,
         status=status.decode() if status else None,
@@ -283,7 +325,22 @@ def _completion(
         error=_last_error(results),
         failed_s=float(failed_s or 0.0),
         entered_s=epoch_s(enqueued_at),
+        worker=worker.decode() if worker else None,
+        cost_usd=_cost_usd(results),
     )
+
+
+def _cost_usd(results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> float | None:
+    """What the last successful result says that it cost, as ``chat_completion``'s does: a number by the name ``cost_usd``."""
+    packed = next((result[b"return_value"] for _, result in reversed(results) if b"return_value" in result), None)
+    try:
+        value = None if packed is None else json.loads(base64.b64decode(packed))
+    except ValueError:  # it was pickled, and nothing here unpickles
+        return None
+    cost = value.get("cost_usd") if isinstance(value, dict) else None
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not math.isfinite(cost):
+        return None
+    return float(cost)
 
 
 def _last_error(results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> str | None:

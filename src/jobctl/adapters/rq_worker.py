@@ -49,6 +49,7 @@ from rq.suspension import is_suspended
 from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 
 from jobctl.adapters.outage import Pauses, is_away
+from jobctl.adapters.redis_clock import ClockWatch
 from jobctl.adapters.rq_desk import Begun, Booking, Desk, Ended, Place, Recovered
 from jobctl.adapters.rq_listener import Listener
 from jobctl.adapters.rq_performing import ANSWER_S, BEAT_S, PerformingWorker
@@ -124,6 +125,7 @@ class Worker(PerformingWorker):
             outage=self._outage,
             log=self.log,
         )
+        self._clock = ClockWatch(self.connection)
         self._queue_of = {queue.name: queue for queue in self.queues}
         self._unbooked: list[tuple[Running, Ended]] = []
         self._doubtful = 0  # the first ones of these may be booked: the answer was lost
@@ -602,7 +604,7 @@ class Worker(PerformingWorker):
     def _show_alive(self) -> None:
         """One beat of the pulse."""
         now_s = time.monotonic()
-        self._desk.pulse(self._due(now_s))
+        self._desk.pulse(self._due(now_s), self._clock.ask())
         if now_s - self._registered_s >= BEAT_S:
             self._beat()
             self._registered_s = now_s

@@ -12,6 +12,19 @@ import typer
 from jobctl import settings
 from jobctl.apps.bench.request import BenchRequest
 from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.find_max import FindMax, MaxRate, MaxSlo, MaxWidth, Searching, Within, check_search, run_search
+from jobctl.cli.generators import (
+    ExpectWorkers,
+    Generators,
+    Joins,
+    Leads,
+    MasterHost,
+    MasterPort,
+    Processes,
+    check_alone,
+    crew_of,
+    run_generator,
+)
 from jobctl.cli.json_output import write_document
 from jobctl.cli.options import (
     LOAD,
@@ -35,20 +48,28 @@ from jobctl.cli.options import (
     parser,
     setting,
 )
+from jobctl.cli.report_options import Csv, Html, Junit, Markdown, OpenMetrics, check_targets, targets_of
+from jobctl.core.chaos import TimedFault, parse_chaos
+from jobctl.core.gates import Gate, parse_gate
+from jobctl.core.mixes import NamedShare, parse_named_share
+from jobctl.core.shapes import BENCH_SHAPES, WantedShape, parse_peak_factor, parse_wanted_shape, read_service_rule
 from jobctl.core.slo import Verdict
-from jobctl.core.units import parse_fraction, parse_whole
+from jobctl.core.units import parse_fraction, parse_positive, parse_whole
 from jobctl.errors import InvalidOption
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import FrameType
 
     from jobctl.apps.bench.driver import BenchResult
+    from jobctl.apps.report.forms import Form
 
 __all__ = ["bench"]
 
 #: Workers of one machine; each is a process of its own.
 _MOST_REPLICAS: Final = 100
 _SYSTEM: Final = "System under load"
+_GATES: Final = "Gates"
 _STATUS: Final = {
     Verdict.KEPT: ExitStatus.PASS,
     Verdict.BROKEN: ExitStatus.BROKEN,
@@ -73,10 +94,51 @@ def bench(
         str | None,
         typer.Option("--scenario", metavar="NAME", help="A scenario by name or .toml file.", rich_help_panel=LOAD),
     ] = None,
+    shape: Annotated[
+        WantedShape | None,
+        typer.Option(
+            "--shape",
+            parser=parser(partial(parse_wanted_shape, known=BENCH_SHAPES)),
+            metavar="SHAPE",
+            help="How the rate runs: steady, ramp, steps, spike, soak, diurnal, a FILE of times and relative rates, "
+            "or replay:FILE of real arrivals [default: steady].",
+            rich_help_panel=LOAD,
+        ),
+    ] = None,
+    peak_factor: Annotated[
+        float | None,
+        typer.Option(
+            "--peak-factor",
+            parser=parser(parse_peak_factor),
+            metavar="F",
+            help="How many times the rate a spike is [default: 10], or the peak of a diurnal day is [default: 2].",
+            rich_help_panel=LOAD,
+        ),
+    ] = None,
+    time_scale: Annotated[
+        float | None,
+        typer.Option(
+            "--time-scale",
+            parser=parser(parse_positive),
+            metavar="K",
+            help="Run a day or a replay K times as fast [default: the day fits the duration].",
+            rich_help_panel=LOAD,
+        ),
+    ] = None,
+    service_rule: Annotated[
+        str | None,
+        typer.Option(
+            "--service-rule",
+            parser=parser(read_service_rule),
+            metavar="RULE",
+            help='Service seconds from columns of the replay, such as "1.0 + 0.05 * generated_tokens".',
+            rich_help_panel=LOAD,
+        ),
+    ] = None,
     duration: Annotated[
         float | None,
         duration_option(
-            "--duration", "Length of the schedule, warm-up included [default: 30s, or the scenario's].", LOAD
+            "--duration", "Length of the schedule, warm-up included [default: 30s, or by its shape].", LOAD
         ),
     ] = None,
     warmup: Annotated[
@@ -88,6 +150,17 @@ def bench(
     arrivals: ArrivalProcess = None,
     seed: Seed = 1,
     job: Job = None,
+    job_type: Annotated[
+        list[NamedShare] | None,
+        typer.Option(
+            "--job-type",
+            parser=parser(parse_named_share),
+            metavar='"NAME SHARE LAW"',
+            help='One type of a mix of sleep jobs, such as "summary 0.3 exponential:8s"; repeatable, the shares '
+            "sum to 1.",
+            rich_help_panel=LOAD,
+        ),
+    ] = None,
     args_from: ArgsFrom = None,
     service_time: LawOfService = None,
     failure_rate: Annotated[
@@ -147,6 +220,17 @@ def bench(
             rich_help_panel=_SYSTEM,
         ),
     ] = None,
+    chaos: Annotated[
+        list[TimedFault] | None,
+        typer.Option(
+            "--chaos",
+            parser=parser(parse_chaos),
+            metavar="FAULT@AT+FOR",
+            help="Break something on a timetable, such as replica_killed:2@30s, replica_frozen:all@10s+5s, "
+            "mock_outage@20s+20s, rate_limited, mock_slow, redis_stalled; repeatable. 'none' for no fault.",
+            rich_help_panel=_SYSTEM,
+        ),
+    ] = None,
     attempts: Attempts = None,
     retry_base: RetryBase = None,
     retry_cap: RetryCap = None,
@@ -157,11 +241,42 @@ def bench(
         Path | None,
         typer.Option("--locustfile", metavar="FILE", help="Run another locustfile.", rich_help_panel=_SYSTEM),
     ] = None,
+    processes: Processes = None,
+    master: Leads = False,
+    expect_workers: ExpectWorkers = None,
+    worker: Joins = False,
+    master_host: MasterHost = None,
+    master_port: MasterPort = None,
+    find_max: FindMax = False,
+    max_width: MaxWidth = None,
+    max_rate: MaxRate = None,
+    within: Within = None,
+    slo: MaxSlo = None,
+    gate: Annotated[
+        list[Gate] | None,
+        typer.Option(
+            "--gate",
+            parser=parser(parse_gate),
+            metavar="CHECK",
+            help='What must hold, such as "wait.p95 < 1s", "error_rate <= 1%" or "backlog.max < 500 over 30s"; '
+            "repeatable.",
+            rich_help_panel=_GATES,
+        ),
+    ] = None,
+    gates: Annotated[
+        str | None,
+        typer.Option("--gates", metavar="FILE", help="Gates from a TOML file.", rich_help_panel=_GATES),
+    ] = None,
     json_target: Json = None,
     records: Annotated[
         str | None,
         typer.Option("--records", metavar="FILE", help="Write one row per job to FILE, as CSV.", rich_help_panel=LOAD),
     ] = None,
+    html: Html = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
+    csv: Csv = None,
+    openmetrics: OpenMetrics = None,
 ) -> None:
     """Offer a load on schedule, through real Redis and real workers, and judge what came out.
 
@@ -169,15 +284,21 @@ def bench(
 
     Exit code 0: kept; 97: could not be measured; 99: broken; 105: interrupted, with the report so far.
     """
+    generators = Generators(processes, master, expect_workers, worker, master_host, master_port)
     request = BenchRequest(
         per_day=per_day,
         rate=rate,
         scenario=scenario,
+        shape=shape,
+        peak_factor=peak_factor,
+        time_scale=time_scale,
+        service_rule=service_rule,
         duration_s=duration,
         warmup_s=warmup,
         arrivals=arrivals,
         seed=seed,
         job=job,
+        job_types=tuple(job_type or ()),
         args_from=args_from,
         service_law=service_time,
         failure_rate=failure_rate,
@@ -192,9 +313,17 @@ def bench(
         rpm=rpm,
         tpm=tpm,
         openrouter_url=openrouter_url,
+        chaos=None if chaos is None else tuple(fault for fault in chaos if fault is not None),
         locustfile=locustfile,
+        crew=crew_of(generators),
+        gates=tuple(gate or ()),
+        gates_file=gates,
     )
     _check(request, json_target, records)
+    search = Searching(find_max, max_width, max_rate, within, tuple(slo or ()))
+    check_search(search, request)
+    reports = targets_of(html=html, junit=junit, markdown=markdown, csv=csv, openmetrics=openmetrics)
+    check_targets(reports, {"--json": json_target, "--records": records})
     of_workers = {
         "attempts": attempts,
         "retry_base_s": retry_base,
@@ -207,7 +336,14 @@ def bench(
     if no_workers and any(value is not None for value in of_workers.values()):
         told = next(merged.origins[name].name for name, value in of_workers.items() if value is not None)
         raise InvalidOption(told, "is about workers, and --no-workers starts none", "tell your own workers")
-    raise typer.Exit(_run(request, merged, json_target, records))
+    if worker:
+        check_alone(request, {"--json": json_target, "--records": records}, reports)
+        raise typer.Exit(run_generator(generators, merged, locustfile, _interrupt))
+    if find_max and master:
+        raise InvalidOption("--find-max", "runs many loads, and generators of --master join one", "use --processes")
+    if find_max:
+        raise typer.Exit(run_search(search, request, merged, json_target, records, _interrupt))
+    raise typer.Exit(_run(request, merged, json_target, records, reports))
 
 
 def _check(request: BenchRequest, json_target: str | None, records: str | None) -> None:
@@ -235,7 +371,13 @@ def _check(request: BenchRequest, json_target: str | None, records: str | None) 
                 raise InvalidOption(flag, "is about the mock, which --openrouter-url replaces", "drop one of the two")
 
 
-def _run(request: BenchRequest, merged: settings.Settings, json_target: str | None, records: str | None) -> ExitStatus:
+def _run(
+    request: BenchRequest,
+    merged: settings.Settings,
+    json_target: str | None,
+    records: str | None,
+    reports: Mapping[Form, str],
+) -> ExitStatus:
     from rich.console import Console
 
     from jobctl.adapters.files import write_lines
@@ -243,8 +385,9 @@ def _run(request: BenchRequest, merged: settings.Settings, json_target: str | No
     from jobctl.apps.bench.report import to_document
     from jobctl.cli.bench_render import ProgressView, render_report
     from jobctl.wiring.bench import prepare_bench, run_bench
+    from jobctl.wiring.report import write_reports
 
-    console = Console(stderr=json_target == "-")
+    console = Console(stderr="-" in (json_target, *reports.values()))
     prepared = prepare_bench(request, merged)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -260,6 +403,7 @@ def _run(request: BenchRequest, merged: settings.Settings, json_target: str | No
     if records is not None:
         write_lines(records, to_lines(result.records, result.started_at_s), "--records")
     render_report(console, document)
+    write_reports(document, reports, partial(typer.echo, nl=False), partial(typer.echo, err=True))
     return _status(result)
 
 

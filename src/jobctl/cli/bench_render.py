@@ -6,7 +6,7 @@ All of it goes to standard error when the JSON goes to standard output, so that 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from jobctl.core.gating import format_figure
 from jobctl.core.units import format_duration, format_interval
 
 __all__ = ["ProgressView", "render_report"]
@@ -24,6 +25,8 @@ __all__ = ["ProgressView", "render_report"]
 _STYLES: Final = {"kept": "bold green", "broken": "bold red", "inconclusive": "bold yellow"}
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _SPARK_WIDTH: Final = 60
+#: The widest that what must hold may be, so that a row fits 100 columns.
+_GATE_WIDTH: Final = 54
 #: Seconds between two lines where there is no terminal.
 _LINE_EVERY_S: Final = 5.0
 
@@ -88,6 +91,9 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
     for entry in document["errors"]:
         console.print(f"    {entry['jobs']} x {escape(entry['error'])}", highlight=False)
     console.print()
+    if document["gates"]:
+        console.print(_gates(document["gates"]))
+        console.print()
     console.print(_signals(document["signals"]))
     rows = [
         (
@@ -122,8 +128,31 @@ def _verdict_line(document: Mapping[str, Any]) -> Text:
         "broken": "BROKEN",
         "inconclusive": "INCONCLUSIVE",
     }
-    suffix = " (interrupted; figures are of what happened so far)" if document["interrupted"] else ""
+    suffix = ""
+    if document["interrupted"]:
+        suffix = " (interrupted; figures are of what happened so far)"
+    elif document["aborted"] is not None:
+        suffix = f" (ended early: {document['aborted']})"
     return Text(f"Verdict: {words[verdict]}{suffix}", style=_STYLES[verdict])
+
+
+def _gates(gates: Sequence[Mapping[str, Any]]) -> Table:
+    """One gate a row: what must hold, what was measured, how it stands."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("gate", overflow="fold", max_width=_GATE_WIDTH)
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("jobs", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for gate in gates:
+        name = gate["check"] if gate["name"] == gate["check"] else f"{gate['name']}: {gate['check']}"
+        warning = " (warning)" if gate["severity"] == "warning" and gate["verdict"] != "kept" else ""
+        table.add_row(
+            escape(name),
+            format_figure(gate["value"], gate["unit"]),
+            f"{gate['samples']:,}",
+            Text(f"{gate['verdict']}{warning}", style=_STYLES[gate["verdict"]]),
+        )
+    return table
 
 
 def _signals(signals: Mapping[str, Any]) -> Table:

@@ -31,6 +31,8 @@ app = typer.Typer(
 #: function of its name, or a group of further verbs.
 VERBS: Final = {
     "bench": "Offer a load on schedule, and judge what came out.",
+    "report": "Tell the result of a bench again: a page, JUnit, Markdown, CSV, OpenMetrics.",
+    "compare": "Say whether a new version is worse than the one before.",
     "plan": "Say how many replicas a volume needs.",
     "work": "Run jobs from RQ queues, up to N at once in one process.",
     "enqueue": "Put synthetic jobs on a queue, at once or at a rate.",

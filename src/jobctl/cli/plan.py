@@ -186,7 +186,7 @@ def _check_apart(targets: Mapping[str, str | None]) -> None:
 def _without_time_scale(request: PlanRequest) -> tuple[PlanRequest, float | None]:
     """The request, and the speed of the check: a replay keeps what was said of speed for itself."""
     from jobctl.apps.plan.load import shape_of
-    from jobctl.apps.plan.request import ShapeKind
+    from jobctl.core.shapes import ShapeKind
 
     if shape_of(request).kind is ShapeKind.REPLAY:
         return request, None

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["CONFIDENCE", "Estimate", "student_t"]
+__all__ = ["CONFIDENCE", "Estimate", "student_t", "student_tail"]
 
 #: Of bands.
 CONFIDENCE: Final = 0.95
@@ -263,6 +263,12 @@ def student_t(probability: float, degrees: int) -> float:
         else:
             high = middle
     return math.sqrt(degrees) * math.tan(high)
+
+
+def student_tail(value: float, degrees: int) -> float:
+    """The probability that Student's t exceeds a value."""
+    within = _t_within(math.atan(abs(value) / math.sqrt(degrees)), degrees)
+    return (1 - within) / 2 if value >= 0 else (1 + within) / 2
 
 
 def _t_within(angle: float, degrees: int) -> float:

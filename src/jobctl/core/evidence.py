@@ -18,21 +18,20 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from jobctl.core.arrivals import CONSTANT, POISSON, ArrivalKind, Arrivals, parse_arrivals
 from jobctl.core.demand import JobType
+from jobctl.core.documents import Fields, bench_fields
 from jobctl.core.service import Empirical, Exponential, Law, Lognormal, law_of
 from jobctl.core.traces import ARRIVAL_COLUMNS, Table, Trace
 from jobctl.core.units import parse_not_negative, parse_whole
 from jobctl.errors import InvalidValue
 
-__all__ = ["BENCH_SCHEMA", "Evidence", "MeasuredWait", "SeenJob", "arrivals_of", "from_bench", "from_csv", "from_jobs"]
+__all__ = ["Evidence", "MeasuredWait", "SeenJob", "arrivals_of", "from_bench", "from_csv", "from_jobs"]
 
-#: The document that :func:`from_bench` reads.
-BENCH_SCHEMA: Final = "jobctl.bench/1"
 #: Standard deviations that two samples of one kind may lie apart.
 _NOISE: Final = 2.0
 #: SCVs of gaps that a renewal process can have; what is below is taken as constant.
@@ -43,8 +42,6 @@ _SHORTEST_S: Final = 1e-6
 _SKEW_S: Final = 0.1
 #: Types that are told apart; the rarest beyond so many are one.
 _MOST_TYPES: Final = 10
-#: Characters of a value that a message shows.
-_LONGEST_SHOWN: Final = 40
 #: What jobs are called whose source names no type, and those of the rarest types together.
 _ANY, _OTHERS = "jobs", "other"
 #: Columns of a table of jobs, beside its arrivals and service times; the first of each that it has is taken.
@@ -261,11 +258,7 @@ def from_bench(document: object, name: str) -> Evidence:
     Raises:
         InvalidValue: It is something else.
     """
-    schema = document.get("schema") if isinstance(document, Mapping) else None
-    if not isinstance(document, Mapping) or schema != BENCH_SCHEMA:
-        what = f"a document of {schema}" if isinstance(schema, str) else "no result of a bench"
-        raise InvalidValue(f"{name} is {what}", f"give what jobctl bench --json FILE wrote ({BENCH_SCHEMA})")
-    read = _Fields(document, name)
+    read = bench_fields(document, name)
     mean_s, jobs = read.number("signals", "service", "mean"), int(read.number("signals", "service", "n") or 0)
     service = None if not mean_s else _law_of_bench(read, mean_s)
     made, failed = read.number("jobs", "attempts"), read.number("jobs", "failed_attempts")
@@ -282,11 +275,11 @@ def from_bench(document: object, name: str) -> Evidence:
         concurrency=read.whole("config", "concurrency"),
         replicas=read.whole("config", "replicas"),
         wait=_wait_of_bench(read),
-        notes=tuple(_notes_of_bench(read, document, service)),
+        notes=tuple(_notes_of_bench(read, service)),
     )
 
 
-def _law_of_bench(read: _Fields, mean_s: float) -> Law:
+def _law_of_bench(read: Fields, mean_s: float) -> Law:
     """By mean and SCV; in documents of earlier releases, which lack it, by mean and p95 where a lognormal has both."""
     scv, p95_s = read.number("signals", "service", "scv"), read.number("signals", "service", "p95")
     if scv is not None:
@@ -299,7 +292,7 @@ def _law_of_bench(read: _Fields, mean_s: float) -> Law:
     return Exponential(mean_s)
 
 
-def _wait_of_bench(read: _Fields) -> MeasuredWait | None:
+def _wait_of_bench(read: Fields) -> MeasuredWait | None:
     mean_s = read.number("signals", "wait", "mean")
     if mean_s is None:
         return None
@@ -307,64 +300,16 @@ def _wait_of_bench(read: _Fields) -> MeasuredWait | None:
     return MeasuredWait(int(read.number("signals", "wait", "n") or 0), mean_s, *quantiles)
 
 
-def _notes_of_bench(read: _Fields, document: Mapping[str, Any], service: Law | None) -> Iterator[str]:
+def _notes_of_bench(read: Fields, service: Law | None) -> Iterator[str]:
     verdict = read.text("verdict")
-    if document.get("interrupted") is True:
+    if read.flag("interrupted"):
         yield "the bench was interrupted: its figures are those of what had happened by then"
     elif verdict != "kept":
-        given = document.get("reasons")
-        reasons = "; ".join(map(str, given)) if isinstance(given, list) else ""
+        reasons = "; ".join(read.texts("reasons"))
         yield f"the bench's verdict was {verdict}" + (f": {reasons}" if reasons else "")
     if service is None:
         yield "no job of the bench finished in its window, so it tells no service time"
     yield "its arrival rate is the one that the bench was asked to offer"
-
-
-class _Fields:
-    """Values of a document by their paths; a key that is missing counts as null."""
-
-    def __init__(self, document: Mapping[str, Any], name: str) -> None:
-        self._document = document
-        self._name = name
-
-    def number(self, *path: str) -> float | None:
-        """A finite number of at least 0, or None."""
-        value = self._at(path)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise self._wrong(path, value, "a number of at least 0")
-        return value
-
-    def whole(self, *path: str) -> int | None:
-        """A whole number above 0; None for null or 0."""
-        value = self.number(*path)
-        if value is not None and value != int(value):
-            raise self._wrong(path, value, "a whole number")
-        return None if not value else int(value)
-
-    def text(self, *path: str) -> str:
-        """A text."""
-        value = self._at(path)
-        if not isinstance(value, str):
-            raise self._wrong(path, value, "a text")
-        return value
-
-    def _at(self, path: Sequence[str]) -> Any:
-        value: Any = self._document
-        for key in path:
-            if value is None:
-                return None
-            if not isinstance(value, Mapping):
-                raise self._wrong(path, value, "inside an object")
-            value = value.get(key)
-        return value
-
-    def _wrong(self, path: Sequence[str], value: object, wanted: str) -> InvalidValue:
-        shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else type(value).__name__
-        return InvalidValue(
-            f"{self._name}: {'.'.join(path)} is {shown}, not {wanted}", "give the file as jobctl bench wrote it"
-        )
 
 
 # ------------------------------------------------------------------------------------------------------ a table of jobs

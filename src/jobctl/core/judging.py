@@ -19,19 +19,23 @@ window: a peak may exceed the slots for a while.
 In 150 seeded minutes each of M/M/c (c = 1, 4, 25; 27 to 1600 jobs) at most 0.7 % were broken at a utilisation of 0.9 or
 less. With 1000 jobs or more none was kept at 1.1 and all were kept at 0.8; with 50 to 200 jobs up to 3 % were kept at
 1.1 and 0.7 % at 1.2, and at 0.8 half to a third were inconclusive.
+
+Faults on a timetable (:mod:`jobctl.core.chaos`). Failures and duplicates that they explain break nothing; a lost job
+always does. The trend is that of the rest of the window after the last fault: a backlog that a fault left must not
+grow any more. Slots of replicas that stayed dead carry nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Backlog, Load, Summary
 
-__all__ = ["MAX_FAILED_SHARE", "MIN_JOBS", "Judgement", "judge", "judge_books"]
+__all__ = ["MAX_FAILED_SHARE", "MIN_JOBS", "NOTHING_EXCUSED", "Excuse", "Judgement", "doubts", "judge", "judge_books"]
 
 #: More failed jobs than this share break the promise.
 MAX_FAILED_SHARE: Final = 0.01
@@ -39,6 +43,8 @@ MAX_FAILED_SHARE: Final = 0.01
 MIN_JOBS: Final = 20
 #: A backlog that grew by less than this many jobs is noise, however even the load: dispatch is not perfectly even.
 _GROWTH_JOBS: Final = 10
+#: Points of the backlog that a trend needs: one for each third.
+_FEWEST_POINTS: Final = 3
 #: Standard deviations of the growth beyond which it is more than noise, and that standard deviation per root of n s².
 _GROWTH_Z: Final = 2.0
 _GROWTH_SD: Final = math.sqrt(5 / 9)
@@ -54,8 +60,39 @@ class Judgement:
     reasons: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Excuse:
+    """What faults on a timetable explain.
+
+    Attributes:
+        failed: Failed jobs that they struck.
+        duplicated: Jobs that they struck and that ran to success more than once.
+        calm_from_s: From when on the backlog has no excuse to grow, seconds since the epoch; None without faults.
+        slots_lost: Slots of replicas that stayed dead.
+        problems: Faults that could not be played, or not be mended: then another run was measured than was asked for.
+    """
+
+    failed: int = 0
+    duplicated: int = 0
+    calm_from_s: float | None = None
+    slots_lost: int = 0
+    problems: tuple[str, ...] = ()
+
+
+#: Of a run without faults.
+NOTHING_EXCUSED: Final = Excuse()
+
+
 def judge(
-    summary: Summary, *, dropped: int, max_schedule_lag_s: float, injected_share: float, interrupted: bool = False
+    summary: Summary,
+    *,
+    dropped: int,
+    max_schedule_lag_s: float,
+    injected_share: float,
+    interrupted: bool = False,
+    aborted: bool = False,
+    excuse: Excuse = NOTHING_EXCUSED,
+    replaced: Collection[str] = (),
 ) -> Judgement:
     """Judge a run by the promises that hold without gates.
 
@@ -66,6 +103,9 @@ def judge(
         injected_share: Probability of a fault that the run was told to inject, summed over all kinds; so many failures
             are expected, and with any of them duplicates are.
         interrupted: Whether it was cut short; unfinished jobs then say nothing, and no promise can be called kept.
+        aborted: Whether a gate or a search ended it early: unfinished and few jobs then say nothing.
+        excuse: What faults on a timetable explain.
+        replaced: Promises on the books that a gate makes instead: ``lost``, ``duplicated``, ``error_rate``.
     """
     books = judge_books(
         summary,
@@ -73,20 +113,31 @@ def judge(
         max_schedule_lag_s=max_schedule_lag_s,
         injected_share=injected_share,
         interrupted=interrupted,
+        aborted=aborted,
+        excuse=excuse,
+        replaced=replaced,
     )
     if books.verdict is not Verdict.KEPT:
         return books
-    if is_rising(summary.backlog, summary.offered_jobs, _variability(summary)):
-        slope = summary.backlog.slope_per_s
-        return Judgement(Verdict.BROKEN, (f"the backlog grew by {slope:.2f} jobs/s to {summary.backlog.max} jobs",))
-    too_much = _too_much(summary.load)
-    if too_much is not None:
-        return Judgement(Verdict.INCONCLUSIVE, (too_much,))
+    growth, doubt = _trend(summary) if excuse.calm_from_s is None else _trend_after(summary, excuse.calm_from_s)
+    if growth is not None:
+        return Judgement(Verdict.BROKEN, (growth,))
+    doubt = doubt or _too_much(summary.load, excuse.slots_lost)
+    if doubt is not None:
+        return Judgement(Verdict.INCONCLUSIVE, (doubt,))
     return Judgement(Verdict.KEPT)
 
 
 def judge_books(
-    summary: Summary, *, dropped: int, max_schedule_lag_s: float, injected_share: float, interrupted: bool = False
+    summary: Summary,
+    *,
+    dropped: int,
+    max_schedule_lag_s: float,
+    injected_share: float,
+    interrupted: bool = False,
+    aborted: bool = False,
+    excuse: Excuse = NOTHING_EXCUSED,
+    replaced: Collection[str] = (),
 ) -> Judgement:
     """Judge what became of the jobs and whether the load was really offered, and nothing of how full the slots were.
 
@@ -96,11 +147,18 @@ def judge_books(
         max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
         injected_share: Probability of an injected fault.
         interrupted: Whether it was cut short.
+        aborted: Whether a gate or a search ended it early.
+        excuse: What faults on a timetable explain.
+        replaced: Promises that a gate makes instead.
     """
-    broken = tuple(_broken_facts(summary, injected_share, interrupted))
+    broken = tuple(
+        reason
+        for promise, reason in _broken_facts(summary, injected_share, interrupted or aborted, excuse)
+        if promise not in replaced
+    )
     if broken:
         return Judgement(Verdict.BROKEN, broken)
-    unsure = tuple(_doubts(summary, dropped, max_schedule_lag_s, interrupted))
+    unsure = (*excuse.problems, *doubts(summary, dropped, max_schedule_lag_s, interrupted=interrupted, aborted=aborted))
     return Judgement(Verdict.INCONCLUSIVE, unsure) if unsure else Judgement(Verdict.KEPT)
 
 
@@ -127,42 +185,87 @@ def failures_allowed(jobs: int, injected_share: float) -> float:
     return (injected_share + MAX_FAILED_SHARE) * jobs + chance
 
 
+def _trend(summary: Summary) -> tuple[str | None, str | None]:
+    """What is broken about the trend of the backlog, and what cannot be told of it."""
+    if not is_rising(summary.backlog, summary.offered_jobs, _variability(summary)):
+        return None, None
+    return f"the backlog grew by {summary.backlog.slope_per_s:.2f} jobs/s to {summary.backlog.max} jobs", None
+
+
+def _trend_after(summary: Summary, instant_s: float) -> tuple[str | None, str | None]:
+    """The same over the rest of the window, to which its share of the window's jobs is reckoned.
+
+    A backlog that is gone at its end tells all by itself.
+    """
+    window, series = summary.window, summary.backlog.series
+    rest = max(0.0, min(1.0, (window.end_s - instant_s) / window.length_s))
+    jobs = round(summary.offered_jobs * rest)
+    tail = series[len(series) - int(len(series) * rest) :]
+    if max(series[-1:], default=0) <= _GROWTH_JOBS:
+        return None, None
+    if jobs < MIN_JOBS or len(tail) < _FEWEST_POINTS:
+        waiting = f"{series[-1]} jobs still waited at the end of the window"
+        return None, f"{waiting}, and it ends too soon after the last fault to see whether they become fewer"
+    if not is_rising(replace(summary.backlog, series=tail), jobs, _variability(summary)):
+        return None, None
+    return f"the backlog still grew after the last fault, from {tail[0]} to {tail[-1]} jobs", None
+
+
 def _variability(summary: Summary) -> float:
     return summary.arrival_scv + (1.0 if summary.service.scv is None else summary.service.scv)
 
 
-def _too_much(load: Load | None) -> str | None:
-    """What is wrong with a load that fills the slots or may do so."""
-    if load is None or load.at_most_erlangs < load.slots:
+def _too_much(load: Load | None, slots_lost: int = 0) -> str | None:
+    """What is wrong with a load that fills the slots, as many as were left, or may do so."""
+    left = 0 if load is None else load.slots - slots_lost
+    if load is None or load.at_most_erlangs < left:
         return None
-    slots = "one slot carries" if load.slots == 1 else f"{load.slots} slots carry"
-    if load.erlangs >= load.slots:
+    slots = "one slot carries" if left == 1 else f"{left} slots carry"
+    if load.erlangs >= left:
         return f"a load of {load.erlangs:.3g} erlangs is no less than {slots}; too short a run to see the backlog grow"
     return f"a load of {load.erlangs:.3g} erlangs is too near to what {slots} for {load.jobs} jobs to tell them apart"
 
 
-def _broken_facts(summary: Summary, injected_share: float, interrupted: bool) -> Iterator[str]:
-    counts = summary.counts
-    if counts.lost:
-        yield f"{counts.lost} of {counts.enqueued} jobs were lost"
-    if counts.in_flight and not interrupted:
-        yield f"{counts.in_flight} jobs were still waiting or running when the drain ended"
-    if counts.duplicated and not injected_share:
-        yield f"{counts.duplicated} jobs ran to success more than once"
-    if counts.failed > failures_allowed(counts.enqueued, injected_share):
-        injected = f" beyond the {injected_share:.2%} injected" if injected_share else ""
-        yield f"{counts.failed} of {counts.enqueued} jobs failed, more than {MAX_FAILED_SHARE:.0%}{injected}"
+def doubts(
+    summary: Summary, dropped: int, max_schedule_lag_s: float, *, interrupted: bool = False, aborted: bool = False
+) -> Iterator[str]:
+    """Why the load that was measured may not be the one that was asked for.
 
-
-def _doubts(summary: Summary, dropped: int, max_schedule_lag_s: float, interrupted: bool) -> Iterator[str]:
+    Args:
+        summary: The run's figures.
+        dropped: Arrivals that were due and never sent.
+        max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
+        interrupted: Whether the run was cut short.
+        aborted: Whether a gate or a search ended it early: it has few jobs, and the last arrivals were not sent.
+    """
     lag_s = summary.schedule_lag.census(0.99)
     if interrupted:
         yield "the run was interrupted"
     if summary.counts.rejected:
         yield f"Redis refused {summary.counts.rejected} of {summary.counts.scheduled} jobs"
-    if dropped:
+    if dropped and not aborted:
         yield f"{dropped} arrivals were due and never sent"
     if lag_s is not None and lag_s > max_schedule_lag_s:
         yield f"the generator fell behind: schedule lag p99 {lag_s:.3f} s, allowed {max_schedule_lag_s:g} s"
-    if summary.offered_jobs < MIN_JOBS:
+    if summary.offered_jobs < MIN_JOBS and not aborted:
         yield f"too few jobs: {summary.offered_jobs} in the window, at least {MIN_JOBS} are needed"
+
+
+def _broken_facts(
+    summary: Summary, injected_share: float, cut_short: bool, excuse: Excuse
+) -> Iterator[tuple[str, str]]:
+    """Each promise on the books that is broken, by its signal, and how."""
+    counts = summary.counts
+    duplicated, failed = counts.duplicated - excuse.duplicated, counts.failed - excuse.failed
+    if counts.lost:
+        yield "lost", f"{counts.lost} of {counts.enqueued} jobs were lost"
+    if counts.in_flight and not cut_short:
+        yield "in_flight", f"{counts.in_flight} jobs were still waiting or running when the drain ended"
+    if duplicated and not injected_share:
+        struck = " that no fault explains" if excuse.duplicated else ""
+        yield "duplicated", f"{duplicated} jobs ran to success more than once{struck}"
+    if failed > failures_allowed(counts.enqueued, injected_share):
+        injected = f" beyond the {injected_share:.2%} injected" if injected_share else ""
+        struck = ", those apart that a fault explains" if excuse.failed else ""
+        share = f"{MAX_FAILED_SHARE:.0%}{injected}{struck}"
+        yield "error_rate", f"{failed} of {counts.enqueued} jobs failed, more than {share}"

@@ -25,7 +25,7 @@ from typing import Final
 
 from hdrh.histogram import HdrHistogram
 
-__all__ = ["CONFIDENCE", "QUANTILES", "Sample", "samples_needed"]
+__all__ = ["CONFIDENCE", "QUANTILES", "Sample", "rank_of", "samples_needed"]
 
 #: The quantiles every report shows, with their names.
 QUANTILES: Final = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
@@ -39,6 +39,8 @@ _T: Final = 1.8331129326536333
 _PER_SECOND: Final = 1e6
 _HIGHEST: Final = 24 * 3600 * 1_000_000
 _BATCHES: Final = 10
+#: Points of a spectrum for each halving of the distance to 100 %.
+_TICKS: Final = 4
 #: Independent values show a greater inflation than this once in twenty times: chi-square(9) at 0.95, over 9.
 _NOTICEABLE: Final = 16.9190 / 9
 
@@ -46,6 +48,11 @@ _NOTICEABLE: Final = 16.9190 / 9
 def samples_needed(quantile: float) -> int:
     """The fewest values from which a quantile has an upper bound: the least n with q^n <= 1 - confidence."""
     return math.ceil(math.log(1 - CONFIDENCE) / math.log(quantile))
+
+
+def rank_of(q: float, n: int) -> int:
+    """The rank, from 1, of the order statistic that is the q-quantile of n values."""
+    return max(1, math.ceil(q * n))
 
 
 class Sample:
@@ -104,11 +111,34 @@ class Sample:
         """The q-quantile in seconds; None where there are too few samples to bound it, were they independent."""
         if len(self) < samples_needed(q):
             return None
-        return min(self._at_rank(math.ceil(q * len(self))), max(self._ordered))
+        return self._value(q)
 
     def census(self, q: float) -> float | None:
         """The q-quantile of these very values, when they are the whole population and nothing is inferred."""
-        return sorted(self._ordered)[math.ceil(q * len(self)) - 1] if self._ordered else None
+        return sorted(self._ordered)[rank_of(q, len(self)) - 1] if self._ordered else None
+
+    def spectrum(self) -> list[tuple[float, float]]:
+        """The whole distribution in few points, closer to each other the nearer they are to the longest.
+
+        As HdrHistogram prints it: each time the distance to 100 % has halved, four more points, up to the last value.
+
+        Returns:
+            Percentiles, 0 to 100, and seconds.
+        """
+        if not self._ordered:
+            return []
+        shares = [step / 10 for step in range(5)]
+        left = 0.5
+        while left * len(self) >= 1:
+            shares += [1 - left + left / 2 * step / _TICKS for step in range(_TICKS)]
+            left /= 2
+        return [(100 * q, self._value(q)) for q in shares if (1 - q) * len(self) >= 1 or q == 0] + [
+            (100.0, max(self._ordered))
+        ]
+
+    def encoded(self) -> str | None:
+        """The histogram of whole microseconds, as HdrHistogram encodes it (version 2, base64); None without values."""
+        return self._histogram.encode().decode() if self._ordered else None
 
     def interval(self, q: float) -> tuple[float, float] | None:
         """Bounds of the q-quantile, each one-sided at 95 %; None where the samples tell too little."""
@@ -129,6 +159,9 @@ class Sample:
         if self._relaxation == 0 and inflation <= _NOTICEABLE:
             return True
         return len(self) / inflation >= samples_needed(q)
+
+    def _value(self, q: float) -> float:
+        return min(self._at_rank(rank_of(q, len(self))), max(self._ordered))
 
     def _at_rank(self, rank: int) -> float:
         value: int = self._histogram.get_value_at_percentile(100.0 * rank / len(self))

@@ -50,6 +50,9 @@ class JobRecord:
         error: The last line of its error, if it failed.
         failed_s: Seconds for which attempts before the last one held slots, as far as its worker tells.
         entered_s: When it entered its queue for its last attempt, by its queue; None where that does not tell.
+        worker: The name of the worker that ran its last attempt; None where that is not known.
+        cost_usd: What its result says that it cost, USD; None where that is not said.
+        acknowledged_s: When the generator heard that Redis had taken it; None where that was not noted.
     """
 
     job_id: str
@@ -64,6 +67,16 @@ class JobRecord:
     error: str | None = None
     failed_s: float = 0.0
     entered_s: float | None = None
+    worker: str | None = None
+    cost_usd: float | None = None
+    acknowledged_s: float | None = None
+
+    @property
+    def enqueue_s(self) -> float | None:
+        """Seconds from when it was sent until Redis had taken it, as the generator saw it."""
+        if self.enqueued_s is None or self.acknowledged_s is None:
+            return None
+        return self.acknowledged_s - self.enqueued_s
 
     @property
     def schedule_lag_s(self) -> float | None:

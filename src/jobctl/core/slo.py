@@ -36,7 +36,12 @@ __all__ = [
     "Promise",
     "Verdict",
     "Window",
+    "check_keys",
+    "exact_duration",
+    "hint",
     "parse_objective",
+    "parse_percent",
+    "parse_quantile",
     "parse_slo_file",
     "parse_window",
 ]
@@ -102,7 +107,7 @@ class Objective:
     def __str__(self) -> str:
         statistic = "mean" if self.quantile is None else f"p{100 * self.quantile:.10g}"
         over = "" if self.window is None else f" over {self.window.words}"
-        return f"{statistic} {self.signal} <= {_exact(self.threshold_s)}{over}"
+        return f"{statistic} {self.signal} <= {exact_duration(self.threshold_s)}{over}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class Drain:
     within_s: float
 
     def __str__(self) -> str:
-        return f"{_DRAIN} {self.jobs} jobs <= {_exact(self.within_s)}"
+        return f"{_DRAIN} {self.jobs} jobs <= {exact_duration(self.within_s)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +167,7 @@ def parse_objective(text: str) -> Promise:
     bound = _BOUND.fullmatch(compact)
     if bound is None:
         remedy = _DRAIN_REMEDY if kind == _DRAIN else _OBJECTIVE_REMEDY
-        raise InvalidValue(f"{text!r} is no objective{_hint(kind, (_DRAIN, _COVER))}", remedy)
+        raise InvalidValue(f"{text!r} is no objective{hint(kind, (_DRAIN, _COVER))}", remedy)
     if kind == _DRAIN:
         return _drain(bound[1].partition(" ")[2], bound[2], text)
     statistic, signal = _statistic_and_signal(bound[1], text)
@@ -181,7 +186,7 @@ def parse_window(text: str) -> Window:
     compact = re.sub(r"[\s_-]+", "_", text.strip().lower()).removeprefix("the_")
     if compact not in set(Window):
         words = [window.value for window in Window]
-        raise InvalidValue(f"{text!r} is no window{_hint(compact, words)}".replace("_", " "), _WINDOW_REMEDY)
+        raise InvalidValue(f"{text!r} is no window{hint(compact, words)}".replace("_", " "), _WINDOW_REMEDY)
     return Window(compact)
 
 
@@ -191,7 +196,7 @@ def parse_slo_file(content: Mapping[str, Any]) -> tuple[Promise, ...]:
     Raises:
         InvalidValue: A key is unknown, a promise means nothing, or there is none; the table is named by its number.
     """
-    _only(content, {"objective"}, "the file")
+    check_keys(content, {"objective"}, "the file")
     tables = content.get("objective")
     if not isinstance(tables, list) or not tables:
         raise InvalidValue("holds no objective", 'write [[objective]] and below it slo = "p95 wait <= 1s"')
@@ -207,7 +212,7 @@ def parse_slo_file(content: Mapping[str, Any]) -> tuple[Promise, ...]:
 def _promise(table: object) -> Promise:
     if not isinstance(table, Mapping):
         raise InvalidValue(f"{table!r} is no table", 'write [[objective]] and below it slo = "p95 wait <= 1s"')
-    _only(table, {"slo", "over"}, "it")
+    check_keys(table, {"slo", "over"}, "it")
     for key, value in table.items():
         if not isinstance(value, str):
             raise InvalidValue(f"{key} = {value!r} is no text", "put it in quotes")
@@ -223,18 +228,23 @@ def _promise(table: object) -> Promise:
     return replace(promise, window=parse_window(table["over"]))
 
 
-def _only(content: Mapping[str, Any], known: Collection[str], place: str) -> None:
+def check_keys(content: Mapping[str, Any], known: Collection[str], place: str) -> None:
+    """Refuse a table with a key that it may not have.
+
+    Raises:
+        InvalidValue: It has one; the nearest known one is named.
+    """
     for key in content:
         if key not in known:
             raise InvalidValue(
-                f"{place} has an unknown key {key!r}{_hint(key, known)}", f"known keys: {', '.join(sorted(known))}"
+                f"{place} has an unknown key {key!r}{hint(key, known)}", f"known keys: {', '.join(sorted(known))}"
             )
 
 
 def _drain(burst: str, within: str, text: str) -> Drain:
     count, _, noun = burst.partition(" ")
     if noun not in {"", "jobs", "job"}:
-        raise InvalidValue(f"{text!r} has an unknown word {noun!r}{_hint(noun, ['jobs'])}", _DRAIN_REMEDY)
+        raise InvalidValue(f"{text!r} has an unknown word {noun!r}{hint(noun, ['jobs'])}", _DRAIN_REMEDY)
     try:
         jobs = parse_count(count)
     except InvalidValue as error:
@@ -246,7 +256,7 @@ def _drain(burst: str, within: str, text: str) -> Drain:
 
 def _cover(rest: str, text: str) -> Cover:
     match = _SHARE.fullmatch(rest)
-    share = _percent(match[1]) if match else 0.0
+    share = parse_percent(match[1]) if match else 0.0
     if not 0 < share <= 1:
         raise InvalidValue(f"{text!r} names no share of the day above 0 and up to 100%", _COVER_REMEDY)
     return Cover(share)
@@ -259,21 +269,27 @@ def _statistic_and_signal(bounded: str, text: str) -> tuple[str, str]:
     else:
         signal, _, statistic = bounded.partition(".")
     if signal not in _SIGNALS:
-        raise InvalidValue(f"{text!r} names an unknown signal {signal!r}{_hint(signal, _SIGNALS)}", _OBJECTIVE_REMEDY)
+        raise InvalidValue(f"{text!r} names an unknown signal {signal!r}{hint(signal, _SIGNALS)}", _OBJECTIVE_REMEDY)
     return statistic, signal
 
 
 def _quantile(statistic: str, text: str) -> float | None:
     if statistic == "mean":
         return None
-    match = _QUANTILE.fullmatch(statistic)
-    if match is None or not 0 < float(match[1]) < 100:
-        hint = _hint(statistic, ("mean",))
-        raise InvalidValue(f"{text!r} has an unknown statistic {statistic!r}{hint}", _OBJECTIVE_REMEDY)
-    return _percent(match[1])
+    quantile = parse_quantile(statistic)
+    if quantile is None:
+        near = hint(statistic, ("mean",))
+        raise InvalidValue(f"{text!r} has an unknown statistic {statistic!r}{near}", _OBJECTIVE_REMEDY)
+    return quantile
 
 
-def _percent(digits: str) -> float:
+def parse_quantile(word: str) -> float | None:
+    """The quantile that a word such as ``p95`` or ``p99.9`` stands for; None where it stands for none."""
+    match = _QUANTILE.fullmatch(word)
+    return parse_percent(match[1]) if match and 0 < float(match[1]) < 100 else None
+
+
+def parse_percent(digits: str) -> float:
     """The fraction nearest to a percentage; dividing by 100 would miss it by a rounding."""
     return float(f"{digits}e-2")
 
@@ -285,13 +301,13 @@ def _duration(threshold: str, text: str, remedy: str = _OBJECTIVE_REMEDY) -> flo
         raise InvalidValue(f"{text!r}: {error.problem}", remedy) from None
 
 
-def _hint(word: str, known: Collection[str]) -> str:
+def hint(word: str, known: Collection[str]) -> str:
     """The known word that was perhaps meant, in brackets; empty where none is near."""
     near = get_close_matches(word, known, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _exact(seconds: float) -> str:
+def exact_duration(seconds: float) -> str:
     """A duration as a person writes it where three digits say all of it, else to the last digit."""
     shown = format_duration(seconds)
     try:

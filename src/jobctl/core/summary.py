@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, variance
@@ -28,7 +28,17 @@ from jobctl.core.quantiles import Sample
 from jobctl.core.queueing import erlang_c, offered_load_erlangs
 from jobctl.core.records import JobRecord, Outcome
 
-__all__ = ["Backlog", "Counts", "Load", "Summary", "Window", "conserved", "summarise"]
+__all__ = [
+    "Backlog",
+    "Counts",
+    "Load",
+    "Summary",
+    "Window",
+    "backlog_over",
+    "conserved",
+    "summarise",
+    "utilisation_over",
+]
 
 #: Points at which the backlog is read for its trend and its picture.
 _BACKLOG_POINTS: Final = 240
@@ -179,19 +189,27 @@ class Summary:
         return self.achieved_jobs / self.window.length_s
 
 
-def summarise(records: Sequence[JobRecord], window: Window, slots: int | None) -> Summary:
+def summarise(
+    records: Sequence[JobRecord],
+    window: Window,
+    slots: int | None,
+    struck: Callable[[JobRecord], bool] = lambda record: False,
+) -> Summary:
     """Fold the records of a run into its figures.
 
     Args:
         records: One per scheduled job, in the order of the schedule.
         window: What is judged.
         slots: Slots over all workers; None when they are somebody else's.
+        struck: Whether an injected fault explains what became of a job. Then its service time says nothing about the
+            load, unless all of them were struck.
     """
     inside = [record for record in records if window.holds(record.intended_s)]
     finished = [record for record in inside if record.outcome is Outcome.FINISHED]
     service = Sample(_known(record.service_s for record in finished))
     arrival_scv = _arrival_scv(inside)
-    load = _load(len(inside) / window.length_s, len(inside), arrival_scv, service, slots)
+    calm = Sample(_known(record.service_s for record in finished if not struck(record)))
+    load = _load(len(inside) / window.length_s, len(inside), arrival_scv, calm if len(calm) else service, slots)
     relaxation = 0.0 if load is None else load.relaxation
     return Summary(
         window=window,
@@ -204,8 +222,8 @@ def summarise(records: Sequence[JobRecord], window: Window, slots: int | None) -
         wait=Sample(_known(record.wait_s for record in inside), relaxation),
         service=service,
         sojourn=Sample(_known(record.sojourn_s for record in inside), relaxation),
-        utilisation=_utilisation(records, window, slots) if slots else None,
-        backlog=_backlog(records, window),
+        utilisation=utilisation_over(records, window, slots) if slots else None,
+        backlog=backlog_over(records, window),
     )
 
 
@@ -261,7 +279,7 @@ def _load(offered_per_s: float, jobs: int, arrival_scv: float, service: Sample, 
     return Load(offered_load_erlangs(offered_per_s, service.mean), slots, jobs, arrival_scv + service_scv)
 
 
-def _utilisation(records: Sequence[JobRecord], window: Window, slots: int) -> float:
+def utilisation_over(records: Sequence[JobRecord], window: Window, slots: int) -> float:
     """Busy slot-seconds in the window over all slot-seconds.
 
     A job that still runs holds its slot to the end; one that was lost while it ran freed it at an unknown instant and
@@ -277,8 +295,14 @@ def _utilisation(records: Sequence[JobRecord], window: Window, slots: int) -> fl
     return (busy_s + failed_s) / (slots * window.length_s)
 
 
-def _backlog(records: Iterable[JobRecord], window: Window) -> Backlog:
-    """Walk through arrivals and starts in order of time; a start at the instant of an arrival comes after it."""
+def backlog_over(records: Iterable[JobRecord], window: Window, until_s: float = math.inf) -> Backlog:
+    """The jobs that waited: a walk through arrivals and starts in order of time, arrivals first.
+
+    Args:
+        records: The jobs; those that waited at no instant of the window may be left out.
+        window: Over which the backlog's series and its slope are.
+        until_s: Before this instant its maximum is looked for, and no sooner than the window's end.
+    """
     steps: list[tuple[float, int]] = []
     for record in records:
         if record.enqueued_s is not None and record.outcome is not Outcome.REJECTED:
@@ -292,7 +316,7 @@ def _backlog(records: Iterable[JobRecord], window: Window) -> Backlog:
     for instant_s, change in steps:
         while len(series) < len(grid) and grid[len(series)] < instant_s:
             series.append(waiting)
-        if instant_s == math.inf:
+        if instant_s == math.inf or instant_s >= max(until_s, window.end_s):
             break
         waiting += change
         if instant_s >= window.start_s:

@@ -24,6 +24,7 @@ __all__ = [
     "parse_not_negative",
     "parse_positive",
     "parse_positive_duration",
+    "parse_share",
     "parse_whole",
 ]
 
@@ -154,6 +155,20 @@ def parse_fraction(text: str) -> float:
     value = _number(text, remedy)
     if not 0 <= value <= 1:
         raise InvalidValue(f"must lie in 0..1, got {text!r}", remedy)
+    return value
+
+
+def parse_share(text: str) -> float:
+    """Read a share in 0..1, as a percentage such as ``5%`` or as a fraction such as ``0.05``.
+
+    Raises:
+        InvalidValue: The text is neither.
+    """
+    remedy = "give a percentage such as 5% or a fraction from 0 to 1"
+    digits, percent, rest = text.strip().partition("%")
+    value = _number(digits, remedy) / (100 if percent else 1)
+    if rest or not 0 <= value <= 1:
+        raise InvalidValue(f"must lie in 0..100%, got {text!r}", remedy)
     return value
 
 

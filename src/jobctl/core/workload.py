@@ -59,6 +59,8 @@ class Workload:
         service_law: For ``sleep`` jobs: the law their seconds are drawn from, as text; None for others.
         failure_rate: For ``sleep`` jobs: the probability that an attempt fails; it holds its slot for a time of the
             same law.
+        share: Its share of the jobs of a mix, 0 to 1.
+        queue: The queue it goes to; None for the run's own.
     """
 
     job_type: str
@@ -66,13 +68,27 @@ class Workload:
     payloads: tuple[Payload, ...]
     service_law: str | None
     failure_rate: float = 0.0
+    share: float = 1.0
+    queue: str | None = None
+
+    @property
+    def synthetic(self) -> str | None:
+        """The synthetic type it is, whatever its name; None for a function of the user's own."""
+        return next((name for name, function in JOB_TYPES.items() if function == self.function), None)
+
+    @property
+    def models(self) -> frozenset[str | None]:
+        """The models that its jobs call; None stands for a job that calls none, or one that cannot be told."""
+        if self.synthetic != DEFAULT_JOB:
+            return frozenset({None})
+        return frozenset(kwargs.get("model", DEFAULT_MODEL) for _, kwargs in self.payloads)
 
     def arguments(self, seed: int) -> Iterator[Payload]:
-        """Arguments of one job after the other, without end; the same seed draws the same."""
+        """Arguments of one job after the other, without end; the same seed draws the same, for each name others."""
         if self.service_law is None:
             return cycle(self.payloads)
         law = parse_law(self.service_law)
-        rng = random.Random(f"service:{seed}")
+        rng = random.Random(f"service:{self.job_type}:{seed}")
         if not self.failure_rate:
             return (sleep_payload(law.sample(rng)) for _ in repeat(None))
         return (sleep_payload(*draw_attempts(law, rng, self.failure_rate)) for _ in repeat(None))

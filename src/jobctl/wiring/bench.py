@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobctl.errors import InvalidOption
+from jobctl.errors import InvalidOption, InvalidValue
 from jobctl.wiring.stand import PreparedBench
 
 if TYPE_CHECKING:
     from jobctl.apps.bench.driver import BenchResult
     from jobctl.apps.bench.request import BenchRequest
+    from jobctl.apps.bench.scenario import Scenario
+    from jobctl.core.gates import Gate
+    from jobctl.core.workload import Payload
     from jobctl.settings import Settings
 
 __all__ = ["EmbeddedLoad", "embedded_load", "prepare_bench", "run_bench"]
@@ -28,34 +32,109 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
     from jobctl.apps.bench.scenario import parse_scenario
     from jobctl.core.service import DEFAULT_LATENCY
     from jobctl.core.workload import JOB_TYPES
+    from jobctl.wiring.chaos import check_chaos
     from jobctl.wiring.importing import check_importable
     from jobctl.wiring.load import new_run_id
     from jobctl.wiring.mock import make_behaviour
 
+    if request.crew.joining and settings.redis_url is None:
+        raise InvalidOption("--master", "needs a Redis that other machines reach", "give --redis-url")
     scenario = parse_scenario(*files.read_scenario(request.scenario)) if request.scenario else None
+    if request.gates_file is not None:
+        request = replace(request, gates=(*request.gates, *_read_gates(request.gates_file)))
     payloads = files.read_payloads(request.args_from) if request.args_from else None
+    shape_lines, payloads_by_file = _scenario_files(request, scenario)
     concurrency: int | None = settings.concurrency
     if settings.origins["concurrency"].level == "default":
         concurrency = None if request.no_workers else (scenario.concurrency if scenario else None) or concurrency
     attempts = settings.retries.of(JOB_TYPES["sleep"]).attempts
-    config = configure(request, scenario, payloads, concurrency, new_run_id(), attempts)
-    job_type = config.spec.workload.job_type
-    if job_type not in JOB_TYPES:
-        check_importable(config.spec.workload.function, "--job")
-    calls_upstream = job_type not in {"sleep", "noop"}
+    config = configure(
+        request,
+        scenario,
+        payloads,
+        concurrency,
+        new_run_id(),
+        attempts,
+        shape_lines=shape_lines,
+        payloads_by_file=payloads_by_file,
+    )
+    for workload in config.spec.workloads:
+        if workload.synthetic is None:
+            check_importable(workload.function, "--job")
+    calls_upstream = any(workload.synthetic not in {"sleep", "noop"} for workload in config.spec.workloads)
     wants_mock = calls_upstream and request.openrouter_url is None and not request.no_workers
     mock = mock_arguments(request, scenario) if wants_mock else None
     if mock is not None:
         options = list(zip(mock[::2], mock[1::2], strict=True))
         faults = [value for name, value in options if name == "--fault"]
         make_behaviour(dict(options).get("--latency", DEFAULT_LATENCY), faults, request.seed)
+    config = replace(config, recover_after_s=settings.recover_after_s)
+    origin = "--chaos" if request.chaos is not None or scenario is None else f"scenario {scenario.name}"
+    check_chaos(config, settings, mock=mock is not None, own_workers=request.no_workers, option=origin)
     return PreparedBench(
         config=config,
         locustfile=files.find_locustfile(request.locustfile).resolve(),
         mock=mock,
         settings=settings,
         own_workers=request.no_workers,
+        crew=request.crew,
     )
+
+
+def _scenario_files(request: BenchRequest, scenario: Scenario | None) -> tuple[list[str], dict[str, Sequence[Payload]]]:
+    """What stands in the files that a shape and the jobs of a mix name; those of a scenario are beside it.
+
+    Returns:
+        The lines of the shape's file, and arguments of jobs by the name of their file.
+
+    Raises:
+        InvalidOption: One cannot be read.
+    """
+    from jobctl.adapters import files
+    from jobctl.apps.bench.configure import wanted_load
+
+    def beside(name: str) -> str:
+        return files.beside_scenario(request.scenario, name) if request.scenario else name
+
+    wanted = wanted_load(request, scenario)
+    option = "--shape" if scenario is None else f"scenario {scenario.name}"
+    is_read = wanted is not None and wanted.shape.kind.has_file
+    lines = _shape_lines(beside(wanted.shape.path), option) if wanted is not None and is_read else []
+    names = {job.args_from for job in scenario.jobs if job.args_from} if scenario else set()
+    return lines, {name: files.read_payloads(beside(name), option) for name in names}
+
+
+def _shape_lines(path: str, option: str) -> list[str]:
+    """Of the file that a shape names; a word that is none may be a misspelt shape."""
+    from jobctl.adapters.files import read_lines
+    from jobctl.core.shapes import BENCH_SHAPES
+    from jobctl.core.slo import hint
+
+    if not Path(path).exists():
+        known = [kind.value for kind in BENCH_SHAPES]
+        word = Path(path).name
+        raise InvalidOption(
+            option,
+            f"there is no file {path!r}{hint(word, known)}",
+            f"give {', '.join(known)}, a FILE of times and rates, or replay:FILE",
+        )
+    return read_lines(path, option)
+
+
+def _read_gates(path: str) -> tuple[Gate, ...]:
+    """The gates of a file.
+
+    Raises:
+        InvalidOption: It cannot be read, holds none, or one of them means nothing.
+    """
+    from jobctl.adapters import files
+    from jobctl.core.gates import parse_gates_file
+
+    content = files.read_toml(path, "--gates")
+    try:
+        return parse_gates_file(content)
+    except InvalidValue as error:
+        raise InvalidOption("--gates", f"{path}: {error.problem}", error.remedy) from None
 
 
 def run_bench(
@@ -123,6 +202,9 @@ def embedded_load(scenario: str, redis_url: str | None, replicas: int) -> Embedd
     own_workers = merged.redis_url is not None
     request = BenchRequest(scenario=scenario, no_workers=own_workers, replicas=None if own_workers else replicas)
     prepared = prepare_bench(request, merged)
+    if prepared.config.chaos:
+        problem = f"{scenario!r} has faults on a timetable, and plain Locust plays none"
+        raise InvalidOption("--scenario", problem, "run it with jobctl bench")
     with ExitStack() as stack:
         group = stack.enter_context(ProcessGroup())
         connection, url = open_redis(prepared.settings, group)

@@ -40,6 +40,7 @@ def serve_mock(
     Raises:
         InvalidOption: A value means nothing, or the address cannot be had.
     """
+    from jobctl import settings
     from jobctl.adapters.http_server import serve
     from jobctl.adapters.listening import listen
     from jobctl.apps.mock.server import create_app
@@ -49,7 +50,7 @@ def serve_mock(
     bound_host, bound_port = socket.getsockname()[:2]
     shown = f"[{bound_host}]" if ":" in bound_host else bound_host
     say(f"jobctl mock: listening on http://{shown}:{bound_port}/api/v1 (latency {latency}, seed {seed})")
-    serve(create_app(behaviour, rpm=rpm, tpm=tpm), socket)
+    serve(create_app(behaviour, rpm=rpm, tpm=tpm, control=settings.mock_control()), socket)
 
 
 def make_behaviour(latency: str, faults: Sequence[str], seed: int) -> Behaviour:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from jobctl.apps.plan.configure import Material, Prepared, configure, slo_file_of
 from jobctl.apps.plan.ledger import NO_EVIDENCE, place
 from jobctl.apps.plan.load import shape_of
-from jobctl.apps.plan.request import Level, PlanRequest, ShapeKind, Source
+from jobctl.apps.plan.request import Level, PlanRequest, Source
 from jobctl.core.profiles import parse_shape
+from jobctl.core.shapes import ShapeKind
 from jobctl.core.slo import Promise, parse_slo_file
 from jobctl.core.traces import parse_trace
 from jobctl.errors import InvalidOption, InvalidValue

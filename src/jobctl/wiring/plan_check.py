@@ -109,7 +109,7 @@ def _config(rehearsal: Rehearsal) -> BenchConfig:
         stages=rehearsal.stages,
         seed=rehearsal.seed,
         warmup_s=rehearsal.warmup_s,
-        workload=_workload(rehearsal),
+        workloads=(_workload(rehearsal),),
         queue=f"check-{run_id}",
         job_timeout_s=_JOB_TIMEOUT_S,
         drain_s=_DRAIN_S + retries.attempts * longest_s,

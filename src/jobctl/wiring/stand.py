@@ -13,25 +13,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from jobctl.core.crew import ALONE, Crew
 from jobctl.errors import ServiceUnavailable
+from jobctl.wiring.chaos import make_player, warn_of_drain
 from jobctl.wiring.load import ANSWER_S, agree_start, forget_start
 from jobctl.wiring.redis import open_redis
 
 if TYPE_CHECKING:
     from redis import Redis
 
+    from jobctl.adapters.load_process import LoadProcess
     from jobctl.adapters.processes import ProcessGroup
-    from jobctl.adapters.rig import LoadProcess, Rig
+    from jobctl.adapters.rig import Rig
     from jobctl.apps.bench.driver import BenchConfig, BenchResult
     from jobctl.apps.bench.spec import LoadSpec
     from jobctl.settings import Settings
 
-__all__ = ["PreparedBench", "Stand", "start_system"]
+__all__ = ["MOCK_KEY", "PreparedBench", "Stand", "start_system"]
 
 #: Settings of a bench that are about its workers.
 _TOLD_TO_WORKERS: Final = frozenset({"attempts", "retry_base_s", "retry_cap_s", "openrouter_rpm", "openrouter_burst"})
 #: The key that mock OpenRouters accept and that is worth nothing elsewhere.
-_MOCK_KEY: Final = "sk-or-v1-jobctl-bench"
+MOCK_KEY: Final = "sk-or-v1-jobctl-bench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class PreparedBench:
         own_workers: Whether the workers are somebody else's.
         secluded: Whether workers that are started hear of no settings but those that flags gave: no database, no
             Sentry, no metrics.
+        crew: Who generates the load.
     """
 
     config: BenchConfig
@@ -54,6 +58,7 @@ class PreparedBench:
     settings: Settings
     own_workers: bool
     secluded: bool = False
+    crew: Crew = ALONE
 
 
 class Stand:
@@ -97,16 +102,24 @@ class Stand:
             try:
                 stand.prepare(prepared.config)
                 say(start_system(prepared, stand.rig, stand.connection, stand.redis_url))
+                warning = warn_of_drain(prepared.config, prepared.settings)
+                if warning is not None:
+                    say(warning)
                 yield stand
             finally:
                 stand._close()
 
     def prepare(self, config: BenchConfig) -> None:
         """Start the generator of a load ahead of its run: its imports take most of a second."""
-        from jobctl.adapters.rig import LoadProcess
+        from jobctl.adapters.load_process import LoadProcess
 
-        spec = config.spec
-        self._loads[spec.run_id] = LoadProcess(self._group, self.prepared.locustfile, spec.to_json(), self.redis_url)
+        spec, crew = config.spec, self.prepared.crew
+        if crew.joining:
+            join = f"jobctl bench --worker --master-host HERE --master-port {crew.port} --redis-url URL"
+            self._say(f"waiting for {crew.joining} more generators: {join}")
+        self._loads[spec.run_id] = LoadProcess(
+            self._group, self.prepared.locustfile, spec.to_json(), self.redis_url, crew
+        )
 
     def run(self, config: BenchConfig, on_progress: Callable[[Mapping[str, Any]], None]) -> BenchResult:
         """Run one load to its end.
@@ -124,18 +137,23 @@ class Stand:
             self.prepare(config)
         load = self._loads[spec.run_id]
         self._left = spec
+        self.rig.revive()
+        embedded = self.prepared.settings.redis_url is None
+        chaos = make_player(config.chaos, self.rig, self.connection if embedded else None)
         with Interruption(load.interrupt) as interruption:
             try:
                 return driver.run(
                     config,
                     load,
-                    lambda: agree_start(self.connection, spec.run_id),
+                    lambda: chaos.start(agree_start(self.connection, spec.run_id)),
                     on_progress,
                     lambda: interruption.happened,
                     self.rig.ended_workers,
                     self.rig.read_usage,
+                    chaos.stop,
                 )
             finally:
+                chaos.stop()
                 self._loads.pop(spec.run_id).close()
 
     def versions(self) -> dict[str, str]:
@@ -181,14 +199,16 @@ def start_system(prepared: PreparedBench, rig: Rig, connection: Redis, redis_url
     if prepared.mock is not None:
         parts.append(f"mock {upstream['OPENROUTER_BASE_URL']}")
     if prepared.own_workers:
-        require_listeners(connection, config.spec.queue)
+        for queue in config.spec.queues:
+            require_listeners(connection, queue)
     else:
-        fleet = config.replicas or 0, config.concurrency or 0, config.spec.queue
+        fleet = config.replicas or 0, config.concurrency or 0, config.spec.queues
         rig.start_workers(*fleet, redis_url, told, secluded=prepared.secluded)
         pids = ", ".join(str(worker.pid) for worker in rig.workers)
         noun = "worker" if len(rig.workers) == 1 else "workers"
         parts.append(f"{len(rig.workers)} {noun} of {config.concurrency} slots (pid {pids})")
-    return f"{'; '.join(parts)}; queue {config.spec.queue}"
+    noun = "queue" if len(config.spec.queues) == 1 else "queues"
+    return f"{'; '.join(parts)}; {noun} {', '.join(config.spec.queues)}"
 
 
 def require_listeners(connection: Redis, queue: str) -> None:
@@ -211,12 +231,14 @@ def _start_upstream(rig: Rig, prepared: PreparedBench) -> dict[str, str]:
     Returns:
         Environment variables by which workers find their upstream; secrets travel there and never in arguments.
     """
+    from jobctl.settings import MOCK_CONTROL
+
     settings = prepared.settings
     if prepared.mock is None:
         key = {} if settings.openrouter_api_key is None else {"OPENROUTER_API_KEY": settings.openrouter_api_key}
         return {"OPENROUTER_BASE_URL": settings.openrouter_url, **key}
-    url = rig.start_mock([*prepared.mock, "--seed", str(prepared.config.spec.seed)])
-    return {"OPENROUTER_BASE_URL": url, "OPENROUTER_API_KEY": _MOCK_KEY}
+    url = rig.start_mock([*prepared.mock, "--seed", str(prepared.config.spec.seed)], MOCK_CONTROL)
+    return {"OPENROUTER_BASE_URL": url, "OPENROUTER_API_KEY": MOCK_KEY}
 
 
 def _silence(prepared: PreparedBench) -> dict[str, str]:
@@ -238,17 +260,17 @@ def _told_by_flags(settings: Settings) -> dict[str, str]:
 
 
 def _declared_model(prepared: PreparedBench) -> dict[str, str]:
-    """The model of the bench's queue, where there is a limit and all jobs call the same one: its workers ask first."""
-    from jobctl.core.workload import DEFAULT_JOB, DEFAULT_MODEL
-
+    """The model of each queue with a limit, all of whose jobs call the same one: its workers ask first."""
     settings, spec = prepared.settings, prepared.config.spec
-    if settings.queue_models is not None or spec.workload.job_type != DEFAULT_JOB:
+    if settings.queue_models is not None:
         return {}
-    models = {kwargs.get("model", DEFAULT_MODEL) for _, kwargs in spec.workload.payloads}
-    limits = [settings.limits.of(model) for model in models]
-    if len(models) != 1 or (limits[0].rpm, limits[0].tpm) == (None, None):
-        return {}
-    return {"JOB_QUEUE_MODELS": f"{spec.queue}={models.pop()}"}
+    declared = []
+    for queue in spec.queues:
+        models = {model for workload in spec.workloads if spec.queue_of(workload) == queue for model in workload.models}
+        model = models.pop() if len(models) == 1 else None
+        if model is not None and (settings.limits.of(model).rpm, settings.limits.of(model).tpm) != (None, None):
+            declared.append(f"{queue}={model}")
+    return {"JOB_QUEUE_MODELS": ",".join(declared)} if declared else {}
 
 
 def _remove_run(connection: Redis, spec: LoadSpec, *, own_queue: bool, say: Callable[[str], None]) -> None:
@@ -257,7 +279,7 @@ def _remove_run(connection: Redis, spec: LoadSpec, *, own_queue: bool, say: Call
 
     job_ids = [spec.job_id(position) for position in range(len(spec.schedule()))]
     try:
-        RqCompletions(connection, [spec.queue]).delete(job_ids, with_queues=own_queue)
+        RqCompletions(connection, spec.queues).delete(job_ids, with_queues=own_queue)
         forget_start(connection, spec.run_id)
     except (ServiceUnavailable, OSError) as error:
         say(f"the jobs {spec.run_id}-* could not be removed from Redis: {error}")

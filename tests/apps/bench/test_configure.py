@@ -31,7 +31,7 @@ def test_the_default_is_450k_a_day_for_half_a_minute_on_two_replicas() -> None:
 
     assert config.spec.stages == (Stage.steady(450_000 / 86_400, 30.0),)
     assert (config.replicas, config.concurrency, config.spec.warmup_s) == (2, 25, 3.0)
-    assert config.spec.workload.job_type == "chat_completion"
+    assert config.spec.workloads[0].job_type == "chat_completion"
     assert config.spec.arrivals == POISSON
 
 
@@ -47,7 +47,7 @@ def test_a_scenario_fills_what_the_command_line_leaves_open() -> None:
     assert config.spec.stages == (Stage.steady(2.0, 10.0), Stage(30.0, 2.0, 4.0))
     assert config.rate_per_s == pytest.approx((20 + 90) / 40)
     assert config.spec.arrivals == CONSTANT
-    assert config.spec.workload.service_law == "exponential:200ms"
+    assert config.spec.workloads[0].service_law == "exponential:200ms"
     assert (config.replicas, config.scenario, config.injected_share) == (3, "ramp", 0.2)
 
 
@@ -78,7 +78,7 @@ def test_the_command_line_overrides_the_scenario() -> None:
 
     assert config.spec.stages == (Stage.steady(2.0, 1.0), Stage(3.0, 2.0, 4.0))
     assert config.spec.arrivals == POISSON
-    assert config.spec.workload.service_law == "constant:1s"
+    assert config.spec.workloads[0].service_law == "constant:1s"
     assert config.replicas == 1
 
 
@@ -105,7 +105,7 @@ def test_somebody_elses_workers_are_not_assumed_to_be_two() -> None:
 
 
 def test_jobs_of_ones_own_are_taken_by_their_path() -> None:
-    assert configured(job="myapp.tasks.summarise").spec.workload.function == "myapp.tasks.summarise"
+    assert configured(job="myapp.tasks.summarise").spec.workloads[0].function == "myapp.tasks.summarise"
 
 
 @pytest.mark.parametrize(

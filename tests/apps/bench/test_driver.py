@@ -151,7 +151,7 @@ def test_locust_is_told_of_every_job_exactly_once() -> None:
 
 def test_all_arrivals_due_at_one_wake_up_keep_their_own_instants() -> None:
     load = Load(
-        make_spec(stages=(Stage.steady(1000.0, 1.0),), warmup_s=0.1, workload=make_workload("noop")),
+        make_spec(stages=(Stage.steady(1000.0, 1.0),), warmup_s=0.1, workloads=(make_workload("noop"),)),
         service_s=lambda request: 0.0,
     )
     sleep = load.clock.sleep

@@ -10,13 +10,14 @@ import pytest
 
 from jobctl.apps.plan.configure import Material, Prepared, configure, slo_file_of
 from jobctl.apps.plan.load import shape_of
-from jobctl.apps.plan.request import INPUTS, FailedTime, Level, PlanRequest, ShapeKind, Source, WantedShape
+from jobctl.apps.plan.request import INPUTS, FailedTime, Level, PlanRequest, Source
 from jobctl.core.arrivals import POISSON, parse_arrivals
 from jobctl.core.demand import Database, Hold, JobType, Retries, Upstream
 from jobctl.core.evidence import Evidence
 from jobctl.core.plans import Binding
 from jobctl.core.profiles import Spike
 from jobctl.core.service import Constant, Empirical, Exponential, Lognormal, parse_law
+from jobctl.core.shapes import ShapeKind, WantedShape
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Cover, Drain, Objective, Window
 from jobctl.core.tiers import parse_tier
 from jobctl.core.traces import Trace

@@ -2,7 +2,8 @@
 
 Order of a run, and why: the generator says ``ready`` once its slow imports are done; only then is the start agreed, so
 that no arrival is late because a process was still starting. Its records arrive after the drain and are the only source
-of figures. An interrupt stops the sending and nothing else: what happened so far is still counted and judged.
+of figures. An interrupt stops the sending and nothing else: what happened so far is still counted and judged. So does
+a gate that ends the run when it is broken, or whoever else judges the run while it goes on.
 """
 
 from __future__ import annotations
@@ -14,9 +15,22 @@ from typing import Any, Final
 
 from jobctl.apps.bench.session import read_records
 from jobctl.apps.bench.spec import LoadSpec
-from jobctl.core.judging import Judgement, judge
+from jobctl.core.chaos import Disturbance, PlayedFault, TimedFault
+from jobctl.core.crew import GeneratorUse
+from jobctl.core.gates import Gate
+from jobctl.core.gating import (
+    GateResult,
+    LiveGates,
+    LiveJudge,
+    RunFacts,
+    judge_gates,
+    replaced_promises,
+    with_gates,
+)
+from jobctl.core.judging import Excuse, Judgement, doubts, judge
 from jobctl.core.queueing import WaitPrediction, predict_wait
 from jobctl.core.records import JobRecord
+from jobctl.core.shapes import WantedShape
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Summary, Window, conserved, summarise
 from jobctl.core.usage import Usage, UsageReading, usage_between
@@ -41,6 +55,11 @@ class BenchConfig:
         scenario: Its name; None without one.
         injected_share: Probability of an injected fault, over all kinds; so many failures are expected.
         max_schedule_lag_s: The generator's lateness (p99) beyond which the run is inconclusive.
+        shape: The shape of the load; None where a scenario's stages say it.
+        time_scale: How many times as fast time runs in it; None where it does as it does.
+        chaos: Faults on a timetable.
+        recover_after_s: Within this time jobs of a worker that fell silent run again.
+        gates: What must hold beside the promises that hold without gates.
     """
 
     spec: LoadSpec
@@ -50,6 +69,11 @@ class BenchConfig:
     scenario: str | None
     injected_share: float
     max_schedule_lag_s: float
+    shape: WantedShape | None = None
+    time_scale: float | None = None
+    chaos: tuple[TimedFault, ...] = ()
+    recover_after_s: float = 30.0
+    gates: tuple[Gate, ...] = ()
 
     @property
     def slots(self) -> int | None:
@@ -58,13 +82,14 @@ class BenchConfig:
 
     @property
     def peak_per_s(self) -> float:
-        """The highest rate of the schedule."""
+        """The highest rate of the schedule; of a replay, that of its busiest minute."""
         return max(max(stage.start_per_s, stage.end_per_s) for stage in self.spec.stages)
 
     @property
     def is_steady(self) -> bool:
-        """Whether the rate never changes."""
-        return all(stage.start_per_s == stage.end_per_s == self.peak_per_s for stage in self.spec.stages)
+        """Whether the rate never changes; recorded arrivals keep no rate."""
+        spec, peak_per_s = self.spec, self.peak_per_s
+        return spec.instants is None and all(s.start_per_s == s.end_per_s == peak_per_s for s in spec.stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +116,10 @@ class BenchResult:
         errors: What failed jobs said, the commonest first, with how many said it.
         records: What became of each job, in the order of the schedule.
         usage: What the workers used of the machine during the window; None where nobody measured it.
+        faults: The faults that were played, in order of time.
+        gates: How each gate stands.
+        aborted: Why a gate or a search ended the run early; None where none did.
+        generator: What generating the load took; None where the generator does not say.
     """
 
     config: BenchConfig
@@ -104,6 +133,10 @@ class BenchResult:
     errors: tuple[tuple[str, int], ...] = ()
     records: tuple[JobRecord, ...] = ()
     usage: Usage | None = None
+    faults: tuple[PlayedFault, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    aborted: str | None = None
+    generator: GeneratorUse | None = None
 
 
 def run(
@@ -114,6 +147,8 @@ def run(
     is_interrupted: Callable[[], bool],
     ended_workers: Callable[[], Sequence[str]] = tuple,
     read_usage: Callable[[], UsageReading | None] = lambda: None,
+    played_faults: Callable[[], Sequence[PlayedFault]] = tuple,
+    live: LiveJudge | None = None,
 ) -> BenchResult:
     """Drive a bench.
 
@@ -125,6 +160,8 @@ def run(
         is_interrupted: Whether somebody cut the run short, asked once it is over.
         ended_workers: What became of workers that ended by themselves, asked once it is over.
         read_usage: What the workers have used so far, asked with every message; None where nobody knows.
+        played_faults: What was broken on purpose, asked once it is over and before anything else.
+        live: Sees the jobs as they end and may end the run; the load's ``live`` must be set.
 
     Raises:
         RunFailed: The generator could not measure the run to its end.
@@ -134,12 +171,16 @@ def run(
     records: list[JobRecord] = []
     readings: list[UsageReading] = []
     end: Mapping[str, Any] | None = None
+    referee = _Referee(config, load, live)
     for message in load.events():
         match message["event"]:
             case "ready":
-                agree_start()
+                referee.begin(agree_start())
             case "progress":
                 on_progress(message)
+                referee.see_backlog(message)
+            case "ended":
+                referee.see(message)
             case "records":
                 records.extend(read_records(message["records"]))
             case "failed":
@@ -149,12 +190,59 @@ def run(
         reading = read_usage()
         if reading is not None:
             readings.append(reading)
+    faults = tuple(played_faults())
     interrupted = is_interrupted()
     if end is None and not interrupted:
         raise load.failure()
     if end is None or end["start_s"] is None:
         raise KeyboardInterrupt
-    return _result(config, records, end, interrupted, tuple(ended_workers()), readings)
+    return _result(config, records, end, interrupted, tuple(ended_workers()), readings, faults, referee)
+
+
+class _Referee:
+    """Ends a run early when one of its gates is broken, or when somebody else who judges it says so.
+
+    Args:
+        config: What was asked.
+        load: The generator.
+        live: The somebody else.
+    """
+
+    def __init__(self, config: BenchConfig, load: LoadRun, live: LiveJudge | None) -> None:
+        self._config = config
+        self._load = load
+        self._judges = [live] if live is not None else []
+        self._gates: LiveGates | None = None
+        #: Why the run was ended.
+        self.aborted: str | None = None
+
+    @property
+    def broken(self) -> Mapping[Gate, str]:
+        """The gates that were seen to be broken, each with when."""
+        return {} if self._gates is None else self._gates.broken
+
+    def begin(self, start_s: float) -> None:
+        """The schedule begins at that instant, seconds since the epoch."""
+        spec = self._config.spec
+        window = Window(start_s + spec.warmup_s, start_s + spec.duration_s)
+        self._gates = LiveGates(self._config.gates, start_s, window)
+        self._judges.append(self._gates)
+
+    def see(self, message: Mapping[str, Any]) -> None:
+        """Show an ``ended`` message to all who judge."""
+        records = list(read_records(message["records"]))
+        for judge_live in self._judges:
+            self._end(judge_live.see(records, message["elapsed_s"]))
+
+    def see_backlog(self, message: Mapping[str, Any]) -> None:
+        """Show the backlog of a ``progress`` message to the gates."""
+        if self._gates is not None:
+            self._end(self._gates.see_backlog(message["backlog"], message["elapsed_s"]))
+
+    def _end(self, reason: str | None) -> None:
+        if reason is not None and self.aborted is None:
+            self.aborted = reason
+            self._load.interrupt()
 
 
 def _result(
@@ -164,11 +252,14 @@ def _result(
     interrupted: bool,
     ended_workers: tuple[str, ...],
     readings: Sequence[UsageReading],
+    faults: tuple[PlayedFault, ...],
+    referee: _Referee,
 ) -> BenchResult:
     start_s, end_s = end["start_s"], end["offered_until_s"]
     warmup_s = min(config.spec.warmup_s, (end_s - start_s) / 2)
     window = Window(start_s + warmup_s, end_s)
-    summary = summarise(records, window, config.slots)
+    disturbance = Disturbance.of(faults, start_s, config.recover_after_s, config.replicas)
+    summary = summarise(records, window, config.slots, disturbance.struck)
     if not conserved(summary.counts):
         raise JobctlError(f"the books do not balance: {summary.counts}")
     judgement = judge(
@@ -177,10 +268,16 @@ def _result(
         max_schedule_lag_s=config.max_schedule_lag_s,
         injected_share=config.injected_share,
         interrupted=interrupted,
+        aborted=referee.aborted is not None,
+        excuse=_excuse(config, disturbance, records),
+        replaced=replaced_promises(config.gates),
     )
-    if ended_workers:  # the fleet that was asked for is not the one that was measured
+    gates = _judge_gates(config, summary, records, end, interrupted, referee, disturbance.problems)
+    judgement = with_gates(judgement, gates)
+    doubts = (*end.get("doubts", ()), *ended_workers)
+    if doubts:  # the instants may be wrong, or the fleet that was asked for is not the one that was measured
         verdict = Verdict.INCONCLUSIVE if judgement.verdict is Verdict.KEPT else judgement.verdict
-        judgement = Judgement(verdict, (*judgement.reasons, *ended_workers))
+        judgement = Judgement(verdict, (*judgement.reasons, *doubts))
     return BenchResult(
         config=config,
         started_at_s=start_s,
@@ -192,7 +289,46 @@ def _result(
         interrupted=interrupted,
         errors=tuple(Counter(record.error for record in records if record.error).most_common(_MOST_ERRORS)),
         records=tuple(records),
+        generator=GeneratorUse(**end["generator"]) if end.get("generator") else None,
         usage=usage_between(readings, window.start_s, window.end_s, _attempts_in(window, records)),
+        faults=faults,
+        gates=gates,
+        aborted=referee.aborted,
+    )
+
+
+def _judge_gates(
+    config: BenchConfig,
+    summary: Summary,
+    records: Sequence[JobRecord],
+    end: Mapping[str, Any],
+    interrupted: bool,
+    referee: _Referee,
+    problems: Sequence[str],
+) -> tuple[GateResult, ...]:
+    """How the gates stand, and where they tell nothing because another load was measured."""
+    aborted = referee.aborted is not None
+    unsure = doubts(summary, end["dropped"], config.max_schedule_lag_s, interrupted=interrupted, aborted=aborted)
+    facts = RunFacts(
+        records=records,
+        start_s=end["start_s"],
+        window=summary.window,
+        slots=config.slots,
+        doubts=(*problems, *unsure, *end.get("doubts", ())),
+        cut_short=interrupted or aborted,
+    )
+    return judge_gates(config.gates, facts, referee.broken)
+
+
+def _excuse(config: BenchConfig, disturbance: Disturbance, records: Sequence[JobRecord]) -> Excuse:
+    """What the faults of the run explain of it."""
+    failed, duplicated = disturbance.excused(records)
+    return Excuse(
+        failed=failed,
+        duplicated=duplicated,
+        calm_from_s=disturbance.calm_from_s,
+        slots_lost=disturbance.replicas_lost * (config.concurrency or 0),
+        problems=disturbance.problems,
     )
 
 
@@ -202,9 +338,9 @@ def _attempts_in(window: Window, records: Iterable[JobRecord]) -> int:
 
 
 def _predict(config: BenchConfig, summary: Summary) -> Prediction | None:
-    """Theory's figures; the formulas know one rate only, so none for a rate that changes."""
+    """Theory's figures; none for a rate that changes or a fleet that is broken, for the formulas know neither."""
     mean_s, slots = summary.service.mean, config.slots
-    if slots is None or not mean_s or not summary.offered_jobs or not config.is_steady:
+    if slots is None or not mean_s or not summary.offered_jobs or not config.is_steady or config.chaos:
         return None
     scv = summary.service.scv
     wait = predict_wait(

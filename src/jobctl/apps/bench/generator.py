@@ -11,9 +11,11 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from jobctl.apps.bench.spec import LoadSpec
+from jobctl.core.crew import WHOLE, Shard
 from jobctl.core.pacing import Send, Stop, Wait, pace
 from jobctl.errors import ServiceUnavailable
 from jobctl.ports import Clock, JobQueue, JobRequest
@@ -53,20 +55,27 @@ class Generator:
         queue: Where jobs go.
         clock: Time.
         on_sent: Called for each job after its round trip.
+        shard: The part of the schedule that it fires.
     """
 
-    def __init__(self, spec: LoadSpec, queue: JobQueue, clock: Clock, on_sent: Callable[[Sent], None]) -> None:
+    def __init__(
+        self, spec: LoadSpec, queue: JobQueue, clock: Clock, on_sent: Callable[[Sent], None], shard: Shard = WHOLE
+    ) -> None:
         self._spec = spec
         self._queue = queue
         self._clock = clock
         self._on_sent = on_sent
-        self._arguments = spec.workload.arguments(spec.seed)
+        self._shard = shard
+        self._jobs = islice(spec.jobs(), shard.index, None, shard.count)
         self._stopping = False
-        self.schedule = spec.schedule()
+        #: Intended arrivals of its part, seconds from the start.
+        self.schedule = spec.schedule()[shard.index :: shard.count]
         #: How many left or were refused.
         self.sent = 0
         #: When each left, seconds since the epoch; NaN for the refused and those not sent.
         self.enqueued_s = array("d", [math.nan]) * len(self.schedule)
+        #: When Redis had taken each; NaN likewise.
+        self.acknowledged_s = array("d", [math.nan]) * len(self.schedule)
 
     def stop(self) -> None:
         """Send nothing more; what was sent stays on the books."""
@@ -92,7 +101,7 @@ class Generator:
                     return
 
     def _send(self, start_s: float, first: int, beyond: int) -> None:
-        requests = [self._request(position) for position in range(first, beyond)]
+        requests = [self._request(self._shard.position(place)) for place in range(first, beyond)]
         error = None
         sent_s = self._clock.now()
         try:
@@ -101,12 +110,16 @@ class Generator:
             error = refusal
         acknowledged_s = self._clock.now()
         self.sent = beyond
-        for position in range(first, beyond):
+        for place in range(first, beyond):
             if error is None:
-                self.enqueued_s[position] = sent_s
-            self._on_sent(Sent(position, start_s + self.schedule[position], sent_s, acknowledged_s, error))
+                self.enqueued_s[place] = sent_s
+                self.acknowledged_s[place] = acknowledged_s
+            position = self._shard.position(place)
+            self._on_sent(Sent(position, start_s + self.schedule[place], sent_s, acknowledged_s, error))
 
     def _request(self, position: int) -> JobRequest:
-        args, kwargs = next(self._arguments)
         spec = self._spec
-        return JobRequest(spec.job_id(position), spec.workload.function, args, kwargs, spec.job_timeout_s)
+        workload, (args, kwargs) = next(self._jobs)
+        return JobRequest(
+            spec.job_id(position), workload.function, args, kwargs, spec.job_timeout_s, spec.queue_of(workload)
+        )

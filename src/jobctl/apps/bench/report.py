@@ -12,12 +12,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from jobctl.apps.bench.course import course_of, signals_of
 from jobctl.apps.bench.driver import BenchResult, Prediction
+from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.arrivals import digest
-from jobctl.core.quantiles import QUANTILES, Sample
+from jobctl.core.gating import GateResult
 from jobctl.core.sizing import replicas_needed
 from jobctl.core.slo import DEFAULT_OBJECTIVE
 from jobctl.core.units import SECONDS_PER_DAY
+from jobctl.core.workload import Workload
 
 __all__ = ["SCHEMA", "sentence", "to_document"]
 
@@ -40,6 +43,8 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
         "verdict": result.judgement.verdict.value,
         "reasons": list(result.judgement.reasons),
         "interrupted": result.interrupted,
+        "aborted": result.aborted,
+        "gates": [_gate(gate) for gate in result.gates],
         "errors": [{"error": error, "jobs": jobs} for error, jobs in result.errors],
         "started_at": datetime.fromtimestamp(result.started_at_s, UTC).isoformat(timespec="milliseconds"),
         "config": {
@@ -51,9 +56,13 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "seed": config.spec.seed,
             "replicas": config.replicas,
             "concurrency": config.concurrency,
-            "job": config.spec.workload.job_type,
+            "job": ", ".join(workload.job_type for workload in config.spec.workloads),
             "scenario": config.scenario,
             "schedule_digest": digest(config.spec.schedule()),
+            "shape": None if config.shape is None else str(config.shape),
+            "time_scale": config.time_scale,
+            "stages": [asdict(stage) for stage in config.spec.stages],
+            "mix": [_job_type(config.spec, workload) for workload in config.spec.workloads],
         },
         "offered": {
             "jobs": summary.offered_jobs,
@@ -67,11 +76,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
         },
         "achieved": {"jobs": summary.achieved_jobs, "rate_per_s": summary.achieved_per_s},
         "jobs": asdict(summary.counts),
-        "signals": {
-            "wait": _signal(summary.wait),
-            "service": _signal(summary.service),
-            "sojourn": _signal(summary.sojourn),
-        },
+        "signals": signals_of(summary),
         "utilisation": summary.utilisation,
         "usage": None if result.usage is None else asdict(result.usage),
         "backlog": {
@@ -80,6 +85,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "series": list(summary.backlog.series),
         },
         "predicted": _predicted(result.predicted),
+        **course_of(result),
         "sentence": sentence(result),
         "tool_statistics": [dict(row) for row in result.tool_statistics],
         "host": dict(host),
@@ -98,7 +104,8 @@ def sentence(result: BenchResult) -> str:
         return f"At {summary.offered_per_s:.3g} jobs/s {summary.achieved_per_s:.3g} jobs/s came out."
     noun = "replica" if config.replicas == 1 else "replicas"
     verb = "was" if config.replicas == 1 else "were"
-    peak = "" if config.is_steady else f" (peak {config.peak_per_s:.3g})"
+    is_steady = config.is_steady or config.peak_per_s <= summary.offered_per_s
+    peak = "" if is_steady else f" (peak {config.peak_per_s:.3g})"
     busy = (
         f"At {summary.offered_per_s:.3g} jobs/s{peak} {_word(config.replicas)} {noun} of {config.concurrency} slots "
         f"{verb} {summary.utilisation:.0%} busy"
@@ -108,26 +115,48 @@ def sentence(result: BenchResult) -> str:
     if summary.counts.in_flight or not summary.service.mean or summary.achieved_jobs < summary.offered_jobs / 2:
         return busy + "; too few jobs finished to say what would carry it."
     needed = replicas_needed(
-        arrival_rate_per_s=summary.offered_per_s if config.is_steady else config.peak_per_s,
+        arrival_rate_per_s=summary.offered_per_s if is_steady else config.peak_per_s,
         mean_service_s=summary.service.mean,
         service_scv=1.0 if summary.service.scv is None else summary.service.scv,
         concurrency=config.concurrency,
         objective=DEFAULT_OBJECTIVE,
     )
-    what = "it" if config.is_steady else "its peak"
+    what = "it" if is_steady else "its peak"
     if needed is None:
         return f"{busy}; no number of replicas would carry {what}."
     return f"{busy}; {_word(needed)} would carry {what}, {_word(needed + 1)} with one spare."
 
 
-def _signal(sample: Sample) -> dict[str, Any]:
+def _job_type(spec: LoadSpec, workload: Workload) -> dict[str, Any]:
+    """One type of the mix; its queue without what is this run's own in the name."""
     return {
-        "n": len(sample),
-        "mean": sample.mean,
-        "scv": sample.scv,
-        **{name: sample.quantile(q) for name, q in QUANTILES.items()},
-        "max": sample.max,
-        "intervals": {name: sample.interval(q) for name, q in QUANTILES.items()},
+        "job": workload.job_type,
+        "function": workload.function,
+        "share": workload.share,
+        "queue": None if workload.queue is None else workload.queue.removeprefix(f"{spec.queue}-"),
+        "service_law": workload.service_law,
+        "failure_rate": workload.failure_rate,
+    }
+
+
+def _gate(result: GateResult) -> dict[str, Any]:
+    gate = result.gate
+    return {
+        "name": gate.name or str(gate),
+        "check": str(gate),
+        "job": gate.job,
+        "window_s": gate.window_s,
+        "for_s": gate.for_s,
+        "min_samples": gate.min_samples,
+        "severity": gate.severity.value,
+        "abort": gate.abort,
+        "verdict": result.verdict.value,
+        "value": result.value,
+        "threshold": gate.threshold,
+        "unit": gate.unit.value,
+        "samples": result.samples,
+        "reason": result.reason,
+        "failed_windows": [list(window) for window in result.failed_windows],
     }
 
 

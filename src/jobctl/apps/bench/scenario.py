@@ -1,4 +1,4 @@
-"""A scenario file, read strictly: the load, and what stands behind it.
+"""A scenario file, read strictly: the load, and what stands behind it. ``docs/reference/scenarios.md`` tells all keys.
 
 ::
 
@@ -12,6 +12,21 @@
     rate = 5.2                      # jobs/s; or per_day = 450000
     from_rate = 1.5                 # a straight line from here; or from_per_day
 
+    [shape]                         # in place of stages
+    kind = "diurnal"                # the words of --shape; a file is looked for beside the scenario
+    per_day = 450000
+    duration = "5m"
+    peak_factor = 3
+    time_scale = 288
+
+    [[job]]                         # a mix, in place of job and service_time
+    type = "sleep"
+    name = "thumbnail"
+    share = 0.7
+    service_time = "exponential:200ms"
+    queue = "urgent"                # the queue of the first type is the most urgent
+    slo = "p95 wait <= 1s"
+
     [fleet]
     replicas = 2
     concurrency = 25
@@ -22,26 +37,48 @@
     tpm = 100000
     fault = ["429=0.02"]
 
+    [[fault]]                       # on a timetable: seconds of the schedule
+    kind = "replica_killed"         # or replica_frozen, mock_outage, rate_limited, mock_slow, redis_stalled
+    at = "20s"
+    for = "10s"
+    replica = 2                     # 1 when not given; or "all"
+
+    [[gate]]                        # what must hold, as in a file of --gates
+    check = "wait.p95 < 1s"
+    window = "10s"
+
 An unknown key or a value of the wrong kind is an error that names it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from jobctl.apps.bench.mixing import WantedJob
+from jobctl.apps.bench.shaping import WantedLoad
 from jobctl.core.arrivals import Arrivals, Stage, parse_arrivals
-from jobctl.core.units import SECONDS_PER_DAY, parse_duration
-from jobctl.core.workload import parse_service_law
+from jobctl.core.chaos import TimedFault, parse_fault_table, stretched_faults
+from jobctl.core.gates import Gate, parse_gate, parse_gate_tables
+from jobctl.core.mixes import even_shares, parse_share
+from jobctl.core.shapes import BENCH_SHAPES, parse_wanted_shape
+from jobctl.core.slo import check_keys
+from jobctl.core.units import SECONDS_PER_DAY, parse_duration, parse_fraction, parse_positive_duration
+from jobctl.core.workload import Payload, parse_service_law
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["Scenario", "parse_scenario", "stretched"]
 
-_TOP: Final = {"description", "arrivals", "job", "service_time", "stage", "fleet", "mock"}
+_TOP: Final = {"description", "arrivals", "job", "service_time", "stage", "shape", "fleet", "mock", "fault", "gate"}
 _STAGE: Final = {"duration", "rate", "per_day", "from_rate", "from_per_day"}
+_SHAPE: Final = {"kind", "duration", "rate", "per_day", "peak_factor", "time_scale", "service_rule"}
+_JOB: Final = {"type", "name", "share", "service_time", "queue", "args", "args_from", "failure_rate", "slo"}
 _FLEET: Final = {"replicas", "concurrency"}
 _MOCK: Final = {"latency", "rpm", "tpm", "fault"}
+#: Queues are told to workers in a list with commas.
+_QUEUE: Final = re.compile(r"[\w.:-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +89,31 @@ class Scenario:
         name: The file's name without its ending.
         description: One line.
         arrivals: How gaps vary.
-        stages: The rate over time.
-        job: Job type or dotted path; None for the default.
+        stages: The rate over time; empty where a shape says it.
+        shape: The shape; None where stages say the rate.
+        job: Job type or dotted path; None for the default, or a mix.
         service_law: Law of ``sleep`` jobs as text; None for the default.
+        jobs: The types of a mix; empty for one type.
         replicas: Workers to start; None for the default.
         concurrency: Slots of each; None for the default.
         mock: Options of the mock by name, as text.
+        faults: What is broken on a timetable.
+        gates: What must hold; that of single types of a mix stands with them.
     """
 
     name: str
     description: str
     arrivals: Arrivals
     stages: tuple[Stage, ...]
+    shape: WantedLoad | None
     job: str | None
     service_law: str | None
+    jobs: tuple[WantedJob, ...]
     replicas: int | None
     concurrency: int | None
     mock: Mapping[str, tuple[str, ...]]
+    faults: tuple[TimedFault, ...] = ()
+    gates: tuple[Gate, ...] = ()
 
 
 def parse_scenario(name: str, content: Mapping[str, Any]) -> Scenario:
@@ -78,37 +123,67 @@ def parse_scenario(name: str, content: Mapping[str, Any]) -> Scenario:
         InvalidOption: A key is unknown, missing or has no sensible value.
     """
     try:
-        _only(content, _TOP, "the file")
-        stages = content.get("stage")
-        if not isinstance(stages, list) or not stages:
-            raise InvalidValue("it has no [[stage]]", "add one with a duration and a rate")
+        check_keys(content, _TOP, "the file")
         fleet, mock = _table(content, "fleet", _FLEET), _table(content, "mock", _MOCK)
+        jobs = content.get("job")
+        is_mix = isinstance(jobs, list)
+        if is_mix and "service_time" in content:
+            raise InvalidValue("service_time stands beside [[job]]", "give each [[job]] its own")
         return Scenario(
             name=name,
             description=str(content.get("description", "")),
             arrivals=parse_arrivals(str(content.get("arrivals", "poisson"))),
-            stages=tuple(_stage(stage) for stage in stages),
-            job=_optional_text(content, "job"),
+            stages=_stages(content),
+            shape=_shape(_table(content, "shape", _SHAPE)) if "shape" in content else None,
+            job=None if is_mix else _optional_text(content, "job"),
             service_law=parse_service_law(str(content["service_time"])) if "service_time" in content else None,
+            jobs=_jobs(jobs) if isinstance(jobs, list) else (),
             replicas=_whole(fleet, "replicas"),
             concurrency=_whole(fleet, "concurrency"),
             mock={key: tuple(map(str, value if isinstance(value, list) else [value])) for key, value in mock.items()},
+            faults=_faults(content),
+            gates=parse_gate_tables(content.get("gate")),
         )
     except InvalidValue as error:
         raise InvalidOption(f"scenario {name}", error.problem, error.remedy) from None
 
 
 def stretched(scenario: Scenario, duration_s: float) -> Scenario:
-    """The same shape over another duration: every stage is longer or shorter by one factor, rates stay."""
+    """The same load over another duration.
+
+    Every stage is longer or shorter by one factor, rates stay; a shape is told its duration. Faults keep their places.
+    """
+    if scenario.shape is not None:
+        factor = duration_s / (scenario.shape.duration_s or duration_s)
+        shape = replace(scenario.shape, duration_s=duration_s)
+        return replace(scenario, shape=shape, faults=stretched_faults(scenario.faults, factor))
     factor = duration_s / sum(stage.duration_s for stage in scenario.stages)
     stages = tuple(replace(stage, duration_s=stage.duration_s * factor) for stage in scenario.stages)
-    return replace(scenario, stages=stages)
+    return replace(scenario, stages=stages, faults=stretched_faults(scenario.faults, factor))
+
+
+def _faults(content: Mapping[str, Any]) -> tuple[TimedFault, ...]:
+    faults = content.get("fault", [])
+    if not isinstance(faults, list):
+        raise InvalidValue("fault is not a list of tables", "write [[fault]] with kind, at and for")
+    return tuple(map(parse_fault_table, faults))
+
+
+def _stages(content: Mapping[str, Any]) -> tuple[Stage, ...]:
+    stages = content.get("stage")
+    if "shape" in content:
+        if stages is not None:
+            raise InvalidValue("it has both [[stage]] and [shape]", "keep one")
+        return ()
+    if not isinstance(stages, list) or not stages:
+        raise InvalidValue("it has no [[stage]] and no [shape]", "add a [[stage]] with a duration and a rate")
+    return tuple(_stage(stage) for stage in stages)
 
 
 def _stage(content: Any) -> Stage:
     if not isinstance(content, Mapping):
         raise InvalidValue("a stage is not a table", "write [[stage]] with duration and rate")
-    _only(content, _STAGE, "a stage")
+    check_keys(content, _STAGE, "a stage")
     if "duration" not in content:
         raise InvalidValue("a stage has no duration", 'add duration = "30s"')
     end = _rate(content, "rate", "per_day")
@@ -118,12 +193,104 @@ def _stage(content: Any) -> Stage:
     return Stage(parse_duration(str(content["duration"])), end if start is None else start, end)
 
 
-def _rate(content: Mapping[str, Any], per_second: str, per_day: str) -> float | None:
+def _shape(content: Mapping[str, Any]) -> WantedLoad:
+    if "kind" not in content:
+        words = ", ".join(kind.value for kind in BENCH_SHAPES)
+        raise InvalidValue("[shape] has no kind", f"add kind = one of {words}, a file or replay:FILE")
+    return WantedLoad(
+        shape=parse_wanted_shape(str(content["kind"]), BENCH_SHAPES),
+        rate_per_s=_rate(content, "rate", "per_day", place="[shape]"),
+        duration_s=parse_positive_duration(str(content["duration"])) if "duration" in content else None,
+        peak_factor=_at_least(content, "peak_factor", 1.0),
+        time_scale=_at_least(content, "time_scale", 0.0),
+        service_rule=_optional_text(content, "service_rule"),
+    )
+
+
+def _jobs(tables: list[Any]) -> tuple[WantedJob, ...]:
+    if not tables:
+        raise InvalidValue("it has an empty list of jobs", "add a [[job]] with a type and a share")
+    jobs = [_job(table, alone=len(tables) == 1) for table in tables]
+    try:
+        shares = even_shares([(job.name, job.share) for job in jobs])
+    except InvalidValue as error:
+        raise InvalidValue(f"[[job]] {error.problem}", error.remedy) from None
+    return tuple(replace(job, share=share) for job, share in zip(jobs, shares, strict=True))
+
+
+def _job(content: Any, *, alone: bool) -> WantedJob:
+    if not isinstance(content, Mapping):
+        raise InvalidValue("a job is not a table", "write [[job]] with type and share")
+    check_keys(content, _JOB, "a job")
+    if "type" not in content:
+        raise InvalidValue("a job has no type", 'add type = "sleep", "chat_completion", "noop" or a dotted path')
+    job_type = str(content["type"])
+    name = str(content.get("name", job_type))
+    if not alone and "share" not in content:
+        raise InvalidValue(f"job {name!r} has no share", "add share = 0.3, or 30%")
+    if "args" in content and "args_from" in content:
+        raise InvalidValue(f"job {name!r} has both args and args_from", "keep one")
+    if not name or len(name.split()) != 1:
+        raise InvalidValue(f"a job is called {name!r}", "give it a name of one word")
+    slo = content.get("slo", [])
+    return WantedJob(
+        job=job_type,
+        name=name,
+        share=parse_share(str(content.get("share", 1))),
+        service_law=parse_service_law(str(content["service_time"])) if "service_time" in content else None,
+        queue=_queue(content),
+        payload=_payload(content["args"], name) if "args" in content else None,
+        args_from=_optional_text(content, "args_from"),
+        failure_rate=parse_fraction(str(content.get("failure_rate", 0))),
+        slo=tuple(_promise(text, name) for text in (slo if isinstance(slo, list) else [slo])),
+    )
+
+
+def _promise(text: Any, name: str) -> Gate:
+    """What must hold for the jobs of one type."""
+    gate = parse_gate(str(text))
+    if gate.job not in {None, name}:
+        raise InvalidValue(f"job {name!r} promises something of {gate.job!r}", "leave 'of' out")
+    return replace(gate, job=name)
+
+
+def _payload(args: Any, name: str) -> Payload:
+    if isinstance(args, Mapping):
+        return (), dict(args)
+    if isinstance(args, list):
+        return tuple(args), {}
+    raise InvalidValue(
+        f"job {name!r} has args = {args!r}",
+        'write [1, "two"] for positional arguments, { prompt = "hi" } for named ones',
+    )
+
+
+def _queue(content: Mapping[str, Any]) -> str | None:
+    queue = _optional_text(content, "queue")
+    if queue is not None and not _QUEUE.fullmatch(queue):
+        raise InvalidValue(f"{queue!r} is no name of a queue", "use letters, digits and . _ : -")
+    return queue
+
+
+def _rate(content: Mapping[str, Any], per_second: str, per_day: str, place: str = "a stage") -> float | None:
     if per_second in content and per_day in content:
-        raise InvalidValue(f"a stage has both {per_second} and {per_day}", "keep one")
+        raise InvalidValue(f"{place} has both {per_second} and {per_day}", "keep one")
     if per_second in content:
         return _number(content, per_second)
     return _number(content, per_day) / SECONDS_PER_DAY if per_day in content else None
+
+
+def _at_least(content: Mapping[str, Any], key: str, least: float) -> float | None:
+    """A number above 0 that is not below the least; None where there is none."""
+    if key not in content:
+        return None
+    value = _number(content, key)
+    if not (value >= least and 0 < value < float("inf")):
+        raise InvalidValue(
+            f"{key} = {value:g} is out of range",
+            f"give a number of {f'at least {least:g}' if least else 'more than 0'}",
+        )
+    return value
 
 
 def _number(content: Mapping[str, Any], key: str) -> float:
@@ -146,16 +313,10 @@ def _table(content: Mapping[str, Any], key: str, known: set[str]) -> Mapping[str
     table = content.get(key, {})
     if not isinstance(table, Mapping):
         raise InvalidValue(f"{key} is not a table", f"write [{key}]")
-    _only(table, known, f"[{key}]")
+    check_keys(table, known, f"[{key}]")
     return table
 
 
 def _optional_text(content: Mapping[str, Any], key: str) -> str | None:
     value = content.get(key)
     return None if value is None else str(value)
-
-
-def _only(content: Mapping[str, Any], known: set[str], place: str) -> None:
-    unknown = sorted(set(content) - known)
-    if unknown:
-        raise InvalidValue(f"{place} has an unknown key {unknown[0]!r}", f"known keys: {', '.join(sorted(known))}")

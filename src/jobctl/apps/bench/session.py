@@ -4,10 +4,11 @@ What it says are plain dictionaries, one a line on a pipe, or nothing when nobod
 
 * ``ready``: the process can start;
 * ``progress``: the counters, about once a second;
+* ``ended``: records of the jobs that ended since the last such message, where somebody judges the run as it goes on;
 * ``records``: some job records, in the order of the schedule;
 * ``failed``: the run cannot be measured, and why;
-* ``end``: the run is over: when it began, until when load was offered, arrivals that were due and never sent, and
-  what the load tool itself counted.
+* ``end``: the run is over: when it began, until when load was offered, arrivals that were due and never sent, what the
+  load tool itself counted, how far Redis' clock was ahead, why instants may be wrong, and what sending took.
 """
 
 from __future__ import annotations
@@ -19,17 +20,21 @@ from typing import Any, Final
 from jobctl.apps.bench.collector import Collector
 from jobctl.apps.bench.generator import Generator, Sent
 from jobctl.apps.bench.spec import LoadSpec
+from jobctl.core.clocks import ClockOffset
+from jobctl.core.crew import WHOLE, Shard
 from jobctl.core.records import JobRecord, Outcome
 from jobctl.errors import ServiceUnavailable
-from jobctl.ports import Clock, Completion, Completions, JobQueue
+from jobctl.ports import Clock, Completions, JobQueue
 
-__all__ = ["LoadSession", "read_records"]
+__all__ = ["LoadSession", "Say", "read_records"]
 
 #: Seconds between two looks at what ended.
 _POLL_S: Final = 0.2
 #: Polls between two progress reports.
 _POLLS_PER_REPORT: Final = 5
 _RECORDS_PER_LINE: Final = 500
+#: Watching takes at most one part in so many of the time, so that there is always some for sending.
+_PAUSE: Final = 4
 
 Say = Callable[[Mapping[str, Any]], None]
 
@@ -44,7 +49,10 @@ class LoadSession:
         clock: Time.
         say: Takes each message.
         on_sent: Called for each job that left.
-        on_ended: Called for each job that ended, with its sojourn in seconds and whether it failed.
+        on_ended: Called for each job that ended, with its type, its sojourn in seconds and whether it failed.
+        shard: The part of the schedule that is this process's.
+        compare_clock: Tells how far Redis' clock is ahead of this process's; None where it cannot.
+        cpu_s: CPU seconds that this process has used so far; None where nobody knows.
     """
 
     def __init__(
@@ -55,17 +63,26 @@ class LoadSession:
         clock: Clock,
         say: Say,
         on_sent: Callable[[Sent], None],
-        on_ended: Callable[[float, bool], None],
+        on_ended: Callable[[str, float, bool], None],
+        *,
+        shard: Shard = WHOLE,
+        compare_clock: Callable[[], ClockOffset | None] = lambda: None,
+        cpu_s: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.spec = spec
+        self._shard = shard
+        self._compare_clock = compare_clock
+        self._cpu_s = cpu_s
+        self._used_s: float | None = None
         self._clock = clock
         self._queue = queue
         self._say = say
         self._on_ended = on_ended
         self._on_sent = on_sent
         self._refused = 0
-        self._generator = Generator(spec, queue, clock, self._sent)
-        self._collector = Collector(spec, completions)
+        self._generator = Generator(spec, queue, clock, self._sent, shard)
+        self._collector = Collector(spec, completions, shard)
+        self._fresh: list[list[Any]] = []
         self._start_s: float | None = None
         self._stopped_s: float | None = None
         self._finished = False
@@ -77,15 +94,20 @@ class LoadSession:
             start_s: The instant of offset 0, seconds since the epoch; None for now.
         """
         self._start_s = self._clock.now() if start_s is None else start_s
+        before_s = self._cpu_s()
         self._generator.run(self._start_s)
+        after_s = self._cpu_s()
+        self._used_s = None if before_s is None or after_s is None else after_s - before_s
 
     def watch(self) -> None:
         """Follow outcomes until every job ended, the drain is over or the run is stopped; then count."""
-        polls = 0
+        polls, took_s = 0, 0.0
         while not self._over():
-            self._clock.sleep(_POLL_S)
+            self._clock.sleep(max(_POLL_S, _PAUSE * took_s))
+            began_s = self._clock.now()
             try:
                 self._look()
+                took_s = self._clock.now() - began_s
                 polls += 1
                 if polls % _POLLS_PER_REPORT == 0:
                     self._report()
@@ -115,6 +137,7 @@ class LoadSession:
             self._say({"event": "failed", "reason": f"{error.problem}; {seen}"})
 
     def _count(self, start_s: float, tool_statistics: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        self._collector.compare_clocks(self._compare_clock())
         self._look()
         sent = self._generator.sent
         until_s = start_s + self.spec.duration_s
@@ -122,10 +145,10 @@ class LoadSession:
             until_s = min(until_s, self._stopped_s)
         schedule = self._generator.schedule[: max(sent, self._generator.due_by(until_s - start_s))]
         lines: list[list[Any]] = []
-        census = self._collector.census(start_s, schedule, self._generator.enqueued_s)
-        for position, record in enumerate(census):
-            if record.sojourn_s is not None and not self._collector.has_ended(position):
-                self._on_ended(record.sojourn_s, record.outcome is Outcome.FAILED)
+        census = self._collector.census(start_s, schedule, self._generator.enqueued_s, self._generator.acknowledged_s)
+        for place, record in enumerate(census):
+            if record.sojourn_s is not None and not self._collector.has_ended(self._shard.position(place)):
+                self._on_ended(record.job_type, record.sojourn_s, record.outcome is Outcome.FAILED)
             lines.append([*astuple(record)])
             if len(lines) == _RECORDS_PER_LINE:
                 self._say({"event": "records", "records": lines})
@@ -138,6 +161,9 @@ class LoadSession:
                 "offered_until_s": until_s,
                 "dropped": len(schedule) - sent,
                 "tool_statistics": list(tool_statistics()),
+                "clock": self._told_clock(),
+                "doubts": list(self._collector.doubts()),
+                "generator": {"processes": 1, "sent": sent, "cpu_s": self._used_s},
             }
         )
 
@@ -159,16 +185,32 @@ class LoadSession:
 
     def _look(self) -> None:
         for position, completion in self._collector.poll():
-            self._on_ended(self._sojourn_s(position, completion), completion.status != "finished")
+            job_type = self.spec.workload_at(position).job_type
+            place = position // self._shard.count
+            intended_s = self._intended_s(place)
+            assert completion.finished_s is not None
+            self._on_ended(job_type, completion.finished_s - intended_s, completion.status != "finished")
+            if self.spec.live:
+                sent_s, taken_s = self._generator.enqueued_s[place], self._generator.acknowledged_s[place]
+                record = self._collector.ended_record(position, intended_s, sent_s, taken_s, completion)
+                self._fresh.append([*astuple(record)])
 
-    def _sojourn_s(self, position: int, completion: Completion) -> float:
+    def _told_clock(self) -> str | None:
+        """How far Redis' clock is ahead, as a message says it."""
+        return None if self._collector.clock is None else str(self._collector.clock)
+
+    def _intended_s(self, place: int) -> float:
         assert self._start_s is not None
-        assert completion.finished_s is not None
-        return completion.finished_s - (self._start_s + self._generator.schedule[position])
+        return self._start_s + self._generator.schedule[place]
 
     def _report(self) -> None:
         if self._start_s is None:
             return
+        self._collector.compare_clocks(self._compare_clock())
+        if self._fresh:
+            elapsed_s = self._clock.now() - self._start_s
+            self._say({"event": "ended", "elapsed_s": elapsed_s, "records": self._fresh, "clock": self._told_clock()})
+            self._fresh = []
         self._say(
             {
                 "event": "progress",

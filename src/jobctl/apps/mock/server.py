@@ -12,10 +12,15 @@ Hanging up. A stream stops and what was sent of it is billed; a plain answer sto
 Keys. Any ``sk-or-...`` is accepted unless it says "bad" or "invalid". All keys belong to one account, whose limits they
 share; spending is kept for each. ``GET /credits``, which OpenRouter documents for management keys only, answers all of
 them, as clients report of the real one.
+
+Control. Whoever started the mock with a secret may impose a fault on all calls, until told otherwise: ``POST
+/__mock__/fault`` with the secret as bearer token and ``{"fault": "502"}`` or ``{"fault": null}``. Without a secret
+there is no such route.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import math
 import random
@@ -110,16 +115,21 @@ class _Running:
         )
 
 
-def create_app(behaviour: Behaviour, *, rpm: int | None = None, tpm: int | None = None) -> ASGIApp:
+def create_app(
+    behaviour: Behaviour, *, rpm: int | None = None, tpm: int | None = None, control: str | None = None
+) -> ASGIApp:
     """Build the application.
 
     Args:
         behaviour: Latency, faults and seed.
         rpm: Requests that any sixty seconds admit; None for no limit.
         tpm: Tokens likewise.
+        control: The secret of whoever may impose faults; None for nobody.
     """
     mock = _Mock(behaviour, MinuteLimit(rpm, tpm))
     routes = [Route("/__mock__/stats", mock.stats)]
+    if control:
+        routes.append(Route("/__mock__/fault", partial(mock.impose, secret=control), methods=["POST"]))
     calls: dict[str, Callable[[Caller], Awaitable[None]]] = {}
     for prefix in _PREFIXES:
         calls[f"{prefix}/chat/completions"] = partial(mock.serve, read=read_chat)
@@ -161,6 +171,7 @@ class _Mock:
         self._calls = 0
         self._in_flight = 0
         self._peak_in_flight = 0
+        self._imposed: Fault | None = None
         self._statuses: Counter[int] = Counter()
 
     # ----------------------------------------------------------------------------------------------- calls of a model
@@ -190,7 +201,7 @@ class _Mock:
         arrived_s = time.monotonic()
         key = _key(caller.headers)
         asked = read(_json(await caller.body()))
-        demanded, slow_s = _demanded_fault(caller.headers), _slow_s(caller.headers)
+        demanded, slow_s = _demanded_fault(caller.headers) or self._imposed, _slow_s(caller.headers)
         number = self._calls
         timing = self._behaviour.timing(number, asked.max_tokens)
         self._check_limits(arrived_s, asked, timing)
@@ -243,7 +254,7 @@ class _Mock:
         """Which attempt serves the call, by which model, and the fault that strikes it.
 
         A fault that another provider may not have moves the call on to its next model; the last one's is final. A fault
-        that the caller demands strikes them all.
+        that the caller demands, or that is imposed, strikes them all.
         """
         *others, last = enumerate(asked.candidates, 1)
         for attempt, candidate in others:
@@ -265,14 +276,14 @@ class _Mock:
     def guarded(self, handler: Handler, *, anonymous: bool = False) -> Handler:
         """A handler behind the key check, with errors sent as OpenRouter sends them and every answer counted.
 
-        Faults that are an error status can be demanded here as well.
+        Faults that are an error status can be demanded and imposed here as well.
         """
 
         async def guard(request: Request) -> Response:
             try:
                 if not anonymous or "authorization" in request.headers:
                     _key(request.headers)
-                fault = _demanded_fault(request.headers)
+                fault = _demanded_fault(request.headers) or self._imposed
                 if fault in STATUS_FAULTS:
                     raise fault_error(fault, MODELS[0], "", request.headers.get("x-mock-retry-after"))
                 response = await handler(request)
@@ -316,6 +327,19 @@ class _Mock:
         if known is None or time.monotonic() < known[0]:
             raise ApiError(404, f"Generation {wanted} not found", {"error_type": "not_found"})
         return JSONResponse(known[1].to_document())
+
+    async def impose(self, request: Request, *, secret: str) -> Response:
+        """Let a fault strike every call from now on, or none."""
+        try:
+            given = request.headers.get("authorization", "").encode("latin-1")
+            if not hmac.compare_digest(given, f"Bearer {secret}".encode()):
+                raise ApiError(401, "This is not the secret.", {"error_type": "authentication"})
+            asked = _json(await request.body())
+            word = asked.get("fault") if isinstance(asked, Mapping) else ""
+            self._imposed = None if word is None else _fault(str(word), "fault")
+        except ApiError as error:
+            return _error_response(error)
+        return JSONResponse({"fault": self._imposed})
 
     async def stats(self, request: Request) -> Response:
         """What the mock saw: for accounting in tests, not part of OpenRouter."""
@@ -458,11 +482,13 @@ def _key(headers: Mapping[str, str]) -> str:
 
 def _demanded_fault(headers: Mapping[str, str]) -> Fault | None:
     wanted = headers.get("x-mock-fault", "").strip().lower()
-    if not wanted:
-        return None
-    if wanted not in set(Fault):
-        raise invalid(f"X-Mock-Fault: unknown fault {wanted!r}; one of {', '.join(Fault)}")
-    return Fault(wanted)
+    return _fault(wanted, "X-Mock-Fault") if wanted else None
+
+
+def _fault(word: str, place: str) -> Fault:
+    if word not in set(Fault):
+        raise invalid(f"{place}: unknown fault {word!r}; one of {', '.join(Fault)}")
+    return Fault(word)
 
 
 def _slow_s(headers: Mapping[str, str]) -> float:

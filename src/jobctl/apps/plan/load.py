@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from jobctl.apps.plan.ledger import Ledger, chosen, place, refuse
-from jobctl.apps.plan.request import PlanRequest, ShapeKind, WantedShape
+from jobctl.apps.plan.request import PlanRequest
 from jobctl.apps.plan.words import clock_time
 from jobctl.core.arrivals import POISSON, Arrivals
 from jobctl.core.demand import Assumption, JobType
+from jobctl.core.mixes import even_shares
 from jobctl.core.profiles import Profile, diurnal_profile, shaped_profile, steady_profile
 from jobctl.core.service import Empirical, Law, Lognormal, law_of
+from jobctl.core.shapes import ShapeKind, WantedShape
 from jobctl.core.traces import Trace
 from jobctl.core.units import SECONDS_PER_DAY, format_duration
 from jobctl.errors import InvalidOption
@@ -24,8 +25,6 @@ __all__ = ["arrivals_of", "job_types_of", "profile_of", "replayed", "shape_of"]
 _DEFAULT_PEAK_FACTOR: Final = 2.0
 #: What jobs are called that nobody told apart.
 _ONE_TYPE: Final = "jobs"
-#: Shares of a mix sum to 1 but for rounding.
-_ROUNDING: Final = 1e-6
 
 
 def shape_of(request: PlanRequest) -> WantedShape:
@@ -202,15 +201,9 @@ def _percentiles_law(ledger: Ledger) -> Law:
 
 def _mix(ledger: Ledger) -> tuple[JobType, ...]:
     request = ledger.request
-    names = [kind.name for kind in request.job_type]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        refuse(request, "job_type", f"names {twice!r} twice", "give each type once")
-    total = math.fsum(kind.share for kind in request.job_type)
-    if abs(total - 1) > _ROUNDING:
-        refuse(request, "job_type", f"has shares that sum to {total:.6g}", "make them sum to 1")
-    ledger.note("job_type", ", ".join(_type_text(kind, len(names)) for kind in request.job_type))
-    return tuple(replace(kind, share=kind.share / total) for kind in request.job_type)
+    shares = ledger.call("job_type", even_shares, [(kind.name, kind.share) for kind in request.job_type])
+    ledger.note("job_type", ", ".join(_type_text(kind, len(shares)) for kind in request.job_type))
+    return tuple(replace(kind, share=share) for kind, share in zip(request.job_type, shares, strict=True))
 
 
 def _type_text(kind: JobType, types: int) -> str:

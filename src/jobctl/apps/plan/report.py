@@ -1,8 +1,6 @@
 """A plan as a report that can be kept and sent: one HTML page, or its charts as SVG.
 
-The page is one file that opens anywhere: no script, no address, no font of its own, and a policy in its head by which
-a browser would refuse any. It follows the reader's light or dark theme. Each chart is there twice, laid out for a wide
-and for a narrow screen, because words in a chart that is merely scaled cannot be read on a phone.
+``core.pages`` says what the page is made of; this module, what it says.
 """
 
 from __future__ import annotations
@@ -13,25 +11,10 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
 
-from jobctl.apps.plan.charts import (
-    Axis,
-    Chart,
-    Form,
-    Panel,
-    Point,
-    Series,
-    Threshold,
-    draw,
-    duration_ticks,
-    fixed_style,
-    log_duration_ticks,
-    text,
-    theme_style,
-    to_svg,
-)
 from jobctl.apps.plan.document import error_band
 from jobctl.apps.plan.explain import steps
-from jobctl.apps.plan.steps import SYMBOLS, Note, Step, figure
+from jobctl.apps.plan.steps import SYMBOLS, Note, Step
+from jobctl.apps.plan.steps import figure as figure_of
 from jobctl.apps.plan.why import day_of, is_spared, why_it_binds
 from jobctl.apps.plan.words import (
     count_of,
@@ -47,7 +30,24 @@ from jobctl.apps.plan.words import (
     within,
     yes,
 )
+from jobctl.core.charts import (
+    Axis,
+    Chart,
+    Form,
+    Panel,
+    Point,
+    Series,
+    Threshold,
+    draw,
+    duration_ticks,
+    fixed_style,
+    log_duration_ticks,
+    text,
+    theme_style,
+    to_svg,
+)
 from jobctl.core.demand import Assumption
+from jobctl.core.pages import WIDE, facts, figure, page, state, tabulated
 from jobctl.core.plans import Binding, Fleet, Hour, Plan
 from jobctl.core.prices import RAILWAY, Prices, fleet_cost
 from jobctl.core.slo import Objective
@@ -56,43 +56,8 @@ from jobctl.errors import InvalidOption
 
 __all__ = ["Format", "Report", "check_report_target", "to_html", "to_svg_file"]
 
-_WIDE: Final = 880
-_NARROW: Final = 344
 #: Waits shorter than this are drawn as this, seconds.
 _LEAST_DRAWN_S: Final = 1e-3
-_PAGE_RULES: Final = """\
-*{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:58rem;margin:0 auto;padding:1rem 1rem 3rem}
-h1{font-size:1.4rem;line-height:1.3;margin:.2rem 0 .6rem;overflow-wrap:anywhere}
-h2{font-size:1.1rem;margin:2.4rem 0 .6rem}
-h3{font-size:1rem;margin:1.2rem 0 0}
-p,dd{margin:.3rem 0}
-.soft,footer{color:var(--muted);font-size:.9rem}
-.state{display:inline-block;padding:.1rem .6rem;border:1px solid;border-radius:1rem;font-size:.9rem;font-weight:600}
-.good{color:var(--good)}
-.bad{color:var(--alarm)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.6rem,1fr));gap:.6rem;margin:1.2rem 0 0}
-.facts div{background:var(--tint);border-radius:.5rem;padding:.6rem .8rem}
-.facts dt{color:var(--muted);font-size:.85rem}
-.facts dd{margin:0;font-size:1.2rem;font-weight:600;overflow-wrap:anywhere}
-.facts small{display:block;font-weight:400;font-size:.8rem;color:var(--muted)}
-.scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}
-th,td{padding:.35rem .4rem;text-align:left;border-bottom:1px solid var(--grid);vertical-align:top}
-.figures th,.figures td{text-align:right;white-space:nowrap}
-.figures th:first-child,.figures td:first-child{text-align:left}
-.words td{overflow-wrap:anywhere}
-th{color:var(--muted);font-weight:600}
-tr.chosen{background:var(--tint);font-weight:600}
-figure{margin:0}
-figure svg{display:block;width:100%;height:auto}
-figure .narrow{display:none}
-code{font:.9em ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
-.step code{display:block}
-@media (max-width:42rem){figure .wide{display:none}figure .narrow{display:block}}
-@media print{body{font-size:12px}section{break-inside:avoid}}
-"""
 
 
 class Format(StrEnum):
@@ -143,21 +108,15 @@ def to_svg_file(report: Report, *, themed: bool = True) -> str:
         themed: Whether colours follow the reader's theme; else they are light and written out, for renderers that know
             no variables.
     """
-    drawings = [draw(chart, _WIDE) for chart in _charts(report.plan)]
+    drawings = [draw(chart, WIDE) for chart in _charts(report.plan)]
     return to_svg(drawings, theme_style() if themed else fixed_style(), report.answer)
 
 
 def to_html(report: Report) -> str:
     """The page."""
-    return "\n".join(
+    return page(
+        report.answer,
         [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{text(report.answer)}</title>",
-            f"<style>{theme_style()}{_PAGE_RULES}</style></head><body><main>",
             *_answer(report),
             *_table(report),
             *_figures(report.plan),
@@ -166,29 +125,24 @@ def to_html(report: Report) -> str:
             *_assumptions(report),
             *_explanation(report),
             *_footer(report),
-            "</main></body></html>",
-            "",
-        ]
+        ],
     )
 
 
 def _answer(report: Report) -> Iterator[str]:
     plan = report.plan
     yield f'<header><p class="soft">jobctl plan</p><h1>{text(report.answer)}</h1>'
-    state, kind = ("holds", "good") if plan.feasible else ("does not hold", "bad")
+    words, kind = ("holds", "good") if plan.feasible else ("does not hold", "bad")
     if plan.edge is not None:
-        state, kind = f"on the edge: {plan.edge[0]:,} or {plan.edge[1]:,} replicas", "bad"
-    yield f'<p><span class="state {kind}">{state}</span></p>'
+        words, kind = f"on the edge: {plan.edge[0]:,} or {plan.edge[1]:,} replicas", "bad"
+    yield f"<p>{state(words, kind)}</p>"
     binding = f"{plan.binding.value}, for {why_it_binds(plan)}"
     relief = "" if plan.feasible and plan.binding is Binding.REDUNDANCY else plan.relief
     for name, words in (("", plan.reason), ("What binds: ", binding), ("What would relieve it: ", relief)):
         if words:
             yield f"<p>{name}{text(words.removesuffix('.'))}.</p>"
-    yield '<dl class="facts">'
-    for name, value, remark in _facts(report):
-        small = f"<small>{text(remark)}</small>" if remark else ""
-        yield f"<div><dt>{text(name)}</dt><dd>{text(value)}{small}</dd></div>"
-    yield "</dl></header>"
+    yield from facts(_facts(report))
+    yield "</header>"
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str, str]]:
@@ -225,16 +179,14 @@ def _table(report: Report) -> Iterator[str]:
         heads.append("cost a month")
     chosen = [fleet.replicas == plan.all_running.replicas for fleet in _rows(plan)]
     yield "<section><h2>The answer and its neighbours</h2>"
-    yield _tabulated("figures", "The answer and its neighbours", heads, rows, chosen)
+    yield tabulated("figures", "The answer and its neighbours", heads, rows, chosen)
     yield f'<p class="soft">Waits of {text(plan.all_running.method)}: {text(error_band(plan, plan.all_running))}.</p>'
     yield "</section>"
 
 
 def _figures(plan: Plan) -> Iterator[str]:
     for chart in _charts(plan):
-        wide, narrow = (to_svg([draw(chart, width)], "") for width in (_WIDE, _NARROW))
-        yield f"<section><h2>{text(chart.name)}</h2><figure>"
-        yield f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div></figure></section>'
+        yield f"<section><h2>{text(chart.name)}</h2>{figure(chart)}</section>"
 
 
 def _windows(plan: Plan) -> Iterator[str]:
@@ -250,7 +202,7 @@ def _windows(plan: Plan) -> Iterator[str]:
         for window, reading in fleet.readings.items()
     ]
     yield f"<section><h2>Waits by window, {text(count_of(fleet.replicas, 'replica'))}</h2>"
-    yield _tabulated("figures", "Waits by window", ["window", "from", "mean", "p95", "p99"], rows)
+    yield tabulated("figures", "Waits by window", ["window", "from", "mean", "p95", "p99"], rows)
     extremes = []
     if fleet.backlog_max is not None:
         extremes.append(f"The backlog reaches {count_of(fleet.backlog_max, 'job')}")
@@ -273,7 +225,7 @@ def _sensitivity(plan: Plan) -> Iterator[str]:
     rows += [[other.change, needed_by(other)] for other in plan.sensitivity]
     yield "<section><h2>What another question would need</h2>"
     head = f"replicas, {spare} spare among them" if spare else "replicas"
-    yield _tabulated("words", "What another question would need", ["question", head], rows)
+    yield tabulated("words", "What another question would need", ["question", head], rows)
     yield "</section>"
 
 
@@ -282,7 +234,7 @@ def _assumptions(report: Report) -> Iterator[str]:
         return
     rows = [[assumption.name, assumption.value, assumption.source] for assumption in report.assumptions]
     yield "<section><h2>What it rests on</h2>"
-    yield _tabulated("words", "What it rests on", ["figure", "value", "from"], rows)
+    yield tabulated("words", "What it rests on", ["figure", "value", "from"], rows)
     yield "</section>"
 
 
@@ -302,7 +254,7 @@ def _computed(step: Step) -> Iterator[str]:
     numbers = f"= {step.numbers} " if step.numbers else ""
     breaks = f". Breaks {step.breaks}" if step.breaks else ""
     yield f"<code>{text(step.formula)}</code>"
-    yield f"<code>{text(numbers)}= <strong>{text(figure(step.result))}</strong> {text(step.unit)}</code>"
+    yield f"<code>{text(numbers)}= <strong>{text(figure_of(step.result))}</strong> {text(step.unit)}</code>"
     yield f'<p class="soft">Source: {text(step.source)}{text(breaks)}.</p>'
 
 
@@ -313,22 +265,6 @@ def _footer(report: Report) -> Iterator[str]:
     if fleet_cost(plan.all_running.replicas, plan.demand.machine, plan.limits, report.prices) is not None:
         yield f"<p>Prices: {text(report.prices.source)}.</p>"
     yield "</footer>"
-
-
-def _tabulated(
-    kind: str, name: str, heads: Sequence[str], rows: Sequence[Sequence[str]], chosen: Sequence[bool] = ()
-) -> str:
-    """A table in a box that scrolls sideways, and can be reached by the keyboard to do so."""
-    marks = chosen or [False] * len(rows)
-    head = "".join(f'<th scope="col">{text(word)}</th>' for word in heads)
-    body = "".join(
-        f"<tr{' class=chosen' if mark else ''}>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>"
-        for row, mark in zip(rows, marks, strict=True)
-    )
-    return (
-        f'<div class="scroll" role="region" aria-label="{text(name)}" tabindex="0"><table class="{kind}"><thead><tr>'
-        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
 
 
 def _charts(plan: Plan) -> Iterator[Chart]:

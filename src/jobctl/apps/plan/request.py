@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from enum import Enum, IntEnum
+from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from jobctl.core.arrivals import Arrivals, parse_arrivals
 from jobctl.core.retrying import MOST_ATTEMPTS
 from jobctl.core.service import Law, parse_law
+from jobctl.core.shapes import WantedShape, parse_peak_factor, parse_wanted_shape, read_service_rule
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Promise, Window, parse_objective, parse_window
 from jobctl.core.units import (
     SECONDS_PER_DAY,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from jobctl.core.profiles import Spike
     from jobctl.core.tiers import Clients
 
-__all__ = ["INPUTS", "FailedTime", "Input", "Level", "PlanRequest", "ShapeKind", "Source", "WantedShape"]
+__all__ = ["INPUTS", "FailedTime", "Input", "Level", "PlanRequest", "Source"]
 
 #: Volumes that mean something, jobs a day.
 _LEAST_PER_DAY, _MOST_PER_DAY = 1.0, 1e9
@@ -99,31 +100,6 @@ class Input:
         return self.flag.removeprefix("--").replace("-", "_")
 
 
-class ShapeKind(Enum):
-    """Where the shape of the day comes from."""
-
-    STEADY = "steady"
-    DIURNAL = "diurnal"
-    FILE = "file"
-    REPLAY = "replay"
-
-
-@dataclass(frozen=True, slots=True)
-class WantedShape:
-    """The shape of the day as it was asked for.
-
-    Attributes:
-        kind: Where it comes from.
-        path: The file, for those that have one.
-    """
-
-    kind: ShapeKind
-    path: str = ""
-
-    def __str__(self) -> str:
-        return {ShapeKind.FILE: self.path, ShapeKind.REPLAY: f"replay:{self.path}"}.get(self.kind, self.kind.value)
-
-
 @dataclass(frozen=True, slots=True)
 class FailedTime:
     """How long a failed attempt holds its slot: one of the two.
@@ -155,44 +131,12 @@ def _service_time(text: str) -> float | Law:
     return parse_positive_duration(text)
 
 
-def _peak_factor(text: str) -> float:
-    factor = parse_positive(text)
-    if factor < 1:
-        raise InvalidValue(f"{text!r} is below 1", "give the busiest rate over the mean rate, 1 or more")
-    return factor
-
-
-def _wanted_shape(text: str) -> WantedShape:
-    word = text.strip()
-    if word.lower() in {ShapeKind.STEADY.value, ShapeKind.DIURNAL.value}:
-        return WantedShape(ShapeKind(word.lower()))
-    kind, colon, path = word.partition(":")
-    if colon and kind.lower() == ShapeKind.REPLAY.value:
-        word, shape = path.strip(), ShapeKind.REPLAY
-    else:
-        shape = ShapeKind.FILE
-    if not word:
-        raise InvalidValue(f"{text!r} names no shape", "give steady, diurnal, a file or replay:FILE")
-    return WantedShape(shape, word)
-
-
 def _named_job_type(text: str) -> JobType:
-    """``NAME SHARE LAW``, such as ``summary 0.3 lognormal:mean=8s,p95=20s``; a duration is an exponential's mean."""
-    words = text.split(maxsplit=2)
-    remedy = 'write NAME SHARE LAW, such as "summary 0.3 exponential:8s"'
-    if len(words) != 3:
-        raise InvalidValue(f"{text!r} is no job type", remedy)
-    name, share_text, law_text = words
-    try:
-        share = parse_positive(share_text.removesuffix("%"))
-        service = _service_time(law_text)
-    except InvalidValue as error:
-        raise InvalidValue(f"{text!r}: {error.problem}", remedy) from None
     from jobctl.core.demand import JobType
+    from jobctl.core.mixes import parse_named_share
 
-    share = share / 100 if share_text.endswith("%") else share
-    law = parse_law(f"exponential:{service!r}s") if isinstance(service, float) else service
-    return JobType(name, share, law)
+    named = parse_named_share(text)
+    return JobType(named.name, named.share, parse_law(named.law))
 
 
 def _spike(text: str) -> Spike:
@@ -217,13 +161,6 @@ def _platform(text: str) -> str:
     from jobctl.core.prices import RAILWAY_REPLICAS
 
     return _choice(text, tuple(RAILWAY_REPLICAS))
-
-
-def _service_rule(text: str) -> str:
-    from jobctl.core.traces import parse_service_rule
-
-    parse_service_rule(text)
-    return text.strip()
 
 
 def _failed_time(text: str) -> FailedTime:
@@ -322,7 +259,7 @@ class PlanRequest:
         metadata=_told(
             "--peak-factor",
             "F",
-            _peak_factor,
+            parse_peak_factor,
             "The day's busiest rate over its mean rate, in a smooth day of that shape.",
         ),
     )
@@ -331,7 +268,7 @@ class PlanRequest:
         metadata=_told(
             "--shape",
             "SHAPE",
-            _wanted_shape,
+            parse_wanted_shape,
             "The day: steady, diurnal, a FILE of times and relative rates, or replay:FILE of real arrivals "
             "[default: steady].",
         ),
@@ -405,7 +342,7 @@ class PlanRequest:
         metadata=_told(
             "--service-rule",
             "RULE",
-            _service_rule,
+            read_service_rule,
             'Service seconds from columns of the replay, such as "1.0 + 0.05 * generated_tokens".',
             _ARRIVALS,
         ),

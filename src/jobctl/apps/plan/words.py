@@ -8,6 +8,7 @@ from typing import Final
 from jobctl.core.plans import Band, Sensitivity
 from jobctl.core.slo import Window
 from jobctl.core.units import SECONDS_PER_DAY, format_duration
+from jobctl.core.words import count_of, number, share, usd
 
 __all__ = [
     "clock_time",
@@ -33,11 +34,6 @@ _SMALL_S: Final = 1e-3
 _SMALL_PROBABILITY: Final = 1e-4
 #: Waits are compared in seconds; only beyond this many does another unit read better.
 _MANY_S: Final = 1000.0
-
-
-def number(value: float) -> str:
-    """Four digits, and thousands written out."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def needed_by(other: Sensitivity) -> str:
@@ -70,14 +66,6 @@ def seconds(value_s: float | None) -> str:
     return f"{value_s:#.3g}".rstrip(".") + " s"
 
 
-def share(value: float) -> str:
-    """A percentage to one decimal; to two where one would say all or nothing, and small below that."""
-    coarse, fine = f"{value:.1%}", f"{value:.2%}"
-    if value > 0 and fine == "0.00%":
-        return "<0.01%"
-    return fine if coarse in {"0.0%", "100.0%"} and fine != "100.00%" else coarse
-
-
 def probability(value: float | None) -> str:
     """Four digits behind the point; ``-`` where not computed."""
     if value is None:
@@ -102,16 +90,6 @@ def seconds_within(value_s: float | None, band: Band | None) -> str:
     """``0.82 s (0.76..0.88)``: a wait and the interval in which simulation has it, if there is one."""
     interval = within(band)
     return f"{seconds(value_s)} ({interval})" if interval else seconds(value_s)
-
-
-def usd(value: float) -> str:
-    """US dollars, to the cent below ten."""
-    return f"${value:,.2f}" if value < 10 else f"${value:,.0f}"
-
-
-def count_of(many: int, one: str) -> str:
-    """``1 replica``, ``2 replicas``."""
-    return f"{many:,} {one}" if many == 1 else f"{many:,} {one}s"
 
 
 def clock_time(start_s: float) -> str:

@@ -6,7 +6,8 @@ Every colour is a class of the stylesheet, so a page themes all its charts at on
 
 Layout. All words stand outside the plot: the panel's name, its legend and its thresholds' names above it, the values on
 the left, the positions below the last panel. The left margin is as wide as its widest word, by widths of
-characters that no common font exceeds, so nothing is cut off or written over.
+characters that no common font exceeds, so nothing is cut off or written over. Stretches of the axis that are marked
+for all panels are named above the first.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "Panel",
     "Point",
     "Series",
+    "Span",
     "Threshold",
     "draw",
     "duration_ticks",
@@ -40,6 +42,7 @@ __all__ = [
     "text",
     "theme_style",
     "to_svg",
+    "writable",
 ]
 
 #: The colours by the names of their CSS variables, which a page may use for the rest of it.
@@ -78,6 +81,9 @@ RULES: Final = """\
 .c-base{stroke:var(--muted);stroke-width:1}
 .c-tint{fill:var(--tint)}
 .c-void{fill:var(--alarm);fill-opacity:.16}
+.c-aside{fill:var(--muted);fill-opacity:.14}
+.c-fault{fill:var(--alarm);fill-opacity:.2}
+.c-event{stroke:var(--alarm);stroke-width:2;stroke-dasharray:2 2}
 .c-fill1{fill:var(--tone1)}
 .c-fill2{fill:var(--tone2)}
 .c-fill3{fill:var(--tone3)}
@@ -106,13 +112,32 @@ _GAP: Final = 8
 _HEAD_GAP: Final = 14
 _PANEL_GAP: Final = 16
 _SWATCH: Final = 16
+#: Dots closer than this would run into each other, pixels; the line alone is drawn then.
+_DOT_ROOM: Final = 16
+#: Classes that fill an area.
+_SHADES: Final = frozenset({"c-void", "c-aside", "c-fault"})
 #: XML has no way to write these.
 _UNWRITABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: Less than this is drawn as 0.
 _NOTHING: Final = 1e-12
 #: Steps between the marks of a linear axis of durations, and the marks of a logarithmic one, seconds.
 _DURATION_STEPS_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18_000, 43_200, 86_400)
-_LOG_DURATIONS_S: Final = (1e-3, 1e-2, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0, 432_000.0, 4_320_000.0)
+_LOG_DURATIONS_S: Final = (
+    1e-6,
+    1e-5,
+    1e-4,
+    1e-3,
+    1e-2,
+    0.1,
+    1.0,
+    10.0,
+    60.0,
+    600.0,
+    3600.0,
+    36_000.0,
+    432_000.0,
+    4_320_000.0,
+)
 
 
 class Form(StrEnum):
@@ -120,7 +145,7 @@ class Form(StrEnum):
 
     #: A bar from the axis up, as wide as the axis's step; beyond the first threshold in the colour of alarm.
     BARS = "bars"
-    #: Dots joined by lines; broken where a value is missing.
+    #: Dots joined by lines, broken where a value is missing; lines alone where the dots would be too many.
     LINES = "lines"
 
 
@@ -200,6 +225,23 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the axis that is marked in every panel; a line where it has no length.
+
+    Attributes:
+        low: Where it begins.
+        high: Where it ends.
+        name: What it is; spans of one name have one entry in the legend.
+        is_fault: Whether it is something that went wrong, else a stretch that is only set apart.
+    """
+
+    low: float
+    high: float
+    name: str
+    is_fault: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Axis:
     """The horizontal axis that the panels share.
 
@@ -210,6 +252,7 @@ class Axis:
         step: Width of a bar or column; dots stand in its middle. 0 for a continuous axis.
         name: What it shows.
         chosen: The position whose column is set off and written in bold; None for none.
+        spans: Stretches of it that are marked.
     """
 
     low: float
@@ -218,6 +261,7 @@ class Axis:
     step: float = 1.0
     name: str = ""
     chosen: float | None = None
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +302,12 @@ class Drawing:
 
 def text(value: str) -> str:
     """Text for an element or attribute of HTML or SVG: escaped, and what XML cannot hold replaced."""
-    return escape(_UNWRITABLE.sub("\ufffd", value))
+    return escape(writable(value))
+
+
+def writable(value: str) -> str:
+    """Text without what XML cannot hold."""
+    return _UNWRITABLE.sub("\ufffd", value)
 
 
 def theme_style() -> str:
@@ -313,12 +362,13 @@ def draw(chart: Chart, width: float) -> Drawing:
     scales = [_Scale.of(panel) for panel in chart.panels]
     left = _GAP + max(_wide(word) for scale in scales for word in scale.words.values()) + _GAP
     right = width - _GAP - max((_wide(word) / 2 for _, word in chart.axis.ticks), default=0)
-    parts, y = [], 0.0
+    parts: list[str] = []
+    y = 0.0
+    legend = list({span.name: ("c-text", span.name, _mark(span)) for span in chart.axis.spans}.values())
+    if legend:
+        y = _add_lines(parts, _laid_out(legend, _GAP, width - _GAP), y) + _GAP
     for panel, scale in zip(chart.panels, scales, strict=True):
-        for line in _head(panel, left=_GAP, right=width - _GAP):
-            y += _LINE
-            parts.append(f'<g transform="translate(0 {_px(y)})">{line}</g>')
-        y += _HEAD_GAP
+        y = _add_lines(parts, _head(panel, left=_GAP, right=width - _GAP), y) + _HEAD_GAP
         plot = _Plot(chart.axis, scale, left, right, y, y + panel.height)
         parts += _panel(panel, plot)
         y += panel.height + _PANEL_GAP
@@ -344,10 +394,11 @@ def duration_ticks(high_s: float) -> list[float]:
     return [float(step * number) for number in range(math.ceil(high_s / step - 1e-9) + 1)]
 
 
-def log_duration_ticks(high_s: float) -> list[float]:
-    """From a millisecond past a number of seconds, each about ten times the last, as people say durations."""
+def log_duration_ticks(high_s: float, low_s: float = 1e-3) -> list[float]:
+    """From ``low_s`` or what is next below it past ``high_s``, each about ten times the last, as people say them."""
+    first = max((place for place, value in enumerate(_LOG_DURATIONS_S) if value <= low_s), default=0)
     last = next((place for place, value in enumerate(_LOG_DURATIONS_S) if value >= high_s), len(_LOG_DURATIONS_S) - 1)
-    return list(_LOG_DURATIONS_S[: max(last, 1) + 1])
+    return list(_LOG_DURATIONS_S[first : max(last, first + 1) + 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +447,8 @@ class _Plot:
 def _panel(panel: Panel, plot: _Plot) -> Iterator[str]:
     if plot.axis.chosen is not None:
         yield _column("c-tint", plot, plot.axis.chosen)
+    for span in plot.axis.spans:
+        yield _spanned(span, plot)
     for value in plot.scale.words:
         yield _across_line("c-grid", plot, value)
     for position in sorted({point.x for series in panel.series for point in series.points if _is_endless(point)}):
@@ -421,11 +474,12 @@ def _bars(panel: Panel, series: Series, plot: _Plot) -> Iterator[str]:
 
 def _lines(series: Series, plot: _Plot) -> Iterator[str]:
     half = plot.axis.step / 2
+    has_room = plot.right - plot.left >= _DOT_ROOM * len(series.points)
     run: list[str] = []
-    dots = []
+    dots: list[str] = []
     for point in series.points:
         if point.y is None or math.isinf(point.y):
-            yield from _joined(series, run)
+            yield from _joined(series, run, dots, has_room)
             run = []
             continue
         x, y = plot.x(point.x + half), plot.y(point.y)
@@ -433,14 +487,18 @@ def _lines(series: Series, plot: _Plot) -> Iterator[str]:
             ends = f'y1="{_px(plot.y(point.low))}" y2="{_px(plot.y(point.high))}"'
             yield f'<line class="c-band{series.tone}" x1="{_px(x)}" x2="{_px(x)}" {ends}/>'
         run.append(f"{_px(x)},{_px(y)}")
-        dots.append(f'<circle class="c-fill{series.tone}" cx="{_px(x)}" cy="{_px(y)}" r="3"/>')
-    yield from _joined(series, run)
+    yield from _joined(series, run, dots, has_room)
     yield from dots
 
 
-def _joined(series: Series, run: Sequence[str]) -> Iterator[str]:
+def _joined(series: Series, run: Sequence[str], dots: list[str], has_room: bool) -> Iterator[str]:
+    """The line through a run of points; their dots are added to those that are drawn over all lines."""
     if len(run) > 1:
         yield f'<polyline class="c-line{series.tone}" points="{" ".join(run)}"/>'
+    if has_room or len(run) == 1:
+        radius = 3 if has_room else 1.5
+        places = (place.split(",") for place in run)
+        dots += (f'<circle class="c-fill{series.tone}" cx="{x}" cy="{y}" r="{radius}"/>' for x, y in places)
 
 
 def _head(panel: Panel, left: float, right: float) -> list[str]:
@@ -451,6 +509,11 @@ def _head(panel: Panel, left: float, right: float) -> list[str]:
     words += [("c-text", threshold.name, "c-limit") for threshold in panel.thresholds]
     if panel.endless and any(_is_endless(point) for series in panel.series for point in series.points):
         words.append(("c-text", panel.endless, "c-void"))
+    return _laid_out(words, left, right)
+
+
+def _laid_out(words: Sequence[tuple[str, str, str]], left: float, right: float) -> list[str]:
+    """Class, text and swatch of each word, in as many lines as they need."""
     lines, x = [""], left
     for kind, word, swatch in words:
         indent = _SWATCH + 6 if swatch else 0
@@ -467,9 +530,31 @@ def _head(panel: Panel, left: float, right: float) -> list[str]:
     return lines
 
 
+def _add_lines(parts: list[str], lines: Sequence[str], y: float) -> float:
+    """Put lines below each other, and tell where the last one stands."""
+    for line in lines:
+        y += _LINE
+        parts.append(f'<g transform="translate(0 {_px(y)})">{line}</g>')
+    return y
+
+
+def _mark(span: Span) -> str:
+    if not span.is_fault:
+        return "c-aside"
+    return "c-fault" if span.high > span.low else "c-event"
+
+
+def _spanned(span: Span, plot: _Plot) -> str:
+    low, high = (min(max(place, plot.axis.low), plot.axis.high) for place in (span.low, span.high))
+    x = _px(plot.x(low))
+    if span.high > span.low:
+        return _box(_mark(span), plot.x(low), plot.top, plot.x(high) - plot.x(low), plot.bottom - plot.top)
+    return f'<line class="{_mark(span)}" x1="{x}" x2="{x}" y1="{_px(plot.top)}" y2="{_px(plot.bottom)}"/>'
+
+
 def _sample(kind: str, x: float) -> str:
-    """A piece of a line, or of the shade of columns without end, before a legend's word."""
-    if kind == "c-void":
+    """A piece of a line, or of a shade, before a legend's word."""
+    if kind in _SHADES:
         return _box(kind, x, -9, _SWATCH, 10)
     return f'<line class="{kind}" x1="{_px(x)}" x2="{_px(x + _SWATCH)}" y1="-4" y2="-4"/>'
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobctl.apps.plan.charts import (
+from jobctl.core.charts import (
     DARK,
     LIGHT,
     RULES,

@@ -1,0 +1,292 @@
+"""The highest sustained rate as an answer: what was asked, what limits it, the verdict, one sentence, the document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from jobctl.apps.bench.driver import BenchConfig, BenchResult
+from jobctl.apps.bench.spec import LoadSpec
+from jobctl.core.arrivals import Stage
+from jobctl.core.limiting import ScopeStatus
+from jobctl.core.probing import Cause, Finding, Phase, Probe
+from jobctl.core.searching import Aim, Bracket, Stop
+from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, Verdict
+from jobctl.core.usage import Usage
+
+__all__ = [
+    "FoundMaximum",
+    "Limit",
+    "WantedMaximum",
+    "aim_of",
+    "limit_of",
+    "probe_config",
+    "sentence",
+    "to_maximum",
+    "verdict_of",
+]
+
+#: The first rate, as a share of the slots a second, and where the slots are not known.
+_FIRST_PER_SLOT: Final = 0.5
+_FIRST_PER_S: Final = 5.0
+_SLOWEST_FIRST_PER_S: Final = 2.0
+#: How long a probe that is no confirmation waits for its last jobs, beside the time of a job: what is left is removed.
+_DRAIN_S: Final = 3.0
+#: From this share on slots, a core or the limiter's rate count as used up.
+_FULL: Final = 0.93
+
+
+class Limit(StrEnum):
+    """What keeps a fleet from more."""
+
+    SLOTS = "slots"
+    CPU = "cpu of the workers"
+    LIMITER = "limiter"
+    UPSTREAM = "upstream"
+    OBJECTIVE = "objective"
+    ERRORS = "errors"
+    GENERATOR = "generator"
+    CAP = "highest rate tried"
+    UNKNOWN = "not known"
+
+
+#: Why no rate failed.
+_UNREACHED: Final = {
+    Stop.CAP: (Limit.CAP, "the highest rate that was to be tried holds"),
+    Stop.GENERATOR: (Limit.GENERATOR, "the load generator could offer no more"),
+    Stop.TIME: (Limit.UNKNOWN, "the time was over before a rate failed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WantedMaximum:
+    """What a search was asked for.
+
+    Attributes:
+        max_width: The widest that the bracket may be: high / low - 1.
+        max_per_s: The highest rate that may be tried; None for no bound.
+        within_s: How long it may take.
+        promised_per_s: The rate that the fleet must sustain; None without a promise.
+        objectives: What a sustained rate keeps.
+    """
+
+    max_width: float = 0.05
+    max_per_s: float | None = None
+    within_s: float = 180.0
+    promised_per_s: float | None = None
+    objectives: tuple[Objective, ...] = (DEFAULT_OBJECTIVE,)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMaximum:
+    """What a search found.
+
+    Attributes:
+        wanted: What was asked for.
+        bracket: The answer.
+        findings: What each probe told, in order.
+        limit: What keeps the fleet from more.
+        evidence: What shows that, in a few words.
+        result: The run of the low end; the last one where no rate held.
+        elapsed_s: How long it took.
+        interrupted: Whether it was cut short.
+    """
+
+    wanted: WantedMaximum
+    bracket: Bracket
+    findings: tuple[Finding, ...]
+    limit: Limit
+    evidence: str
+    result: BenchResult
+    elapsed_s: float
+    interrupted: bool
+
+
+def aim_of(wanted: WantedMaximum, slots: int | None, memory_s: float) -> Aim:
+    """What the search is told.
+
+    Args:
+        wanted: What was asked for.
+        slots: Slots over all workers; None when they are not known.
+        memory_s: A limit on the way counts in windows of this length.
+    """
+    first_per_s = _FIRST_PER_S if slots is None else max(_SLOWEST_FIRST_PER_S, slots * _FIRST_PER_SLOT)
+    aim = Aim(
+        start_per_s=wanted.promised_per_s or first_per_s,
+        max_width=wanted.max_width,
+        within_s=wanted.within_s,
+        memory_s=memory_s,
+    )
+    return aim if wanted.max_per_s is None else replace(aim, most_per_s=wanted.max_per_s)
+
+
+def probe_config(base: BenchConfig, probe: Probe, run_id: str, service_s: float | None) -> BenchConfig:
+    """The bench that runs a probe.
+
+    Args:
+        base: The bench that the search is about.
+        probe: What to run.
+        run_id: Prefix of its job ids.
+        service_s: How long a job takes, as far as that is known.
+    """
+    stages = [Stage.steady(probe.rate_per_s, probe.duration_s)]
+    if probe.push_s:
+        stages.insert(0, Stage.steady(2 * probe.rate_per_s, probe.push_s))
+    confirms = probe.phase is Phase.SUSTAIN and not probe.push_s
+    drain_s = base.spec.drain_s if confirms else min(base.spec.drain_s, _DRAIN_S + 2 * (service_s or 0.0))
+    spec: LoadSpec = replace(
+        base.spec,
+        run_id=run_id,
+        stages=tuple(stages),
+        warmup_s=probe.push_s or min(probe.duration_s / 3, probe.duration_s - 1.0),
+        drain_s=drain_s,
+    )
+    return replace(base, spec=spec, rate_per_s=probe.rate_per_s)
+
+
+def limit_of(bracket: Bracket, high: BenchResult | None, limiters: Sequence[ScopeStatus]) -> tuple[Limit, str]:
+    """What keeps the fleet from more, and what shows it.
+
+    Args:
+        bracket: The answer.
+        high: The run of its high end.
+        limiters: How the limiter of each model stood after that run.
+    """
+    finding = bracket.high
+    if finding is None or high is None:
+        return _UNREACHED.get(bracket.stop, (Limit.UNKNOWN, "no rate failed"))
+    if finding.cause is Cause.ERRORS:
+        return Limit.ERRORS, finding.reason
+    busy = finding.utilisation
+    if busy is not None and busy >= _FULL:
+        return Limit.SLOTS, f"{busy:.0%} of the slots were busy"
+    shown = _held_back(finding, limiters) or _worn_out(high.usage)
+    if shown is not None:
+        return shown
+    if finding.cause is Cause.OBJECTIVE:
+        return Limit.OBJECTIVE, finding.reason
+    of_slots = "" if busy is None else f": {busy:.0%} of the slots were busy"
+    return Limit.UNKNOWN, f"neither slots nor CPU nor a limit was used up{of_slots}"
+
+
+def _worn_out(usage: Usage | None) -> tuple[Limit, str] | None:
+    """Whether the workers' CPU was used up: each has one core for its Python."""
+    if usage is None or usage.cpu_share_per_replica < _FULL:
+        return None
+    return Limit.CPU, f"each worker used {usage.cpu_share_per_replica:.0%} of a core"
+
+
+def _held_back(finding: Finding, limiters: Sequence[ScopeStatus]) -> tuple[Limit, str] | None:
+    """Whether calls were limited: by the upstream's refusals, or by the rate that the workers were told."""
+    if finding.throughput_per_s is None:
+        return None
+    for scope in limiters:
+        if scope.factor < 1 or scope.paused_s > 0:
+            return Limit.UPSTREAM, f"it refused calls to {scope.model}, and the workers slowed down"
+        if scope.rate_per_s is not None and finding.throughput_per_s >= _FULL * scope.rate_per_s:
+            return Limit.LIMITER, f"the workers send {scope.model} at most {scope.rate_per_s:.4g} calls/s"
+    return None
+
+
+def verdict_of(found: FoundMaximum) -> tuple[Verdict, tuple[str, ...]]:
+    """Whether the question was answered and the promise kept, and why not."""
+    bracket, promised = found.bracket, found.wanted.promised_per_s
+    low = None if bracket.low is None else bracket.low.probe.rate_per_s
+    high = None if bracket.high is None else bracket.high.probe.rate_per_s
+    if promised is not None and high is not None and high <= promised:
+        return Verdict.BROKEN, (f"{promised:.4g} jobs/s were promised, and {high:.4g} jobs/s failed",)
+    if bracket.stop is Stop.LOWEST:
+        return Verdict.BROKEN, ("even the lowest rate that was tried failed",)
+    if promised is not None and low is not None and low >= promised:
+        return Verdict.KEPT, ()
+    if promised is not None:
+        return Verdict.INCONCLUSIVE, (f"{promised:.4g} jobs/s were promised, and the maximum was not told from it",)
+    if bracket.stop is Stop.CAP or _is_answered(found):
+        return Verdict.KEPT, ()
+    return Verdict.INCONCLUSIVE, (_unanswered(found),)
+
+
+def _is_answered(found: FoundMaximum) -> bool:
+    return found.bracket.stop is Stop.FOUND
+
+
+def _unanswered(found: FoundMaximum) -> str:
+    bracket = found.bracket
+    if found.interrupted:
+        return "the search was interrupted"
+    if bracket.stop is Stop.GENERATOR:
+        return "maximum not reached: the load generator fell behind"
+    if bracket.width is None:
+        return f"no bracket within {found.wanted.within_s:g} s; give --within more"
+    return (
+        f"the bracket is {bracket.width:.1%} wide after {found.wanted.within_s:g} s, {found.wanted.max_width:.1%} was "
+        "asked for; give --within more"
+    )
+
+
+def sentence(found: FoundMaximum) -> str:
+    """The answer in one plain sentence."""
+    bracket, config = found.bracket, found.result.config
+    fleet = "The fleet" if config.replicas is None else _fleet(config)
+    low = None if bracket.low is None else f"{bracket.low.probe.rate_per_s:.4g} jobs/s"
+    if low is None:
+        tried = min((finding.probe.rate_per_s for finding in found.findings), default=0.0)
+        return f"{fleet} sustained no rate that was tried; the lowest was {tried:.4g} jobs/s."
+    if bracket.high is None:
+        return f"{fleet} sustained {low}; maximum not reached: {found.evidence}."
+    sure = "" if bracket.confidence is None else f", with {bracket.confidence:.1%} confidence"
+    high = bracket.high.probe.rate_per_s
+    return (
+        f"{fleet} sustained {low} and not {high:.4g} jobs/s ({bracket.width:.1%} apart{sure}); "
+        f"the limit: {found.limit} ({found.evidence})."
+    )
+
+
+def _fleet(config: BenchConfig) -> str:
+    noun = "replica" if config.replicas == 1 else "replicas"
+    return f"{config.replicas} {noun} of {config.concurrency} slots"
+
+
+def to_maximum(found: FoundMaximum) -> dict[str, Any]:
+    """The answer as the ``maximum`` of a document; what was not measured is null."""
+    bracket, config = found.bracket, found.result.config
+    capacity = bracket.capacity
+    low_per_s = None if bracket.low is None else bracket.low.probe.rate_per_s
+    return {
+        "low_per_s": low_per_s,
+        "high_per_s": None if bracket.high is None else bracket.high.probe.rate_per_s,
+        "width": bracket.width,
+        "confidence": bracket.confidence,
+        "low_error": bracket.low_error,
+        "high_error": bracket.high_error,
+        "capacity_per_s": None if capacity is None else capacity.rate_per_s,
+        "capacity_error_per_s": None if capacity is None else capacity.error_per_s,
+        "per_replica_per_s": low_per_s / config.replicas if low_per_s and config.replicas else None,
+        "reached": bracket.high is not None,
+        "stopped_by": bracket.stop.value,
+        "limit": found.limit.value,
+        "evidence": found.evidence,
+        "objectives": [str(objective) for objective in found.wanted.objectives],
+        "promised_per_s": found.wanted.promised_per_s,
+        "max_width": found.wanted.max_width,
+        "elapsed_s": found.elapsed_s,
+        "sentence": sentence(found),
+        "probes": [_probe_row(finding) for finding in found.findings],
+    }
+
+
+def _probe_row(finding: Finding) -> Mapping[str, Any]:
+    return {
+        "rate_per_s": finding.probe.rate_per_s,
+        "duration_s": finding.probe.duration_s,
+        "push_s": finding.probe.push_s,
+        "phase": finding.probe.phase.value,
+        "verdict": finding.verdict.value,
+        "reason": finding.reason or None,
+        "throughput_per_s": finding.throughput_per_s,
+        "growth_per_s": finding.growth_per_s,
+        "wait_p95_s": finding.wait_p95_s,
+        "utilisation": finding.utilisation,
+    }

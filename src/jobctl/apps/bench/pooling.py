@@ -1,0 +1,148 @@
+"""Several runs of one load as one run, their jobs merged and nothing averaged.
+
+The pooled run has the warm-ups of all runs first, one upon the other, then their windows one after the other. Every job
+keeps its durations and its place within its window. What reaches beyond the end of a window reaches into the next one,
+as jobs of that window's own warm-up did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, replace
+from typing import Any
+
+from jobctl.apps.bench.driver import BenchConfig, BenchResult, run
+from jobctl.core.arrivals import Stage
+from jobctl.core.records import JobRecord
+from jobctl.errors import JobctlError
+
+__all__ = ["pool"]
+
+
+def pool(
+    config: BenchConfig, results: Sequence[BenchResult], *, interrupted: bool, ended_workers: Sequence[str] = ()
+) -> BenchResult:
+    """One result of several runs.
+
+    Args:
+        config: What was asked of each; its gates are judged over all of them.
+        results: The runs; at least one.
+        interrupted: Whether there should have been more.
+        ended_workers: What became of workers that ended by themselves.
+    """
+    first = results[0]
+    start_s, until_s = first.started_at_s, first.summary.window.end_s
+    records = list(_moved(first, 0.0, 0.0, first))
+    for result in results[1:]:
+        window = result.summary.window
+        records += _moved(result, until_s - window.start_s, start_s - result.started_at_s, first)
+        until_s += window.length_s
+    records.sort(key=lambda record: record.intended_s)
+    load = _Pooled(records, start_s, until_s, sum(result.dropped for result in results))
+    spec = replace(
+        config.spec,
+        warmup_s=first.summary.window.start_s - start_s,
+        stages=tuple(
+            _stages(config.spec.stages, [result.summary.window.length_s for result in results], until_s - start_s)
+        ),
+        instants=tuple(record.intended_s - start_s for record in records),
+    )
+    return run(
+        replace(config, spec=spec),
+        load,
+        lambda: start_s,
+        lambda _: None,
+        lambda: interrupted,
+        lambda: ended_workers,
+    )
+
+
+class _Pooled:
+    """A load that was offered before.
+
+    Args:
+        records: What became of its jobs, in the order of the schedule.
+        start_s: When it began, seconds since the epoch.
+        until_s: When its schedule ended.
+        dropped: Arrivals that were never sent.
+    """
+
+    def __init__(self, records: Sequence[JobRecord], start_s: float, until_s: float, dropped: int) -> None:
+        self._records = records
+        self._end = {
+            "event": "end",
+            "start_s": start_s,
+            "offered_until_s": until_s,
+            "dropped": dropped,
+            "tool_statistics": [],
+        }
+
+    def events(self) -> Iterator[Mapping[str, Any]]:
+        """All jobs at once, and the end."""
+        yield {"event": "records", "records": [[*astuple(record)] for record in self._records]}
+        yield self._end
+
+    def interrupt(self) -> None:
+        """It is over already."""
+
+    def failure(self) -> JobctlError:
+        """There is none."""
+        return JobctlError("a pooled run ended without a result")
+
+
+def _moved(result: BenchResult, by_s: float, warmup_by_s: float, like: BenchResult) -> Iterator[JobRecord]:
+    """The jobs of a run on another axis of time.
+
+    Args:
+        result: The run.
+        by_s: By how much the jobs of its window move, seconds.
+        warmup_by_s: By how much those of its warm-up do.
+        like: A run whose workers' names its own are given, in order.
+    """
+    names = dict(zip(_workers(result), _workers(like), strict=False))
+    for record in result.records:
+        shift_s = by_s if record.intended_s >= result.summary.window.start_s else warmup_by_s
+        yield replace(
+            record,
+            intended_s=record.intended_s + shift_s,
+            enqueued_s=_later(record.enqueued_s, shift_s),
+            started_s=_later(record.started_s, shift_s),
+            finished_s=_later(record.finished_s, shift_s),
+            entered_s=_later(record.entered_s, shift_s),
+            worker=names.get(record.worker or "", record.worker),
+        )
+
+
+def _later(instant_s: float | None, by_s: float) -> float | None:
+    return None if instant_s is None else instant_s + by_s
+
+
+def _workers(result: BenchResult) -> list[str]:
+    return sorted({record.worker for record in result.records if record.worker is not None})
+
+
+def _stages(stages: Sequence[Stage], windows_s: Sequence[float], length_s: float) -> Iterator[Stage]:
+    """The rate over the pooled run: that of the warm-up, then that of each window.
+
+    Args:
+        stages: The rate over one run.
+        windows_s: Length of each run's window; shorter than planned where it was cut short.
+        length_s: Of the pooled run.
+    """
+    warmup_s = length_s - sum(windows_s)
+    if len({rate for stage in stages for rate in (stage.start_per_s, stage.end_per_s)}) == 1:
+        yield Stage.steady(stages[0].start_per_s, length_s)
+        return
+    yield from _between(stages, 0.0, warmup_s)
+    for window_s in windows_s:
+        yield from _between(stages, warmup_s, warmup_s + window_s)
+
+
+def _between(stages: Sequence[Stage], begin_s: float, end_s: float) -> Iterator[Stage]:
+    """The part of some stages from one instant to another."""
+    at_s = 0.0
+    for stage in stages:
+        low_s, high_s = max(0.0, begin_s - at_s), min(stage.duration_s, end_s - at_s)
+        if high_s > low_s:
+            yield Stage(high_s - low_s, stage.rate_at(low_s), stage.rate_at(high_s))
+        at_s += stage.duration_s

@@ -1,0 +1,1 @@
+"""The verb ``compare``: results of a bench against those of another."""

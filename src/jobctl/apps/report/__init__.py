@@ -1,0 +1,1 @@
+"""``jobctl report``: the result of a bench, told again at any time as a page, JUnit, Markdown, CSV or OpenMetrics."""

@@ -1,0 +1,112 @@
+"""Figures of a report in words: short for a person, exact for whoever reads them with a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from jobctl.apps.report.figures import Gate, Report
+from jobctl.core.slo import Verdict
+from jobctl.core.units import format_duration, format_interval
+from jobctl.core.words import count_of, number, share, usd
+
+__all__ = [
+    "NOT_MEASURED",
+    "bounds",
+    "equation",
+    "exact",
+    "gate_figures",
+    "gate_name",
+    "headline",
+    "quantity",
+    "reasons_of",
+    "title",
+]
+
+#: Stands wherever there is no figure.
+NOT_MEASURED: Final = "not measured"
+#: Below this a sum of dollars is shown to three digits, not to the cent.
+_SMALL_USD: Final = 1.0
+
+
+def _usd(value: float) -> str:
+    return usd(value) if value >= _SMALL_USD else f"${value:.3g}"
+
+
+def _jobs(value: float) -> str:
+    return count_of(int(value), "job") if value == int(value) else f"{number(value)} jobs"
+
+
+#: How a figure of each unit is written; the others are a number and the unit.
+_WRITERS: Final[Mapping[str, Callable[[float], str]]] = {
+    "s": format_duration,
+    "": share,
+    "USD": _usd,
+    "jobs": _jobs,
+    "bytes": lambda value: f"{number(value / 1e6)} MB",
+}
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A figure in few digits with its unit.
+
+    Args:
+        value: The figure.
+        unit: As in :class:`~jobctl.apps.report.figures.Statistic`.
+    """
+    if value is None:
+        return NOT_MEASURED
+    if value < 0:
+        return f"-{quantity(-value, unit)}"
+    write = _WRITERS.get(unit)
+    return write(value) if write else f"{number(value)} {unit}"
+
+
+def exact(value: float | None) -> str:
+    """A figure to its last digit, as JSON writes it; empty where there is none."""
+    return "" if value is None else repr(value)
+
+
+def bounds(interval: tuple[float, float] | None) -> str:
+    """The interval of a quantile; empty where there is none."""
+    return "" if interval is None else format_interval(*interval)
+
+
+def title(report: Report) -> str:
+    """The verdict in a few words."""
+    words = {Verdict.KEPT: "kept", Verdict.BROKEN: "broken", Verdict.INCONCLUSIVE: "inconclusive"}[report.verdict]
+    if report.interrupted:
+        return f"{words}, interrupted"
+    return f"{words}, ended early" if report.aborted else words
+
+
+def headline(report: Report) -> str:
+    """What was offered, in one line."""
+    return f"{report.job} at {number(report.asked_per_s)} jobs/s for {format_duration(report.duration_s)}"
+
+
+def reasons_of(report: Report) -> list[str]:
+    """Why the verdict is what it is, one sentence each, why the run ended early first."""
+    early = [f"ended early: {report.aborted}"] if report.aborted else []
+    stopped = ["interrupted: the figures are of what happened until then"] if report.interrupted else []
+    return [*early, *stopped, *report.reasons]
+
+
+def gate_figures(gate: Gate) -> tuple[str, str]:
+    """What was measured for a gate, and the least or most that was allowed."""
+    return quantity(gate.value, gate.unit), quantity(gate.threshold, gate.unit)
+
+
+def gate_name(gate: Gate) -> str:
+    """What a gate is called and what it asks; one of the two where they are the same."""
+    return gate.check if gate.name == gate.check else f"{gate.name}: {gate.check}"
+
+
+def equation(report: Report) -> str:
+    """Where every job ended, as two equations."""
+    jobs = {name: f"{count:,}" for name, count in report.jobs.items()}
+    return (
+        f"scheduled {jobs['scheduled']} = enqueued {jobs['enqueued']} + rejected {jobs['rejected']}; "
+        f"enqueued {jobs['enqueued']} = finished {jobs['finished']} + failed {jobs['failed']} + "
+        f"in flight {jobs['in_flight']} + lost {jobs['lost']}"
+    )

@@ -1,0 +1,124 @@
+"""``jobctl compare``: results of a bench against those of another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.json_output import write_document
+from jobctl.cli.options import Json, check_writable, duration_option, parser
+from jobctl.core.units import parse_share
+from jobctl.errors import InvalidOption, InvalidValue
+
+if TYPE_CHECKING:
+    from jobctl.core.regression import Finding, Floors
+
+__all__ = ["AbsoluteFloor", "ErrorFloor", "RelativeFloor", "compare", "floors_of", "status_of"]
+
+_MAY_DIFFER: Final = ("config", "host")
+FLOORS: Final = "Comparison"
+
+
+def _share_option(flag: str, text: str) -> Any:
+    return typer.Option(
+        flag, parser=parser(parse_share), metavar="SHARE", help=text, rich_help_panel=FLOORS, show_default=False
+    )
+
+
+RelativeFloor = Annotated[
+    float | None,
+    _share_option("--relative-floor", "Smaller changes of a duration or a rate do not count [default: 5%]."),
+]
+AbsoluteFloor = Annotated[
+    float | None,
+    duration_option("--absolute-floor", "Nor do smaller ones of a duration [default: 5ms].", FLOORS, positive=False),
+]
+ErrorFloor = Annotated[
+    float | None, _share_option("--error-floor", "Nor a smaller rise of the share of failed jobs [default: 1%].")
+]
+
+
+def _parse_kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(word.strip() for word in text.split(","))
+    for kind in kinds:
+        if kind not in _MAY_DIFFER:
+            raise InvalidValue(
+                f"{kind!r} is nothing that may differ", f"give {' or '.join(_MAY_DIFFER)}, or both with a comma"
+            )
+    return kinds
+
+
+def compare(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BASELINE NEW [BASELINE NEW]...", help="Results of jobctl bench --json; further pairs are repeats."
+        ),
+    ],
+    relative_floor: RelativeFloor = None,
+    absolute_floor: AbsoluteFloor = None,
+    error_floor: ErrorFloor = None,
+    allow_different: Annotated[
+        tuple[str, ...] | None,
+        typer.Option(
+            "--allow-different",
+            parser=parser(_parse_kinds),
+            metavar="WHAT",
+            help="Compare although these differ: config, host, or both with a comma.",
+            show_default=False,
+        ),
+    ] = None,
+    json_target: Json = None,
+    markdown: Annotated[
+        str | None, typer.Option("--markdown", metavar="FILE", help="Write it as Markdown; - for standard output.")
+    ] = None,
+) -> None:
+    """Say whether a new version is worse than the one before, from results of jobctl bench.
+
+    Both of a pair must have been asked for the same load on the same machine. Give repeats as further pairs: a
+    regression counts for sure once the second half of the pairs shows it too.
+
+    Exit code 0: no regression; 97: cannot tell; 98: a regression.
+    """
+    check_writable(json_target)
+    check_writable(markdown, "--markdown")
+    if markdown is not None and markdown == json_target:
+        raise InvalidOption("--markdown", "needs a place of its own", "give another path than --json")
+    from rich.console import Console
+
+    from jobctl.apps.compare.report import to_document, to_markdown
+    from jobctl.cli.compare_render import render_comparison
+    from jobctl.wiring.compare import compare_files
+
+    compared = compare_files(files, floors_of(relative_floor, absolute_floor, error_floor), allow_different or ())
+    comparison = compared.comparison
+    document = to_document(comparison, compared.baseline, compared.new, compared.differences)
+    write_document(json_target, document)
+    if markdown is not None:
+        _write_text(markdown, to_markdown(document))
+    render_comparison(Console(stderr="-" in {json_target, markdown}), document)
+    raise typer.Exit(status_of(comparison.finding))
+
+
+def _write_text(target: str, text: str) -> None:
+    from jobctl.adapters.files import replace_text
+
+    if target == "-":
+        typer.echo(text, nl=False)
+    else:
+        replace_text(target, text, "--markdown")
+
+
+def floors_of(relative: float | None, absolute_s: float | None, share: float | None) -> Floors:
+    """The floors, those that were not given at their defaults."""
+    from jobctl.core.regression import Floors
+
+    given = {"relative": relative, "absolute_s": absolute_s, "share": share}
+    return Floors(**{name: value for name, value in given.items() if value is not None})
+
+
+def status_of(finding: Finding) -> ExitStatus:
+    """The exit status of a comparison."""
+    return {"regression": ExitStatus.REGRESSION, "cannot tell": ExitStatus.INCONCLUSIVE}.get(finding, ExitStatus.PASS)

@@ -1,0 +1,196 @@
+"""Reading a document of ours that came back as decoded JSON: nothing in it is taken on trust.
+
+A key that is missing counts as null, so that documents of earlier releases are read too; a value of the wrong kind is
+an error that names its place. Neither NaN nor an infinite number ever comes out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from jobctl.errors import InvalidValue
+
+__all__ = ["BENCH_SCHEMA", "Fields", "bench_fields"]
+
+#: The document that a bench writes.
+BENCH_SCHEMA: Final = "jobctl.bench/1"
+#: A number beyond this is none that was measured, and arithmetic with it would end in infinity.
+_GREATEST: Final = 1e300
+#: Characters of a value that a message shows.
+_LONGEST_SHOWN: Final = 40
+
+
+def bench_fields(document: object, name: str) -> Fields:
+    """The values of a bench's document.
+
+    Args:
+        document: The JSON, decoded.
+        name: The file's, for messages.
+
+    Raises:
+        InvalidValue: It is something else.
+    """
+    schema = document.get("schema") if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping) or schema != BENCH_SCHEMA:
+        what = f"a document of {schema}" if isinstance(schema, str) else "no result of a bench"
+        raise InvalidValue(f"{name} is {what}", f"give what jobctl bench --json FILE wrote ({BENCH_SCHEMA})")
+    return Fields(document, name)
+
+
+class Fields:
+    """Values of a document by their paths.
+
+    Args:
+        document: A JSON object.
+        name: What messages call it.
+        place: Where it stands in the whole document.
+    """
+
+    def __init__(self, document: Mapping[str, Any], name: str, place: tuple[str, ...] = ()) -> None:
+        self._document = document
+        self._name = name
+        self._place = place
+
+    def number(self, *path: str, least: float = 0.0) -> float | None:
+        """A finite number of at least ``least``, or None."""
+        return self._checked(path, self._at(path), least)
+
+    def whole(self, *path: str) -> int | None:
+        """A whole number above 0; None for null or 0."""
+        return self.count(*path) or None
+
+    def count(self, *path: str) -> int | None:
+        """A whole number of at least 0, or None."""
+        value = self.number(*path)
+        if value is not None and value != int(value):
+            raise self._wrong(path, value, "a whole number")
+        return None if value is None else int(value)
+
+    def text(self, *path: str) -> str:
+        """A text."""
+        value = self.text_or_none(*path)
+        if value is None:
+            raise self._wrong(path, None, "a text")
+        return value
+
+    def text_or_none(self, *path: str) -> str | None:
+        """A text, or None."""
+        value = self._at(path)
+        if value is not None and not isinstance(value, str):
+            raise self._wrong(path, value, "a text")
+        return value
+
+    def flag(self, *path: str) -> bool:
+        """True or false; false where it is missing."""
+        value = self._at(path)
+        if value is not None and not isinstance(value, bool):
+            raise self._wrong(path, value, "true or false")
+        return bool(value)
+
+    def inside(self, *path: str) -> Fields | None:
+        """An object, or None."""
+        value = self._at(path)
+        return None if value is None else self._object(value, path)
+
+    def rows(self, *path: str) -> tuple[Fields, ...]:
+        """A list of objects; empty where it is missing."""
+        return tuple(self._object(row, (*path, str(place))) for place, row in enumerate(self._list(path)))
+
+    def texts(self, *path: str) -> tuple[str, ...]:
+        """A list of texts; empty where it is missing."""
+        values = self._list(path)
+        for place, value in enumerate(values):
+            if not isinstance(value, str):
+                raise self._wrong((*path, str(place)), value, "a text")
+        return tuple(values)
+
+    def texts_or_nones(self, *path: str) -> tuple[str | None, ...]:
+        """A list of texts and nulls; empty where it is missing."""
+        values = self._list(path)
+        for place, value in enumerate(values):
+            if value is not None and not isinstance(value, str):
+                raise self._wrong((*path, str(place)), value, "a text")
+        return tuple(values)
+
+    def numbers(self, *path: str, least: float = 0.0) -> tuple[float | None, ...]:
+        """A list of finite numbers and nulls; empty where it is missing."""
+        return self._numbers(path, self._list(path), least)
+
+    def lists(self, *path: str, least: float = 0.0) -> tuple[tuple[float | None, ...], ...]:
+        """A list of such lists; empty where it is missing."""
+        rows = self._list(path)
+        for place, row in enumerate(rows):
+            if not isinstance(row, list):
+                raise self._wrong((*path, str(place)), row, "a list")
+        return tuple(self._numbers((*path, str(place)), row, least) for place, row in enumerate(rows))
+
+    def scalars(self, *path: str) -> dict[str, str | float | bool]:
+        """What an object has of texts, finite numbers and truths, by their keys and in its order."""
+        fields = self.inside(*path)
+        found = {} if fields is None else fields._document
+        return {key: value for key, value in found.items() if isinstance(value, str) or _is_finite(value)}
+
+    def told(self, *path: str) -> dict[str, str]:
+        """All that an object has, lists and objects too, in words by its keys and in its order; nulls are left out."""
+        fields = self.inside(*path)
+        found = {} if fields is None else fields._document
+        return {key: _words(value) for key, value in found.items() if value is not None}
+
+    def keys(self, *path: str) -> tuple[str, ...]:
+        """The keys of an object; empty where it is missing."""
+        fields = self.inside(*path)
+        return () if fields is None else tuple(fields._document)
+
+    def _at(self, path: Sequence[str]) -> Any:
+        value: Any = self._document
+        for key in path:
+            if value is None:
+                return None
+            if not isinstance(value, Mapping):
+                raise self._wrong(path, value, "inside an object")
+            value = value.get(key)
+        return value
+
+    def _numbers(self, path: Sequence[str], values: Sequence[Any], least: float) -> tuple[float | None, ...]:
+        return tuple(self._checked((*path, str(place)), value, least) for place, value in enumerate(values))
+
+    def _checked(self, path: Sequence[str], value: Any, least: float) -> float | None:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not _is_finite(value) or value < least:
+            wanted = "a finite number" if least == -math.inf else f"a number of at least {least:g}"
+            raise self._wrong(path, value, wanted)
+        number: float = value
+        return number
+
+    def _object(self, value: Any, path: Sequence[str]) -> Fields:
+        if not isinstance(value, Mapping):
+            raise self._wrong(path, value, "an object")
+        return Fields(value, self._name, (*self._place, *path))
+
+    def _list(self, path: Sequence[str]) -> list[Any]:
+        value = self._at(path)
+        if value is not None and not isinstance(value, list):
+            raise self._wrong(path, value, "a list")
+        return value or []
+
+    def _wrong(self, path: Sequence[str], value: object, wanted: str) -> InvalidValue:
+        shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else type(value).__name__
+        return InvalidValue(
+            f"{self._name}: {'.'.join((*self._place, *path))} is {shown}, not {wanted}",
+            "give the file as jobctl bench wrote it",
+        )
+
+
+def _words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items() if inner is not None)
+    if isinstance(value, list):
+        return "; ".join(map(_words, value))
+    return str(value)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) <= _GREATEST

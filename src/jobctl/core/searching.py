@@ -1,0 +1,395 @@
+"""Where the highest sustained rate lies: a search that is told what each probe found and says what to run next.
+
+Like a pacer it has no clock and runs nothing: findings and elapsed time in, the next :class:`Probe` or the
+:class:`Bracket` out. The answer is a bracket: its low end is a rate that was shown to hold, its high end one that was
+shown to fail.
+
+1. *Double* the rate until a probe fails. Short probes do: they tell factors apart, not percents.
+2. *Aim.* A backlog that grew throughout tells the capacity C itself, by the completions: the next probe is aimed at it
+   (a secant). Where nothing tells C, because an objective fails before the backlog grows, the search bisects at
+   geometric means.
+3. *Sustain* both ends, long ones: the high end first, for it measures C best. The room of the bracket is laid one third
+   below C and two thirds above: a fleet falls short of its nominal capacity by what dispatch takes, and never exceeds
+   it. An end that is not confirmed reopens the search around what it told.
+
+*Which of two probes is believed* when a lower rate failed and a higher one held: the longer one; of equal ones that
+which failed.
+
+*How surely.* Each end has its own probability of being wrong. A high end that failed by its trend: that a backlog
+without drift grows so much. A low end below it: that the capacity, as the saturated probes measured it, lies below. By
+an objective: what its test leaves. Confidence is 1 less both. Where so many jobs as the time allows cannot tell the
+width apart, the ends are laid wider, 2 standard errors from C, and the search says that it ran out of time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from jobctl.core.estimates import student_tail
+from jobctl.core.probing import FEWEST_STRETCHES, SETTLING_SERVICES, Cause, Finding, Phase, Probe
+from jobctl.core.slo import Verdict
+
+__all__ = ["Aim", "Bracket", "Capacity", "Stop", "answer", "next_step", "resolution"]
+
+#: A growth of this share of the rate must be excluded before a short probe counts as held.
+_COARSE: Final = 0.25
+#: Of the bracket's room (in logarithms) what lies above the capacity, and how much of the room is used.
+_ABOVE: Final = 2 / 3
+_USED: Final = 0.97
+#: The low end stays at least so far below the capacity.
+_LEAST_BELOW: Final = 0.006
+#: Standard errors between the capacity and each end.
+_APART: Final = 2.0
+#: The relative error of a capacity that is good enough to lay the ends by.
+_GOOD_ENOUGH: Final = 0.008
+#: Jobs that a short probe sends at least, and its shortest length.
+_FEW_JOBS: Final = 12.0
+_SHORT_S: Final = 4.0
+#: The length of a probe that aims.
+_AIMING_S: Final = 8.0
+#: A sustained probe lasts so long where the jobs vary little, and no longer than the second.
+_SUSTAINED_S: Final = 25.0
+_LONGEST_S: Final = 120.0
+#: A push adds the jobs of so many seconds, beyond those that fill the slots: it empties a limit's bucket.
+_PUSH_S: Final = 2.5
+#: What a probe takes beside its schedule, until that is known.
+_OVERHEAD_S: Final = 3.0
+#: Jobs that have not ended took longer than those that have: what probes are made longer by.
+_STRETCH: Final = 1.3
+#: Degrees of freedom of a capacity's error: that of one sustained probe.
+_DEGREES: Final = 12
+_LEAST_ERROR: Final = 0.001
+#: The probability of being wrong that a confirmed end may have.
+_DOUBT: Final = 0.05
+_ROUNDING: Final = 1e-9
+
+
+class Stop(StrEnum):
+    """Why a search ended."""
+
+    #: The bracket is as narrow as asked for, and both ends are confirmed.
+    FOUND = "found"
+    #: The highest rate that may be tried holds.
+    CAP = "cap"
+    #: The load generator could offer no more.
+    GENERATOR = "generator"
+    #: The lowest rate that is tried fails.
+    LOWEST = "lowest"
+    #: The time was over.
+    TIME = "time"
+    #: Somebody cut it short.
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What is searched for.
+
+    Attributes:
+        start_per_s: The first rate.
+        most_per_s: The highest rate that may be tried.
+        least_per_s: The lowest that is.
+        max_width: The widest that a bracket may be: high / low - 1.
+        within_s: How long the search may take, seconds.
+        memory_s: A limit on the way is known to count in windows of this length: what is sustained lasts longer.
+        least_jobs: What is sustained sends so many jobs at least: the objectives need them.
+    """
+
+    start_per_s: float
+    most_per_s: float = math.inf
+    least_per_s: float = 0.01
+    max_width: float = 0.05
+    within_s: float = 180.0
+    memory_s: float = 0.0
+    least_jobs: float = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The rate at which a saturated fleet completes jobs, and the standard error of that."""
+
+    rate_per_s: float
+    error_per_s: float
+
+    @property
+    def relative_error(self) -> float:
+        """The standard error as a share."""
+        return self.error_per_s / self.rate_per_s
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """The answer of a search.
+
+    Attributes:
+        low: The highest rate that was shown to hold; None if none did.
+        high: The lowest above it that was shown to fail; None if none did.
+        capacity: What the saturated probes measured; None where none was saturated.
+        stop: Why the search ended.
+    """
+
+    low: Finding | None
+    high: Finding | None
+    capacity: Capacity | None
+    stop: Stop
+
+    @property
+    def width(self) -> float | None:
+        """High over low, less 1; None without two ends."""
+        if self.low is None or self.high is None:
+            return None
+        return self.high.probe.rate_per_s / self.low.probe.rate_per_s - 1
+
+    @property
+    def low_error(self) -> float | None:
+        """The probability that the low end does not hold."""
+        return None if self.low is None else _low_error(self.low, self.high, self.capacity)
+
+    @property
+    def high_error(self) -> float | None:
+        """The probability that the high end does not fail."""
+        return None if self.high is None else self.high.error
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability that the maximum lies between the ends, at least; None without two ends."""
+        if self.low_error is None or self.high_error is None:
+            return None
+        return max(0.0, 1 - self.low_error - self.high_error)
+
+
+def resolution(aim: Aim, probe: Probe) -> float:
+    """The growth, as a share of the rate, that must be excluded before a rate counts as held."""
+    return aim.max_width if probe.phase is Phase.SUSTAIN else _COARSE
+
+
+def next_step(aim: Aim, findings: Sequence[Finding], elapsed_s: float) -> Probe | Bracket:
+    """What to do next.
+
+    Args:
+        aim: What is searched for.
+        findings: What the probes told, in order.
+        elapsed_s: Seconds since the first of them began.
+    """
+    search = _Search(aim, findings, elapsed_s)
+    step = search.step()
+    if isinstance(step, Stop):
+        return search.bracket(step)
+    fitting = search.fitted(step)
+    return search.bracket(Stop.TIME) if fitting is None else fitting
+
+
+def answer(aim: Aim, findings: Sequence[Finding], stop: Stop) -> Bracket:
+    """What the findings tell when the search ends there."""
+    return _Search(aim, findings, aim.within_s).bracket(stop)
+
+
+class _Search:
+    """The findings so far, and what follows from them."""
+
+    def __init__(self, aim: Aim, findings: Sequence[Finding], elapsed_s: float) -> None:
+        self._aim = aim
+        self._findings = findings
+        self._left_s = aim.within_s - elapsed_s
+        lengths_s = math.fsum(finding.probe.length_s for finding in findings)
+        self._overhead_s = max(0.0, elapsed_s - lengths_s) / len(findings) if findings else _OVERHEAD_S
+        self._held, self._high = _ends(findings, aim.max_width)
+        self._low = self._held[0] if self._held else None
+        self._capacity = _capacity(findings)
+        services = [finding.service_s for finding in findings if finding.service_s is not None]
+        self._service_s = services[-1] if services else 0.0
+
+    def bracket(self, stop: Stop) -> Bracket:
+        """The answer; its low end is the highest rate that surely held, or what there is."""
+        sure = (one for one in self._held if _low_error(one, self._high, self._capacity) <= _DOUBT)
+        return Bracket(next(sure, self._held[-1] if self._held else None), self._high, self._capacity, stop)
+
+    def fitted(self, probe: Probe) -> Probe | None:
+        """The probe, shortened where the time is scarce; None where it no longer makes sense."""
+        spare_s = self._left_s - self._overhead_s - probe.push_s
+        if spare_s >= probe.duration_s:
+            return probe
+        if spare_s < max(_SHORT_S, self._seen_s(), self._aim.memory_s if probe.phase is Phase.SUSTAIN else 0.0):
+            return None
+        return replace(probe, duration_s=spare_s)
+
+    def step(self) -> Probe | Stop:
+        if not self._findings:
+            return self._short(Phase.DOUBLE, min(self._aim.start_per_s, self._aim.most_per_s))
+        last = self._findings[-1]
+        if last.verdict is Verdict.INCONCLUSIVE:
+            again = self._again(last)
+            if again is not None:
+                return again
+        if self._high is None:
+            return self._upwards()
+        if self._high.cause is Cause.TREND and self._capacity is not None:
+            return self._aimed(self._high, self._capacity)
+        if self._low is None:
+            return self._downwards(self._high)
+        return self._bisected(self._low, self._high)
+
+    def _again(self, last: Finding) -> Probe | Stop | None:
+        """A probe that could not tell is run again, longer; None where what it told leads on."""
+        probe = last.probe
+        if last.cause is Cause.GENERATOR:
+            before = self._findings[-2] if len(self._findings) > 1 else None
+            if self._high is None and before is not None and before.cause is Cause.GENERATOR:
+                return Stop.GENERATOR
+            return probe
+        if probe.push_s and last.is_saturated:
+            return None
+        return replace(probe, duration_s=max(2 * probe.duration_s, self._seen_s()))
+
+    def _upwards(self) -> Probe | Stop:
+        assert self._low is not None
+        rate_per_s = self._low.probe.rate_per_s
+        if rate_per_s < self._aim.most_per_s:
+            return self._short(Phase.DOUBLE, min(2 * rate_per_s, self._aim.most_per_s))
+        return Stop.CAP if self._low.probe.phase is Phase.SUSTAIN else self._sustained(rate_per_s, runs=1)
+
+    def _downwards(self, high: Finding) -> Probe | Stop:
+        rate_per_s = high.probe.rate_per_s / 2
+        return Stop.LOWEST if rate_per_s < self._aim.least_per_s else self._short(Phase.BISECT, rate_per_s)
+
+    def _aimed(self, high: Finding, capacity: Capacity) -> Probe | Stop:
+        """Around a capacity that was measured: the high end, then the low one."""
+        if capacity.rate_per_s < self._aim.least_per_s:
+            return Stop.LOWEST
+        sustained = high.probe.phase is Phase.SUSTAIN
+        below, above = self._margins(capacity, runs=1 if sustained else 2)
+        aimed_per_s = capacity.rate_per_s * math.exp(above)
+        if not sustained and capacity.relative_error > _GOOD_ENOUGH and not self._has_aimed():
+            return replace(self._short(Phase.BISECT, aimed_per_s, _AIMING_S), push_s=self._push_s())
+        lowest_per_s = high.probe.rate_per_s * math.exp(-below - above)
+        if not sustained or lowest_per_s > capacity.rate_per_s * (1 - _LEAST_BELOW):
+            return replace(self._sustained(aimed_per_s, runs=2), push_s=self._push_s())
+        low = self._low
+        if low is None or low.probe.phase is not Phase.SUSTAIN or low.probe.rate_per_s < lowest_per_s * (1 - _ROUNDING):
+            return self._sustained(lowest_per_s, runs=1)
+        if _low_error(low, high, capacity) > _DOUBT:
+            return replace(self._sustained(aimed_per_s, runs=2), push_s=self._push_s())
+        return self._found(low, high)
+
+    def _margins(self, capacity: Capacity, runs: int) -> tuple[float, float]:
+        """How far below and above the capacity the ends are laid, as logarithms.
+
+        As the width allows, one third below; or as far as the jobs of the time that is left can tell apart.
+        """
+        jobs = capacity.rate_per_s * self._sustained_s(capacity.rate_per_s, runs)
+        needed = _APART * math.sqrt(self._variability() / max(1.0, jobs))
+        room = max(math.log1p(self._aim.max_width) * _USED, 2 * needed)
+        below = max(room * (1 - _ABOVE), needed)
+        return below, room - below
+
+    def _bisected(self, low: Finding, high: Finding) -> Probe | Stop:
+        """Between two rates, where nothing tells the capacity."""
+        if self._ratio(low, high) > 1 + self._aim.max_width:
+            rate_per_s = math.sqrt(low.probe.rate_per_s * high.probe.rate_per_s)
+            return self._short(Phase.BISECT, rate_per_s, _AIMING_S)
+        for end, runs in ((high, 2), (low, 1)):
+            if end.probe.phase is not Phase.SUSTAIN:
+                return self._sustained(end.probe.rate_per_s, runs)
+        return Stop.FOUND
+
+    def _found(self, low: Finding, high: Finding) -> Stop:
+        return Stop.FOUND if self._ratio(low, high) <= 1 + self._aim.max_width else Stop.TIME
+
+    def _variability(self) -> float:
+        """Of the growth, by the longest probe that was saturated."""
+        saturated = [finding for finding in self._findings if finding.is_saturated]
+        longest = max(saturated, key=_weight, default=None)
+        return 1.0 if longest is None else longest.variability
+
+    def _has_aimed(self) -> bool:
+        return any(finding.probe.push_s for finding in self._findings)
+
+    def _seen_s(self) -> float:
+        """The shortest probe that shows anything of jobs that take so long."""
+        return (SETTLING_SERVICES + FEWEST_STRETCHES) * _STRETCH * self._service_s
+
+    def _push_s(self) -> float:
+        return _PUSH_S + self._service_s
+
+    def _short(self, phase: Phase, rate_per_s: float, shortest_s: float = _SHORT_S) -> Probe:
+        return Probe(rate_per_s, max(shortest_s, _FEW_JOBS / rate_per_s, self._seen_s()), phase)
+
+    def _sustained(self, rate_per_s: float, runs: int) -> Probe:
+        return Probe(rate_per_s, self._sustained_s(rate_per_s, runs), Phase.SUSTAIN)
+
+    def _sustained_s(self, rate_per_s: float, runs: int) -> float:
+        """A share of the time that is left, as long as the jobs need to tell the width apart."""
+        jobs = self._variability() * (_APART * 3 / self._aim.max_width) ** 2
+        wanted_s = max(
+            _SUSTAINED_S, max(jobs, self._aim.least_jobs) / rate_per_s, 2 * self._seen_s(), 1.1 * self._aim.memory_s
+        )
+        share_s = (self._left_s - runs * (self._overhead_s + self._push_s())) / runs
+        return max(_SHORT_S, min(wanted_s, share_s, max(_LONGEST_S, 2 * self._seen_s())))
+
+    @staticmethod
+    def _ratio(low: Finding, high: Finding) -> float:
+        return high.probe.rate_per_s / low.probe.rate_per_s
+
+
+def _ends(findings: Sequence[Finding], width: float) -> tuple[list[Finding], Finding | None]:
+    """The rates that held, the best first, and the lowest that failed, as far as nothing longer contradicts them.
+
+    Of rates within a width of each other, one that was sustained stands for the others.
+    """
+    kept = [finding for finding in findings if finding.verdict is Verdict.KEPT]
+    broken = [finding for finding in findings if finding.verdict is Verdict.BROKEN]
+    held = [one for one in kept if not one.probe.push_s and not any(_outweighs(other, one) for other in broken)]
+    failed = [one for one in broken if not any(_refutes(other, one) for other in kept)]
+    highest_per_s = max((one.probe.rate_per_s for one in held), default=0.0)
+    lowest_per_s = min((one.probe.rate_per_s for one in failed), default=0.0)
+    near = [one for one in failed if one.probe.rate_per_s <= lowest_per_s * (1 + width)]
+    high = min(near, key=lambda one: (one.probe.phase is not Phase.SUSTAIN, one.probe.rate_per_s), default=None)
+
+    def rank(one: Finding) -> tuple[bool, bool, float]:
+        is_near = one.probe.rate_per_s * (1 + width) >= highest_per_s
+        return is_near, is_near and one.probe.phase is Phase.SUSTAIN, one.probe.rate_per_s
+
+    return sorted(held, key=rank, reverse=True), high
+
+
+def _low_error(low: Finding, high: Finding | None, capacity: Capacity | None) -> float:
+    """The probability that a rate that held does not: by a capacity that was measured, or by its own test."""
+    if high is None or high.cause is not Cause.TREND or capacity is None:
+        return low.error
+    spare = (capacity.rate_per_s - low.probe.rate_per_s) / capacity.error_per_s
+    return max(_LEAST_ERROR, low.error, student_tail(spare, _DEGREES))
+
+
+def _outweighs(broken: Finding, kept: Finding) -> bool:
+    """Whether a rate that failed shows that a higher one does not hold."""
+    return broken.probe.rate_per_s <= kept.probe.rate_per_s and _weight(broken) >= _weight(kept)
+
+
+def _refutes(kept: Finding, broken: Finding) -> bool:
+    """Whether a rate that held shows that a lower one does not fail; a pushed probe tells of the trend alone."""
+    if kept.probe.push_s and broken.cause is not Cause.TREND:
+        return False
+    return kept.probe.rate_per_s >= broken.probe.rate_per_s and _weight(kept) > _weight(broken)
+
+
+def _weight(finding: Finding) -> float:
+    return finding.probe.duration_s
+
+
+def _capacity(findings: Sequence[Finding]) -> Capacity | None:
+    """What the saturated probes measured, each by its precision; those much shorter than the longest are left out."""
+    saturated = [
+        (finding.throughput_per_s, finding.throughput_error_per_s, _weight(finding))
+        for finding in findings
+        if finding.is_saturated and finding.throughput_per_s and finding.throughput_error_per_s
+    ]
+    if not saturated:
+        return None
+    longest_s = max(weight for _, _, weight in saturated)
+    chosen = [(rate, error) for rate, error, weight in saturated if weight >= longest_s / 2]
+    precision = math.fsum(error**-2 for _, error in chosen)
+    return Capacity(math.fsum(rate * error**-2 for rate, error in chosen) / precision, precision**-0.5)

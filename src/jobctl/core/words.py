@@ -1,0 +1,28 @@
+"""Figures as a person reads them in every report: few digits, thousands written out, a noun that agrees."""
+
+from __future__ import annotations
+
+__all__ = ["count_of", "number", "share", "usd"]
+
+
+def number(value: float) -> str:
+    """Four digits, and thousands written out."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def share(value: float) -> str:
+    """A percentage to one decimal; to two where one would say all or nothing, and small below that."""
+    coarse, fine = f"{value:.1%}", f"{value:.2%}"
+    if value > 0 and fine == "0.00%":
+        return "<0.01%"
+    return fine if coarse in {"0.0%", "100.0%"} and fine != "100.00%" else coarse
+
+
+def usd(value: float) -> str:
+    """US dollars, to the cent below ten."""
+    return f"${value:,.2f}" if value < 10 else f"${value:,.0f}"
+
+
+def count_of(many: int, one: str) -> str:
+    """``1 replica``, ``2 replicas``."""
+    return f"{many:,} {one}" if many == 1 else f"{many:,} {one}s"

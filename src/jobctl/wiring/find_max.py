@@ -1,0 +1,184 @@
+"""The search for the highest sustained rate: one probe after the other on the same fleet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from jobctl.errors import RunFailed
+from jobctl.wiring.load import new_run_id
+from jobctl.wiring.stand import MOCK_KEY, PreparedBench, Stand
+
+if TYPE_CHECKING:
+    from jobctl.apps.bench.driver import BenchResult
+    from jobctl.apps.bench.maximum import FoundMaximum, WantedMaximum
+    from jobctl.core.limiting import ScopeStatus
+    from jobctl.core.probing import Finding, Probe
+    from jobctl.core.searching import Aim, Bracket
+
+__all__ = ["find_max"]
+
+#: What the limits of OpenRouter and of the mock count in, seconds.
+_MINUTE_S: Final = 60.0
+
+
+def find_max(
+    prepared: PreparedBench,
+    wanted: WantedMaximum,
+    on_finding: Callable[[Finding], None],
+    on_progress: Callable[[Probe, Mapping[str, Any]], None],
+    say: Callable[[str], None],
+) -> tuple[FoundMaximum, dict[str, Any], dict[str, str]]:
+    """Start what is missing, search, and stop everything again.
+
+    Args:
+        prepared: The checked bench; its rate and its duration are the search's.
+        wanted: What is asked for.
+        on_finding: Takes what each probe told.
+        on_progress: Takes each progress message of a probe.
+        say: Takes lines for the person who waits.
+
+    Returns:
+        The answer, the machine and the versions it was measured with.
+
+    Raises:
+        KeyboardInterrupt: It was cut short before a probe told anything.
+    """
+    from jobctl.adapters import environment
+    from jobctl.apps.bench.maximum import aim_of
+
+    memory_s = _MINUTE_S if prepared.mock is not None and {"--rpm", "--tpm"} & set(prepared.mock) else 0.0
+    with Stand.open(prepared, say) as stand:
+        search = _Search(stand, wanted, aim_of(wanted, prepared.config.slots, memory_s))
+        search.run(on_finding, on_progress)
+        return search.found(), environment.host(), stand.versions()
+
+
+class _Search:
+    """A search under way.
+
+    Args:
+        stand: The fleet.
+        wanted: What is asked for.
+        aim: The same, as the search is told.
+    """
+
+    def __init__(self, stand: Stand, wanted: WantedMaximum, aim: Aim) -> None:
+        self._stand = stand
+        self._wanted = wanted
+        self._aim = aim
+        self._findings: list[Finding] = []
+        self._results: list[BenchResult] = []
+        self._limiters: list[Sequence[ScopeStatus]] = []
+        self._interrupted = False
+        self._bracket: Bracket | None = None
+        self._began_s = time.monotonic()
+
+    def run(
+        self, on_finding: Callable[[Finding], None], on_progress: Callable[[Probe, Mapping[str, Any]], None]
+    ) -> None:
+        """Run what the search asks for until it has its answer or somebody cuts it short."""
+        from jobctl.core.searching import Bracket, next_step
+
+        while not self._interrupted:
+            step = next_step(self._aim, self._findings, self._elapsed_s())
+            if isinstance(step, Bracket):
+                self._bracket = step
+                return
+            try:
+                finding = self._probe(step, lambda message, probe=step: on_progress(probe, message))
+            except KeyboardInterrupt:
+                if not self._findings:
+                    raise
+                self._interrupted = True
+                return
+            if finding is not None:
+                on_finding(finding)
+
+    def found(self) -> FoundMaximum:
+        """The answer so far."""
+        from jobctl.apps.bench.maximum import FoundMaximum, limit_of
+        from jobctl.core.searching import Stop, answer
+
+        bracket = self._bracket or answer(self._aim, self._findings, Stop.INTERRUPTED)
+        place = {id(finding): number for number, finding in enumerate(self._findings)}
+        low = place[id(bracket.low)] if bracket.low is not None else len(self._findings) - 1
+        high = None if bracket.high is None else place[id(bracket.high)]
+        limit, evidence = limit_of(
+            bracket,
+            None if high is None else self._results[high],
+            () if high is None else self._limiters[high],
+        )
+        return FoundMaximum(
+            wanted=self._wanted,
+            bracket=bracket,
+            findings=tuple(self._findings),
+            limit=limit,
+            evidence=evidence,
+            result=self._results[low],
+            elapsed_s=self._elapsed_s(),
+            interrupted=self._interrupted,
+        )
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    def _probe(self, probe: Probe, on_progress: Callable[[Mapping[str, Any]], None]) -> Finding | None:
+        """Run a probe; None where it was cut short."""
+        from jobctl.apps.bench.maximum import probe_config
+        from jobctl.core.probing import read_probe
+        from jobctl.core.searching import resolution
+
+        services = [finding.service_s for finding in self._findings if finding.service_s is not None]
+        config = probe_config(self._stand.prepared.config, probe, new_run_id(), services[-1] if services else None)
+        result = self._stand.run(config, on_progress)
+        ended = self._stand.rig.ended_workers()
+        if ended:
+            raise RunFailed(f"the fleet cannot be measured: {ended[0]}")
+        if result.interrupted:
+            self._interrupted = True
+            if not self._findings:
+                raise KeyboardInterrupt
+            return None
+        finding = read_probe(
+            probe,
+            result.records,
+            result.started_at_s,
+            objectives=self._wanted.objectives,
+            slots=config.slots,
+            resolution=resolution(self._aim, probe),
+            doubts=_doubts(result),
+        )
+        self._findings.append(finding)
+        self._results.append(result)
+        self._limiters.append(self._limiter_status())
+        return finding
+
+    def _limiter_status(self) -> Sequence[ScopeStatus]:
+        """How the limiter that the workers share stands, by their API key."""
+        from jobctl.adapters.redis_limiter import RedisLimiter, fingerprint
+        from jobctl.errors import ServiceUnavailable
+
+        prepared = self._stand.prepared
+        key = MOCK_KEY if prepared.mock is not None else prepared.settings.openrouter_api_key
+        if key is None:
+            return ()
+        limiter = RedisLimiter(self._stand.connection, fingerprint(key), prepared.settings.limits)
+        try:
+            return limiter.status()
+        except ServiceUnavailable:
+            return ()
+        finally:
+            limiter.close()
+
+
+def _doubts(result: BenchResult) -> list[str]:
+    """What was wrong with the load itself."""
+    lag_s = result.summary.schedule_lag.census(0.99)
+    doubts = []
+    if result.dropped:
+        doubts.append(f"{result.dropped} arrivals were due and never sent")
+    if lag_s is not None and lag_s > result.config.max_schedule_lag_s:
+        doubts.append(f"the generator fell behind: schedule lag p99 {lag_s:.3f} s")
+    return doubts

@@ -1,0 +1,77 @@
+"""Wiring of reports: a bench's document read back, and written in the forms that were asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn
+
+from jobctl import settings
+from jobctl.adapters.files import append_text, read_lines, replace_text
+from jobctl.apps.report.figures import Report
+from jobctl.apps.report.forms import Form, tell
+from jobctl.apps.report.reading import read_report
+from jobctl.errors import InvalidOption, InvalidValue
+
+__all__ = ["read_bench_document", "write_reports"]
+
+_ARGUMENT: Final = "RESULT"
+_REMEDY: Final = "give what jobctl bench --json FILE wrote"
+
+
+def read_bench_document(path: str) -> dict[str, Any]:
+    """The document of a file, complete enough for every report.
+
+    Raises:
+        InvalidOption: It holds something else, or cannot be read.
+    """
+    content = "\n".join(read_lines(path, _ARGUMENT))
+    if not content.strip():
+        raise InvalidOption(_ARGUMENT, f"{path!r} is empty", _REMEDY)
+    try:
+        document = json.loads(content, parse_constant=_refuse_constant)
+        read_report(document, path)
+    except InvalidValue as error:
+        raise InvalidOption(_ARGUMENT, error.problem, error.remedy) from None
+    except (ValueError, RecursionError):
+        raise InvalidOption(_ARGUMENT, f"{path!r} is not JSON", _REMEDY) from None
+    return dict(document)
+
+
+def write_reports(
+    document: Mapping[str, Any], targets: Mapping[Form, str], out: Callable[[str], None], say: Callable[[str], None]
+) -> None:
+    """Write a document in every form that was asked for, and append it to the summary of a step of GitHub Actions.
+
+    Args:
+        document: What a bench wrote.
+        targets: Where each form goes; ``-`` for standard output.
+        out: Takes what goes there.
+        say: Takes a line for the person who waits, should the summary not be writable.
+
+    Raises:
+        InvalidOption: A file cannot be written.
+    """
+    summary = settings.step_summary()
+    if not targets and summary is None:
+        return
+    report = read_report(document, "the document")
+    for form, target in targets.items():
+        if target == "-":
+            out(tell(report, form))
+        else:
+            replace_text(target, tell(report, form), f"--{form}")
+    if summary is not None:
+        _summarise(report, summary, say)
+
+
+def _summarise(report: Report, path: str, say: Callable[[str], None]) -> None:
+    """The summary is a courtesy: that it cannot be written does not change what a run found."""
+    try:
+        append_text(path, tell(report, Form.MARKDOWN) + "\n", settings.STEP_SUMMARY)
+    except InvalidOption as error:
+        say(str(error))
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise InvalidValue(f"it holds {word}, which is no figure", _REMEDY)
