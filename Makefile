@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help bench test check proof soak lock upgrade clean runtime dev tools
+.PHONY: help bench test check proof soak lock upgrade screenshots clean runtime dev tools
 
 BIN := .venv/bin
 PER_DAY ?= 450000
@@ -21,7 +21,7 @@ PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 LONG = -o faulthandler_timeout=$$(( $(SOAK_S) + 600 ))
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 bench: runtime ## Measure: 450,000 jobs a day for 30 s on real parts (PER_DAY=, DURATION=, ARGS=)
 	$(BIN)/jobctl bench --per-day $(PER_DAY) --duration $(DURATION) $(ARGS)
@@ -52,6 +52,9 @@ lock: dev ## Lock the requirements again after a change in pyproject.toml; pins 
 
 upgrade: dev ## Lock the newest releases that fit pyproject.toml
 	$(BIN)/python scripts/lock.py write --upgrade
+
+screenshots: dev tools ## Make the pictures of the README again, from one real bench
+	$(BIN)/python scripts/screenshots.py
 
 clean: ## Remove what was made: .venv, distributions, caches
 	rm -rf .venv .tools dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

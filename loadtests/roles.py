@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,7 +96,7 @@ class _Leading(_Role):
         if self._events is None:
             self._embedded = embedded_load(options.scenario, options.redis_url or None, options.replicas)
             self._spec, self._redis_url = self._embedded.spec, self._embedded.redis_url
-            logger.info("%s", self._embedded.introduction)
+            logger.info("%s; schedule %s", self._embedded.introduction, wiring.schedule_digest(self._spec))
         else:
             self._spec = Path(os.environ["JOBCTL_LOAD_SPEC"]).read_text(encoding="utf-8")
             self._redis_url = os.environ["REDIS_URL"]
@@ -272,6 +273,8 @@ class Generator(_Sending):
         self._runner.register_message("jobctl_load", self._take, concurrent=True)
         self._runner.register_message("jobctl_stop", lambda **_: self.stop(), concurrent=True)
         self._is_fired = False
+        self._counts: Counter[tuple[str, str, bool]] = Counter()
+        environment.events.request.add_listener(self._tally)
         self.tell({"event": "connected"})
         gevent.spawn(self._look_for_master)
 
@@ -308,6 +311,7 @@ class Generator(_Sending):
                 self._say({"event": "failed", "reason": "a load generator knows no Redis; give it --redis-url"})
                 return
             self._is_fired = False
+            self._counts.clear()
             self._open(msg.data["spec"], redis_url, Shard(*msg.data["shard"]))
             self._say({"event": "ready"})
             start_s = wiring.agreed_start(redis_url, self.session.spec.run_id)
@@ -321,6 +325,21 @@ class Generator(_Sending):
         except JobctlError as error:
             logger.error("%s", error)
             self._say({"event": "failed", "reason": f"a load generator: {error}"})
+
+    def _tally(self, request_type: str, name: str, exception: Exception | None = None, **_: Any) -> None:
+        """Count along: Locust forgets its counts whenever it has reported them to the master."""
+        self._counts[request_type, name, exception is not None] += 1
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": kind,
+                "name": name,
+                "requests": self._counts[kind, name, False] + self._counts[kind, name, True],
+                "failures": self._counts[kind, name, True],
+            }
+            for kind, name in sorted({(kind, name) for kind, name, _ in self._counts})
+        ]
 
     def _look_for_master(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 A Locust shape says how many users there are, and ends the run. jobctl's rate comes from its schedule and does not
 depend on users, so one user is enough and the shape's work is the end: the run is over when the schedule was fired and
-drained.
+drained. How the rate runs is told by the scenario, on the page of Locust as in `jobctl bench`.
 """
 
 from __future__ import annotations

@@ -46,6 +46,8 @@ TOOLS: Final = {
     "pgbouncer": Tool(("pgbouncer",), ("usr/sbin/pgbouncer",)),
     "redis": Tool(("redis-server", "redis-tools"), ("usr/bin/redis-server", "usr/bin/redis-cli")),
     "shellcheck": Tool(("shellcheck",), ("usr/bin/shellcheck",)),
+    "faketime": Tool(("faketime", "libfaketime"), ("usr/bin/faketime",)),
+    "hey": Tool(("hey",), ("usr/bin/hey",)),
 }
 
 #: Libraries of an unpacked package are searched before the machine's own, which stay where they are.

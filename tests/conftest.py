@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from jobctl.adapters import embedded_redis
 from jobctl.adapters.embedded_redis import EmbeddedRedis
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.adapters.redis_connection import connect
+from jobctl.settings import STEP_SUMMARY
 
 if TYPE_CHECKING:
     from support.databases import Pooler, Postgres
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 # The same examples in every run, and no clock on each of them: a busy machine is no bug.
 settings.register_profile("jobctl", deadline=None, derandomize=True)
 settings.load_profile("jobctl")
+
+
+os.environ.pop(STEP_SUMMARY, None)  # the benches of tests belong in no summary of a run on GitHub
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from jobctl.core.allowing import parse_allow
 from jobctl.core.retrying import RetryPolicies, RetryPolicy
 from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption
-from jobctl.settings import FIELDS, QueueModels, Settings, load
+from jobctl.settings import FIELDS, QueueModels, Settings, load, mock_control
 
 #: For each setting: text in the file, text in the environment, a parsed flag, and what the first two mean.
 VALUES = {
@@ -338,3 +338,9 @@ def test_no_password_before_the_host_survives_masking(user: str, password: str) 
 @given(st.text())
 def test_masking_is_done_once_and_for_all(text: str) -> None:
     assert without_password(without_password(text)) == without_password(text)
+
+
+def test_a_mock_is_under_control_of_whoever_gave_it_a_secret() -> None:
+    assert mock_control({"JOBCTL_MOCK_CONTROL": "open-sesame"}) == "open-sesame"
+    assert mock_control({"JOBCTL_MOCK_CONTROL": ""}) is None
+    assert mock_control({}) is None

@@ -122,8 +122,8 @@ class Completions(Protocol):
     def still_known(self, job_ids: Sequence[str]) -> set[str]:
         """Those of these unfinished jobs that wait, run or are scheduled somewhere; the others are lost."""
 
-    def clock_offsets(self, workers: Sequence[str]) -> Mapping[str, ClockOffset]:
-        """How far the queue's clock is ahead of those of these workers, by name; without those that do not say."""
+    def clock_offsets(self) -> Mapping[str, ClockOffset]:
+        """How far the queue's clock is ahead of those of its workers, by name; without those that do not say."""
 
 
 class LoadRun(Protocol):

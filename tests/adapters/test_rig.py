@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
 
 import psutil
 import pytest
+from redis import Redis
 
+from jobctl.adapters.embedded_redis import EmbeddedRedis
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.adapters.rig import Rig
+from jobctl.errors import JobctlError
 
 #: Works for a fifth of a CPU second with 40 MB in its hands, says so and waits.
 BUSY = """
@@ -59,3 +63,27 @@ def test_a_worker_that_has_ended_leaves_no_reading() -> None:
         rig.workers[0].wait()
 
         assert rig.read_usage() is None
+
+
+def test_a_worker_that_was_killed_is_revived_under_a_name_that_nobody_takes_for_alive(
+    redis_server: EmbeddedRedis,
+) -> None:
+    with ProcessGroup() as group, Redis.from_url(redis_server.url) as connection:
+        rig = Rig(group)
+        rig.start_workers(1, 1, ["q"], redis_server.url, {}, secluded=True)
+        first = rig.workers[0]
+        rig.kill(1)
+        assert first.returncode == -signal.SIGKILL
+        assert rig.ended_workers() == []
+        with pytest.raises(JobctlError, match="had ended before"):
+            rig.freeze(1)
+        rig.revive()
+        with pytest.raises(JobctlError, match="was not killed"):
+            rig.restart(1)
+
+        assert rig.workers[0].pid != first.pid
+        assert connection.sismember("rq:workers", "rq:worker:q-worker-1-2")
+        reading = rig.read_usage()
+        assert reading is not None
+        assert reading.cpu_s > psutil.Process(rig.workers[0].pid).cpu_times().user  # what the first one used counts too
+        rig.stop_workers()

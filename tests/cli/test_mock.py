@@ -51,6 +51,8 @@ def refused(*options: str) -> str:
         (["--latency", "soon"], "--latency", "give lognormal"),
         (["--latency", "lognormal:mean=1s,p95=9s"], "--latency", "times the mean"),
         (["--latency", "constant:-1s"], "--latency", "duration"),
+        (["--latency-of", "nobody/none=constant:1s"], "--latency-of", "GET /models"),
+        (["--latency-of", "openai/gpt-4o=soon"], "--latency-of", "give lognormal"),
         (["--latency", "file:/nowhere/latencies"], "--latency", "path of a text file"),
         (["--fault", "418=0.1"], "--fault", "kinds: 402"),
         (["--fault", "429=2"], "--fault", "0 to 1"),

@@ -58,6 +58,7 @@ def imported(directory: Path, *words: str) -> tuple[int, set[str]]:
         (0, ["--version"]),
         (0, ["plan", "--help"]),
         (0, ["bench", "--help"]),
+        (0, ["report", "--help"]),
         (0, ["work", "--help"]),
         (0, ["mock", "--help"]),
         (0, ["migrate", "--help"]),

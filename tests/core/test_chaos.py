@@ -190,26 +190,38 @@ def test_faults_keep_their_places_in_a_longer_schedule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "needed_s"),
+    ("fault", "rate_per_s", "needed_s"),
     [
-        ("replica_killed@25s", 25),  # back at work at 55 s, the schedule ends at 30 s
-        ("replica_frozen@10s+5s", 15),
-        ("redis_stalled@28s+2s", 30),
-        ("mock_outage@28s+2s", 16),  # the wait before the last of five attempts: 2 s, 4 s, 8 s, 16 s
-        ("mock_outage@5s+25s", 30),  # the breaker: as long as the outage lasted and 5 s
+        ("replica_killed@25s", 1.0, 25),  # back at work at 55 s, the schedule ends at 30 s
+        ("replica_frozen@10s+5s", 1.0, 15),
+        ("redis_stalled@28s+2s", 1.0, 30),
+        ("mock_outage@28s+2s", 1.0, 16),  # the wait before the last of five attempts: 2 s, 4 s, 8 s, 16 s
+        ("mock_outage@5s+25s", 0.1, 30),  # the breaker: as long as the outage lasted and 5 s
+        # 40 jobs; 10 retries are in reserve, 15 s at 0.1 x 4 + 0.2 a second add 9; the other 21 at 0.2 a second
+        ("mock_outage@5s+10s", 4.0, 105),
     ],
 )
-def test_a_drain_is_too_short_where_struck_jobs_may_come_later(fault: str, needed_s: float) -> None:
-    faults, retries = [parse_fault(fault)], RetryPolicy(attempts=5, base_s=2.0, cap_s=300.0)
-    assert too_short_a_drain(faults, 30.0, needed_s, 30.0, retries) is None
-    said = too_short_a_drain(faults, 30.0, needed_s - 1, 30.0, retries)
+def test_a_drain_is_too_short_where_struck_jobs_may_come_later(fault: str, rate_per_s: float, needed_s: float) -> None:
+    assert short_drain(needed_s, fault, rate_per_s=rate_per_s) is None
+    said = short_drain(needed_s - 1, fault, rate_per_s=rate_per_s)
     assert said is not None
     assert f"{needed_s} s after the schedule" in said
     assert f"--drain {needed_s + 10}s" in said
 
 
 def test_without_faults_every_drain_is_long_enough() -> None:
-    assert too_short_a_drain([], 30.0, 0.0, 30.0, RetryPolicy()) is None
+    assert short_drain(0.0, rate_per_s=1000.0) is None
+
+
+def short_drain(drain_s: float, *faults: str, rate_per_s: float) -> str | None:
+    return too_short_a_drain(
+        [parse_fault(fault) for fault in faults],
+        30.0,
+        drain_s,
+        rate_per_s=rate_per_s,
+        recover_after_s=30.0,
+        retries=RetryPolicy(attempts=5, base_s=2.0, cap_s=300.0),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- playing

@@ -22,6 +22,7 @@ from jobctl.core.charts import (
     Panel,
     Point,
     Series,
+    Span,
     Threshold,
     draw,
     duration_ticks,
@@ -262,3 +263,62 @@ def test_drawings_are_stacked_under_the_heading() -> None:
     assert not plots[0].meets(plots[1])
     heads = [word for word, box in words_of(root) if box.top < plots[0].top]
     assert " ".join(heads).startswith("an answer an answer")
+
+
+def timed(panel: Panel, *spans: Span) -> Chart:
+    ticks = tuple((float(tick), f"{tick} s") for tick in range(0, 61, 20))
+    return Chart("A run", "What happens.", Axis(0.0, 60.0, ticks, 0.0, "", spans=spans), (panel, panel))
+
+
+def marked(root: Xml.Element, kind: str, tag: str) -> list[Xml.Element]:
+    return [node for node in root.iter(f"{SVG}{tag}") if node.get("class") == kind]
+
+
+@given(st.floats(-10, 70), st.floats(-10, 70), WORDS)
+def test_a_stretch_is_marked_in_every_panel_within_its_plot_and_named_once(one: float, other: float, name: str) -> None:
+    span = Span(min(one, other), max(one, other), name, is_fault=True)
+    root = tree(timed(Panel("jobs", (hours(1, 2),), Form.LINES), Span(0, 6, "warm-up"), span))
+    plots = list(plots_of(root))
+    shades = [node for node in marked(root, "c-fault", "rect") if float(node.get("height", 0)) > 20]
+    if span.high > span.low:
+        assert len(shades) == 2
+    for node in shades:
+        assert float(node.get("x", 0)) >= plots[0].left - 0.1
+        assert float(node.get("x", 0)) + float(node.get("width", 0)) <= plots[0].right + 0.2
+    words = [word for word, _ in words_of(root)]
+    assert words.count("warm-up") == 1
+
+
+def test_a_moment_is_a_line_in_every_panel() -> None:
+    root = tree(timed(Panel("jobs", (hours(1, 2),), Form.LINES), Span(30, 30, "killed", is_fault=True)))
+    plots = list(plots_of(root))
+    lines = [line for line in marked(root, "c-event", "line") if line.get("x1") == line.get("x2")]
+
+    assert len(lines) == 2
+    middle = (plots[0].left + plots[0].right) / 2
+    assert all(float(line.get("x1", 0)) == pytest.approx(middle, abs=0.1) for line in lines)
+
+
+@pytest.mark.parametrize(("points", "dots"), [(5, 5), (300, 0)])
+def test_dots_are_drawn_where_they_can_be_told_apart(points: int, dots: int) -> None:
+    series = Series("", tuple(Point(60 * place / points, 1.0) for place in range(points)))
+    root = tree(Chart("A run", "", Axis(0.0, 60.0, ((0.0, "0 s"),), 0.0), (Panel("jobs", (series,), Form.LINES),)))
+
+    assert len(marked(root, "c-fill1", "circle")) == dots
+    assert len(marked(root, "c-line1", "polyline")) == 1
+
+
+def test_a_value_between_two_gaps_is_a_dot_however_many_there_are() -> None:
+    values = [1.0 if place % 2 else None for place in range(300)]
+    series = Series("", tuple(Point(place / 5, value) for place, value in enumerate(values)))
+    root = tree(Chart("A run", "", Axis(0.0, 60.0, ((0.0, "0 s"),), 0.0), (Panel("jobs", (series,), Form.LINES),)))
+
+    assert len(marked(root, "c-fill1", "circle")) == 150
+
+
+@given(st.floats(1e-6, 4e6), st.floats(1e-6, 4e6))
+def test_logarithmic_ticks_begin_below_the_least_value(low: float, high: float) -> None:
+    ticks = log_duration_ticks(high, low)
+    assert ticks[0] <= low
+    assert ticks[-1] >= high or len(ticks) == 2
+    assert ticks == sorted(set(ticks))

@@ -248,6 +248,39 @@ def test_whatever_a_document_holds_it_is_read_or_refused(value: object, key: str
         assert from_bench(bench(**{key: value}), "r.json").source == "bench r.json"
 
 
+def search(**changes: Any) -> dict[str, Any]:
+    """What a search for the maximum of two replicas of 25 slots writes: 250 jobs/s by their slots and 200 ms."""
+    maximum = {"elapsed_s": 100.0, "capacity_per_s": 247.0, "per_replica_per_s": 121.0, "limit": "slots", **changes}
+    signals = {"service": {"n": 500, "mean": 0.2, "scv": 0.0}, "wait": {"n": 500, "mean": 0.0}}
+    return bench(signals=signals, maximum=maximum)
+
+
+def test_a_search_tells_the_capacity_of_a_replica_and_nothing_about_the_volume() -> None:
+    evidence = from_bench(search(), "max.json")
+
+    assert evidence.capacity_per_replica_per_s == pytest.approx(123.5)
+    assert evidence.arrival_rate_per_s is None
+    assert evidence.arrivals is None
+    assert evidence.service is not None
+    assert evidence.service.mean_s == pytest.approx(0.2)
+    assert evidence.notes == (
+        "its rates and arrivals are those of a search for the maximum, and say nothing about the volume",
+    )
+
+
+def test_a_replica_that_completes_less_than_its_slots_promise_is_worth_a_note() -> None:
+    notes = from_bench(search(capacity_per_s=200.0), "max.json").notes
+
+    assert any("100 jobs/s at most, 20% less than the 125" in note for note in notes)
+
+
+def test_a_maximum_that_replicas_do_not_limit_says_nothing_about_a_replica() -> None:
+    evidence = from_bench(search(per_replica_per_s=None, limit="limiter"), "max.json")
+
+    assert evidence.capacity_per_replica_per_s is None
+    assert any("limited by limiter" in note for note in evidence.notes)
+
+
 # ------------------------------------------------------------------------------------------------------ a table of jobs
 
 

@@ -55,6 +55,20 @@ def test_every_scheduled_job_is_counted_in_exactly_one_place(run: list[JobRecord
     assert counts.duplicated == sum(record.successes > 1 for record in run)
 
 
+def test_jobs_that_a_fault_struck_say_nothing_of_the_load_unless_all_were_struck() -> None:
+    """Ten jobs of 1 s in 10 s, five of which a frozen worker held for 20 s."""
+    run = [job(10.5 + n, 10.5 + n, 10.5 + n, 11.5 + n + 20 * (n < 5)) for n in range(10)]
+    for struck, mean_s in [
+        (lambda record: False, 11.0),
+        (lambda record: record.intended_s < 15.0, 1.0),
+        (lambda record: True, 11.0),
+    ]:
+        summary = summarise(run, WINDOW, 4, struck)
+        assert summary.load is not None
+        assert summary.load.erlangs == pytest.approx(mean_s)
+        assert summary.service.mean == pytest.approx(11.0)
+
+
 def test_books_that_do_not_balance_are_noticed() -> None:
     balanced = count_outcomes([job(1, 1, 1, 2), job(1, outcome=Outcome.REJECTED)])
     assert conserved(balanced)
@@ -224,3 +238,8 @@ def test_a_start_before_its_arrival_never_makes_the_backlog_negative() -> None:
     summary = summarise([job(11, 11.2, 11.1, 12)], WINDOW, slots=4)  # clocks that disagree
     assert min(summary.backlog.series) == 0
     assert summary.wait.clipped == 1
+
+
+def test_a_load_of_a_few_wild_gaps_has_a_bound_that_is_a_number() -> None:
+    assert Load(erlangs=0.0, slots=5, jobs=3, variability=1e6).at_most_erlangs == 0.0
+    assert Load(erlangs=1.0, slots=5, jobs=3, variability=1e6).relaxation == math.inf

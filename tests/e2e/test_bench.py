@@ -22,6 +22,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from redis import Redis
 
+from jobctl.core.arrivals import POISSON, Stage, digest, make_schedule
 from jobctl.wiring.evidence import read
 from support.benches import environment, run, started
 
@@ -94,35 +95,10 @@ def test_chat_completions_go_through_the_mock(tmp_path: Path) -> None:
     assert document["jobs"]["failed"] == 0
 
 
-def test_frozen_workers_delay_jobs_and_not_the_load(tmp_path: Path) -> None:
-    """20 jobs/s while every worker is frozen for 2 s: 40 jobs wait, the schedule does not notice, nothing is lost."""
-    with started(
-        *("--rate", "20", "--duration", "6s", "--warmup", "0", "--arrivals", "constant"),
-        *("--job", "sleep", "--service-time", "20ms", "--json", "r.json"),
-        directory=tmp_path,
-    ) as bench:
-        bench.wait_for(r"sent \d")
-        pids = bench.worker_pids()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        time.sleep(2)
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-        bench.finish()
-
-    document = json.loads((tmp_path / "r.json").read_text())
-    assert document["jobs"]["scheduled"] == document["jobs"]["finished"] == 120
-    assert document["jobs"]["lost"] == 0
-    assert document["offered"]["schedule_lag_s"]["p50"] < 0.05
-    assert document["signals"]["sojourn"]["max"] >= 1.9
-    assert 30 <= document["backlog"]["max"] <= 60
-    assert bench.left_behind() == []
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_bench_reports_what_happened_so_far(number: signal.Signals, tmp_path: Path) -> None:
     words = ("--rate", "20", "--duration", "60s", "--job", "noop", "--json", "r.json", "--records", "r.csv")
-    with started(*words, directory=tmp_path) as bench:
+    with started(*words, "--html", "r.html", directory=tmp_path) as bench:
         bench.wait_for(r"sent \d")
         bench.process.send_signal(number)
         assert bench.finish(20) == 105
@@ -132,6 +108,7 @@ def test_an_interrupted_bench_reports_what_happened_so_far(number: signal.Signal
     assert document["verdict"] == "inconclusive"
     assert 0 < document["jobs"]["scheduled"] < 200
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 1 + document["jobs"]["scheduled"]
+    assert "inconclusive, interrupted" in (tmp_path / "r.html").read_text()
     assert "interrupted" in bench.output
     assert bench.left_behind() == []
 
@@ -354,7 +331,7 @@ def test_a_terminal_that_knows_only_ascii_gets_its_report(tmp_path: Path) -> Non
     assert document["verdict"] == "kept"
 
 
-def test_locusts_page_can_start_one_run_after_another(tmp_path: Path) -> None:
+def test_locusts_page_drives_the_schedule_of_a_bench_one_run_after_another(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('job = "noop"\n[[stage]]\nduration = "1s"\nrate = 20\n')
     locustfile = Path(__file__).resolve().parents[2] / "loadtests" / "locustfile.py"
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -364,8 +341,11 @@ def test_locusts_page_can_start_one_run_after_another(tmp_path: Path) -> None:
     with page, started("-f", str(locustfile), *options, directory=tmp_path, command=("-m", "locust")) as bench:
         bench.wait_for("Starting Locust|web interface", 30)
         counts = []
+        wait_until(lambda: page_answers(page))
+        assert "<title>Locust</title>" in page.get("/").text
+        schedule = digest(list(make_schedule(POISSON, (Stage.steady(20.0, 1.0),), seed=1)))
+        bench.wait_for(f"schedule {schedule}")
         for _ in range(2):
-            wait_until(lambda: page_answers(page))
             assert page.post("/swarm", data={"user_count": 1, "spawn_rate": 1}).json()["success"]
             wait_until(lambda: page.get("/stats/requests").json()["state"] == "stopped")
             rows = {row["method"]: row["num_requests"] for row in page.get("/stats/requests").json()["stats"]}
@@ -374,7 +354,7 @@ def test_locusts_page_can_start_one_run_after_another(tmp_path: Path) -> None:
         bench.finish(20)
 
     assert counts[0] == counts[1]
-    assert counts[0][0] == counts[0][1] > 10
+    assert counts[0][0] == counts[0][1] == len(list(make_schedule(POISSON, (Stage.steady(20.0, 1.0),), seed=1)))
     assert bench.left_behind() == []
 
 

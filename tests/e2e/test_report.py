@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html import unescape
 from pathlib import Path
@@ -12,30 +11,10 @@ import pytest
 from jobctl.apps.plan.report import Report, to_html
 from jobctl.core.demand import Assumption, Machine
 from jobctl.core.profiles import diurnal_profile
-from support.browser import visit
+from support.browser import measure, visit
 from support.plans import ASSUMPTIONS, make_demand, make_plan
 
 ANSWER = 'Replicas carry 449,280 jobs/day <b>&</b> "p95 wait <= 1 s" holds, even with 1 gone.'
-#: Writes into the page how wide it is and which words of the charts that are seen leave their frame or meet.
-PROBE = """<script>
-addEventListener("load", () => {
-  const found = {wide: document.documentElement.scrollWidth, seen: 0, astray: [], charts: 0};
-  for (const svg of document.querySelectorAll("svg")) {
-    const frame = svg.getBoundingClientRect();
-    if (!frame.width) continue;
-    found.charts += 1;
-    const boxes = [...svg.querySelectorAll("text")].map(word => [word.textContent, word.getBoundingClientRect()]);
-    boxes.forEach(([word, box], place) => {
-      found.seen += 1;
-      const beyond = box.left < frame.left - 0.5 || box.right > frame.right + 0.5 || box.bottom > frame.bottom + 0.5;
-      const meets = boxes.slice(place + 1).some(([, other]) =>
-        box.left < other.right && other.left < box.right && box.top + 3 < other.bottom && other.top + 3 < box.bottom);
-      if (beyond || meets) found.astray.push(word);
-    });
-  }
-  document.title = JSON.stringify(found);
-});
-</script>"""
 
 
 @pytest.fixture
@@ -69,12 +48,7 @@ def test_a_page_that_asks_for_more_would_be_found_out(tmp_path: Path) -> None:
 def test_it_fits_a_phone_and_a_desk_and_no_word_of_a_chart_is_cut_or_written_over(
     width: int, page: str, tmp_path: Path
 ) -> None:
-    probed = re.sub(r"<meta http-equiv[^>]*>", PROBE, page)
-    (tmp_path / "plan.html").write_text(probed, encoding="utf-8")
-    seen = visit(tmp_path / "plan.html", tmp_path, f"--window-size={width},900")
-    title = re.search(r"<title>(\{.*?\})</title>", seen.dom)
-    assert title is not None
-    found = json.loads(unescape(title[1]))
+    found = measure(page, tmp_path, width)
     assert found["wide"] <= width
     assert found["charts"] == 2
     assert found["seen"] > 30

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 from importlib.resources import files
 from itertools import accumulate
 from pathlib import Path
@@ -60,6 +61,7 @@ def test_a_day_of_a_mix_passes_in_three_seconds_and_each_type_has_its_own_figure
     assert short["jobs"]["finished"] + long["jobs"]["finished"] == document["jobs"]["scheduled"]
     assert short["jobs"]["finished"] > 2 * long["jobs"]["finished"]
     assert short["signals"]["service"]["p50"] < 0.1 <= long["signals"]["service"]["p50"]
+    assert re.search(r"^short +75\.0% +\d+", bench.output, re.MULTILINE)
 
     with (tmp_path / "r.csv").open(encoding="utf-8") as rows:
         intended = [float(row["intended_s"]) for row in csv.DictReader(rows)]

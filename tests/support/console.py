@@ -1,8 +1,8 @@
 """The commands that a document shows, run in order in one shell, and what they print compared with what is shown.
 
-Figures differ from run to run, and so does how wide a terminal is: a shown line matches one of the real ones if both
-say the same with every number and its unit left open and any space between words. A line `...` stands for any number of
-lines; lines of one command come in the order shown.
+Figures differ from run to run, and so do the width of columns and the ends of lines. What is shown is there if the
+words between two lines `...` stand in the output, in that order and next to each other, with each number and its unit,
+each drawn line and each finding of a comparison left open.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-#: A number with what may follow it, an interval, or `-` where there is none.
-_FIGURE = re.compile(r"[+-]?\d[\d.,]*(?:\.\.[\d.,]+)?(?:\s?(?:µs|ms|min|s|h)\b|%)?")
-_ANY_FIGURE = r"[+-]?\d[\d.,]*(?:\.\.[\d.,]+)?(?:\s?(?:µs|ms|min|s|h)\b|%)?"
+#: What may differ: a number with its unit, an interval or that there is none, a drawn line, a finding.
+_NUMBER = r"[+-]?(?<![\w.])\d[\d.,]*"
+_OPEN = re.compile(
+    rf"{_NUMBER}(?:%?\.\.[+-]?\d[\d.,]*)?(?:\s?(?:µs|ms|min|s|h|pp)\b|%)?"
+    r"|─+|\b(?:no change|improvement|regression|cannot tell|too few)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,15 @@ class Ran:
     output: str
 
     def missing(self, lines: Sequence[str]) -> list[str]:
-        """The shown lines that the output has not, in this order."""
-        real = iter(self.output.splitlines())
-        return [line for line in lines if line != "..." and not any(_matches(line, other) for other in real)]
+        """What is shown and is not there, or not in this order."""
+        missing, position = [], 0
+        for passage in re.split(r"^\.\.\.$", "\n".join(lines), flags=re.MULTILINE):
+            found = re.compile(_pattern(passage)).search(self.output, position)
+            if found is None:
+                missing.append(passage.strip())
+            else:
+                position = found.end()
+        return missing
 
 
 def commands(document: Path) -> list[Shown]:
@@ -67,7 +76,7 @@ def run(commands: Sequence[str], directory: Path, environment: Mapping[str, str]
     results = directory / ".results"
     results.mkdir()
     script = "\n".join(
-        f'{{ {command}\n}} >"{results}/{number}.out" 2>&1; status=$?; echo $status >"{results}/{number}"; (exit $status)'
+        f'{{ {command}\n}} >"{results}/{number}.out" 2>&1; it=$?; echo $it >"{results}/{number}"; (exit $it)'
         for number, command in enumerate(commands)
     )
     subprocess.run(
@@ -84,10 +93,7 @@ def run(commands: Sequence[str], directory: Path, environment: Mapping[str, str]
     ]
 
 
-def _matches(shown: str, real: str) -> bool:
-    words = re.split(r"\s+", shown.strip())
-    pattern = r"\s+".join(
-        _ANY_FIGURE.join(re.escape(piece) for piece in _FIGURE.split(word)) if _FIGURE.search(word) else re.escape(word)
-        for word in words
-    )
-    return re.fullmatch(pattern, real.strip()) is not None
+def _pattern(passage: str) -> str:
+    """A regular expression: the words to the letter, any space between them, and what is open left open."""
+    texts = [r"\s*".join(map(re.escape, text.split())) for text in _OPEN.split(passage)]
+    return rf"\s*(?:{_OPEN.pattern})\s*".join(texts)

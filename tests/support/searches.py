@@ -15,6 +15,8 @@ from jobctl.core.service import Law
 from jobctl.core.simulation import serve
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective
 
+UNLIMITED = Upstream()
+#: How long a simulated probe waits for its last jobs, seconds.
 DRAIN_S = 5.0
 
 
@@ -25,7 +27,7 @@ class SimulatedFleet:
     slots: int
     law: Law
     dispatch_s: float = 0.0
-    upstream: Upstream = Upstream()
+    upstream: Upstream = UNLIMITED
     arrivals: Arrivals = CONSTANT
 
     @property

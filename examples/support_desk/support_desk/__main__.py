@@ -15,6 +15,7 @@ from support_desk.tasks import answer_ticket
 
 
 def main(words: list[str]) -> int:
+    """Do what the words say; returns the exit code."""
     match words:
         case ["setup"]:
             print("table answers: ready" if create_table() else "no DESK_DATABASE_URL: answers are not kept")

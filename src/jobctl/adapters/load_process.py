@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -19,9 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from jobctl.adapters.listening import listen
 from jobctl.adapters.processes import ProcessGroup, log_lines
 from jobctl.core.crew import ALONE, Crew
-from jobctl.errors import JobctlError, RunFailed, ServiceUnavailable
+from jobctl.errors import InvalidOption, JobctlError, RunFailed, ServiceUnavailable
 
 __all__ = ["JoinedLoad", "LoadProcess"]
 
@@ -30,7 +30,7 @@ _SILENCE_S: Final = 60.0
 #: How long it is waited for what it says before its crew is looked after.
 _LOOK_S: Final = 0.5
 #: How long a master waits for its generators: somebody may have to start them by hand.
-_JOINING_S: Final = 300
+_JOINING_S: Final = 300.0
 #: How long a generator waits for its master.
 _MASTER_S: Final = 60.0
 _CHUNK: Final = 1 << 16
@@ -108,13 +108,28 @@ class LoadProcess:
         spec: The load, as JSON.
         redis_url: Where jobs go.
         crew: Who generates the load.
+        joining_s: How long to wait for generators that join.
+
+    Raises:
+        InvalidOption: The master cannot listen where it should.
     """
 
-    def __init__(self, group: ProcessGroup, locustfile: Path, spec: str, redis_url: str, crew: Crew = ALONE) -> None:
+    def __init__(
+        self,
+        group: ProcessGroup,
+        locustfile: Path,
+        spec: str,
+        redis_url: str,
+        crew: Crew = ALONE,
+        joining_s: float = _JOINING_S,
+    ) -> None:
+        self._crew = crew
+        self._joining_s = joining_s
         self._is_ready = False
+        self._began_s = time.monotonic()
         load = group.directory / f"load-{uuid4().hex[:8]}.json"
         load.write_text(spec, encoding="utf-8")
-        port = _free_port() if crew.port is None and crew.has_master else crew.port
+        port = _usable_port(crew.host, crew.port) if crew.has_master else None
         self._leader = _Locust(
             group, locustfile, redis_url, _master_options(crew, port), {"JOBCTL_LOAD_SPEC": str(load)}
         )
@@ -127,13 +142,13 @@ class LoadProcess:
 
         Raises:
             RunFailed: It has said nothing for long; it speaks about once a second while it is well.
-            ServiceUnavailable: One of its crew ended before the run began.
+            ServiceUnavailable: One of its crew ended before the run began, or too few joined.
         """
         heard_s = time.monotonic()
         while (messages := self._leader.hear(_LOOK_S)) is not None:
             if messages:
                 heard_s = time.monotonic()
-            elif time.monotonic() - heard_s > _SILENCE_S:
+            elif time.monotonic() - heard_s > _SILENCE_S and (self._is_ready or not self._crew.joining):
                 raise RunFailed(f"the load generator said nothing for {_SILENCE_S:g} s; does Redis still answer?")
             for message in messages:
                 self._is_ready |= message["event"] == "ready"
@@ -158,6 +173,13 @@ class LoadProcess:
             locust.close()
 
     def _check_crew(self) -> None:
+        """Whether all that were started still run, and those that are to join may still do so."""
+        if self._crew.joining and time.monotonic() - self._began_s > self._joining_s:
+            raise ServiceUnavailable(
+                "--expect-workers",
+                f"fewer than {self._crew.joining} generators joined within {self._joining_s:g} s",
+                "start them with jobctl bench --worker, and check the way",
+            )
         for follower in self._followers:
             if follower.process.poll() is not None:
                 raise _ended_early(follower)
@@ -172,9 +194,19 @@ class JoinedLoad:
         redis_url: Where jobs go.
         host: The master's.
         port: Likewise.
+        patience_s: How long it looks for the master.
     """
 
-    def __init__(self, group: ProcessGroup, locustfile: Path, redis_url: str, host: str, port: int) -> None:
+    def __init__(
+        self,
+        group: ProcessGroup,
+        locustfile: Path,
+        redis_url: str,
+        host: str,
+        port: int,
+        patience_s: float = _MASTER_S,
+    ) -> None:
+        self._patience_s = patience_s
         self._master = f"{host}:{port}"
         options = ["--worker", "--master-host", host, "--master-port", str(port)]
         self._locust = _Locust(group, locustfile, redis_url, options, {})
@@ -194,10 +226,10 @@ class JoinedLoad:
                         "--master-host", f"the master at {self._master} was lost", "look there why"
                     )
                 yield message
-            if not is_connected and time.monotonic() - began_s > _MASTER_S:
+            if not is_connected and time.monotonic() - began_s > self._patience_s:
                 raise ServiceUnavailable(
                     "--master-host",
-                    f"no master answers at {self._master} within {_MASTER_S:g} s",
+                    f"no master answers at {self._master} within {self._patience_s:g} s",
                     "start jobctl bench --master there, and check the way",
                 )
         if self._locust.process.wait() != 0 and not is_connected:
@@ -216,10 +248,7 @@ def _master_options(crew: Crew, port: int | None) -> list[str]:
     if not crew.has_master:
         return []
     where = ["--master-bind-host", crew.host, "--master-bind-port", str(port)]
-    return [
-        *("--master", *where, "--expect-workers", str(crew.size)),
-        *("--expect-workers-max-wait", str(_JOINING_S)),
-    ]
+    return ["--master", *where, "--expect-workers", str(crew.size)]
 
 
 def _reachable(host: str) -> str:
@@ -227,10 +256,17 @@ def _reachable(host: str) -> str:
     return "127.0.0.1" if host in {"*", "0.0.0.0"} else host
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _usable_port(host: str, port: int | None) -> int:
+    """A port at which the master can listen.
+
+    Raises:
+        InvalidOption: It cannot listen there.
+    """
+    try:
+        with listen(host, port or 0, host_option="--master-host", port_option="--master-port") as probe:
+            return int(probe.getsockname()[1])
+    except InvalidOption as error:
+        raise InvalidOption(error.option, error.problem, "give another one") from None
 
 
 def _ended_early(locust: _Locust) -> ServiceUnavailable:

@@ -130,9 +130,9 @@ class MemoryFleet:
         """Those of these unfinished jobs that wait or run."""
         return {job_id for job_id in job_ids if job_id in self._jobs and not self._jobs[job_id].lost}
 
-    def clock_offsets(self, workers: Sequence[str]) -> dict[str, ClockOffset]:
-        """How far the queue's clock is ahead of the worker's, to the second."""
-        return {_WORKER: ClockOffset(self._behind_s, 0.0)} if _WORKER in workers and self._tells_clock else {}
+    def clock_offsets(self) -> dict[str, ClockOffset]:
+        """How far the queue's clock is ahead of the worker's."""
+        return {_WORKER: ClockOffset(self._behind_s, 0.0)} if self._tells_clock else {}
 
     def _completion(self, job_id: str) -> Completion:
         completion = self._by_the_queue(job_id)

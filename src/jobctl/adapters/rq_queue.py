@@ -125,7 +125,7 @@ class RqQueue:
             for request in requests:
                 name = request.queue or self._name
                 fields = self._mould(name, request, meta).cast(request.args, request.kwargs, now_s)
-                pipeline.execute_command("HSET", Job.key_for(request.job_id), *fields)
+                pipeline.hset(Job.key_for(request.job_id), items=fields)
                 ids.setdefault(name, []).append(request.job_id)
             for name, of_queue in ids.items():
                 pipeline.sadd(Queue.redis_queues_keys, self._queues[name].key)
@@ -229,17 +229,24 @@ class RqCompletions:
         present = {member.decode().partition(":")[0] for place in places for member in place}
         return present.intersection(job_ids)
 
-    def clock_offsets(self, workers: Sequence[str]) -> dict[str, ClockOffset]:
-        """How far Redis' clock is ahead of those of these workers; RQ's own workers do not say.
+    def clock_offsets(self) -> dict[str, ClockOffset]:
+        """How far Redis' clock is ahead of those of the queues' workers, by name; RQ's own workers do not say.
 
         Raises:
             ServiceUnavailable: Redis did not answer.
         """
         with translated(), self._connection.pipeline(transaction=False) as pipeline:
-            for worker in workers:
-                pipeline.hget(f"{RQ_KEY_PREFIX}:worker:{worker}", "jobctl_clock")
+            for queue in self._queues:
+                pipeline.smembers(WORKERS_BY_QUEUE_KEY % queue.name)
+            keys = sorted({key.decode() for of_queue in pipeline.execute() for key in of_queue})
+            for key in keys:
+                pipeline.hget(key, "jobctl_clock")
             told = [parse_offset(text.decode()) if text else None for text in pipeline.execute()]
-        offsets = {worker: offset for worker, offset in zip(workers, told, strict=True) if offset is not None}
+        offsets = {
+            key.removeprefix(f"{RQ_KEY_PREFIX}:worker:"): offset
+            for key, offset in zip(keys, told, strict=True)
+            if offset is not None
+        }
         apart_s = [offset.offset_s for offset in offsets.values()]
         self._margin_s = _MARGIN_S + (max(apart_s) - min(apart_s) if apart_s else 0.0)
         return offsets
@@ -331,7 +338,7 @@ def _completion(
 
 
 def _cost_usd(results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> float | None:
-    """What the last successful result says that it cost, as ``chat_completion``'s does: a number by the name ``cost_usd``."""
+    """What the last successful result says that it cost: a number by the name ``cost_usd``, as ``chat_completion``'s."""
     packed = next((result[b"return_value"] for _, result in reversed(results) if b"return_value" in result), None)
     try:
         value = None if packed is None else json.loads(base64.b64decode(packed))

@@ -11,6 +11,8 @@ import typer
 
 from jobctl import settings
 from jobctl.apps.bench.request import BenchRequest
+from jobctl.cli.bench_baseline import BaselineName, Comparing, Rounds, check_comparing, comparison_status, severest
+from jobctl.cli.compare_options import AbsoluteFloor, ErrorFloor, RelativeFloor
 from jobctl.cli.exit_status import ExitStatus
 from jobctl.cli.find_max import FindMax, MaxRate, MaxSlo, MaxWidth, Searching, Within, check_search, run_search
 from jobctl.cli.generators import (
@@ -267,6 +269,11 @@ def bench(
         str | None,
         typer.Option("--gates", metavar="FILE", help="Gates from a TOML file.", rich_help_panel=_GATES),
     ] = None,
+    baseline: BaselineName = None,
+    rounds: Rounds = None,
+    relative_floor: RelativeFloor = None,
+    absolute_floor: AbsoluteFloor = None,
+    error_floor: ErrorFloor = None,
     json_target: Json = None,
     records: Annotated[
         str | None,
@@ -282,8 +289,10 @@ def bench(
 
     Starts what is not given: an embedded Redis, a mock OpenRouter and two workers of 25 slots.
 
-    Exit code 0: kept; 97: could not be measured; 99: broken; 105: interrupted, with the report so far.
+    Exit code 0: kept; 97: could not be measured; 98: worse than the baseline; 99: broken; 105: interrupted, with the
+    report so far.
     """
+    comparing = Comparing(baseline, rounds, relative_floor, absolute_floor, error_floor)
     generators = Generators(processes, master, expect_workers, worker, master_host, master_port)
     request = BenchRequest(
         per_day=per_day,
@@ -293,7 +302,7 @@ def bench(
         peak_factor=peak_factor,
         time_scale=time_scale,
         service_rule=service_rule,
-        duration_s=duration,
+        duration_s=comparing.duration_s(duration, is_shaped=scenario is not None or shape is not None),
         warmup_s=warmup,
         arrivals=arrivals,
         seed=seed,
@@ -322,6 +331,7 @@ def bench(
     _check(request, json_target, records)
     search = Searching(find_max, max_width, max_rate, within, tuple(slo or ()))
     check_search(search, request)
+    check_comparing(comparing, request, {"--find-max": find_max, "--worker": worker, "--master": master})
     reports = targets_of(html=html, junit=junit, markdown=markdown, csv=csv, openmetrics=openmetrics)
     check_targets(reports, {"--json": json_target, "--records": records})
     of_workers = {
@@ -342,8 +352,8 @@ def bench(
     if find_max and master:
         raise InvalidOption("--find-max", "runs many loads, and generators of --master join one", "use --processes")
     if find_max:
-        raise typer.Exit(run_search(search, request, merged, json_target, records, _interrupt))
-    raise typer.Exit(_run(request, merged, json_target, records, reports))
+        raise typer.Exit(run_search(search, request, merged, json_target, records, reports, _interrupt))
+    raise typer.Exit(_run(request, merged, json_target, records, reports, comparing))
 
 
 def _check(request: BenchRequest, json_target: str | None, records: str | None) -> None:
@@ -377,6 +387,7 @@ def _run(
     json_target: str | None,
     records: str | None,
     reports: Mapping[Form, str],
+    comparing: Comparing,
 ) -> ExitStatus:
     from rich.console import Console
 
@@ -384,27 +395,39 @@ def _run(
     from jobctl.apps.bench.records import to_lines
     from jobctl.apps.bench.report import to_document
     from jobctl.cli.bench_render import ProgressView, render_report
+    from jobctl.cli.compare_render import render_comparison
+    from jobctl.wiring.baseline import run_against_baseline
     from jobctl.wiring.bench import prepare_bench, run_bench
     from jobctl.wiring.report import write_reports
 
     console = Console(stderr="-" in (json_target, *reports.values()))
-    prepared = prepare_bench(request, merged)
+    prepared, against = prepare_bench(request, merged), comparing.resolve()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     view = ProgressView(console, prepared.config.spec.duration_s)
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    compared = None
     try:
-        result, host, versions = run_bench(prepared, view.show, partial(console.print, highlight=False, soft_wrap=True))
+        if against is None:
+            result, host, versions = run_bench(prepared, view.show, say)
+        else:
+            compared = run_against_baseline(prepared, against, view.show, say)
+            result, host, versions = compared.result, compared.host, compared.versions
     finally:
         view.close()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # what was measured is written down, whoever is in a hurry
     document = to_document(result, host, versions)
+    if compared is not None:
+        document["comparison"] = compared.document
     write_document(json_target, document)
     if records is not None:
         write_lines(records, to_lines(result.records, result.started_at_s), "--records")
     render_report(console, document)
+    if compared is not None and compared.document is not None:
+        render_comparison(console, compared.document)
     write_reports(document, reports, partial(typer.echo, nl=False), partial(typer.echo, err=True))
-    return _status(result)
+    return _status(result) if compared is None else severest(_status(result), comparison_status(compared))
 
 
 def _status(result: BenchResult) -> ExitStatus:

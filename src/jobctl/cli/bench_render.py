@@ -27,6 +27,8 @@ _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _SPARK_WIDTH: Final = 60
 #: The widest that what must hold may be, so that a row fits 100 columns.
 _GATE_WIDTH: Final = 54
+#: The same of a job type's name.
+_JOB_WIDTH: Final = 36
 #: Seconds between two lines where there is no terminal.
 _LINE_EVERY_S: Final = 5.0
 
@@ -95,22 +97,23 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
         console.print(_gates(document["gates"]))
         console.print()
     console.print(_signals(document["signals"]))
+    if len(document["by_job"]) > 1:
+        console.print()
+        console.print(_by_job(document["by_job"]))
     rows = [
-        (
-            "load",
-            f"{config['job']}, {config['arrivals']} arrivals, {config['duration_s']:g} s of which "
-            f"{config['warmup_s']:g} s warm-up, seed {config['seed']}",
-        ),
+        ("load", _load(config)),
         (
             "offered",
             f"{offered['jobs']} jobs in the window, {offered['rate_per_s']:.4g}/s of {config['rate_per_s']:.4g}/s "
             f"asked; achieved {document['achieved']['rate_per_s']:.4g}/s",
         ),
         ("schedule lag", _lag(offered)),
+        *([("generator", _generator(use))] if (use := document.get("generator")) else []),
         ("jobs", _equation(jobs)),
         ("also", f"{jobs['duplicated']} duplicated, {jobs['retried']} retried"),
         ("utilisation", _utilisation(document)),
         ("backlog", f"at most {document['backlog']['max']}, trend {document['backlog']['slope_per_s']:+.3f} jobs/s"),
+        *(("fault", _fault(fault)) for fault in document.get("faults", ())),
     ]
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
@@ -123,8 +126,9 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
 
 def _verdict_line(document: Mapping[str, Any]) -> Text:
     verdict = document["verdict"]
+    gates = "every gate held, " if any(gate["severity"] == "error" for gate in document["gates"]) else ""
     words = {
-        "kept": "kept (no job lost, failures within bounds, no rising backlog)",
+        "kept": f"kept ({gates}no job lost, failures within bounds, no rising backlog)",
         "broken": "BROKEN",
         "inconclusive": "INCONCLUSIVE",
     }
@@ -170,6 +174,23 @@ def _signals(signals: Mapping[str, Any]) -> Table:
     return table
 
 
+def _by_job(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One type of the mix a row; `jobs` are those of the window that ended, as in the signals above."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("job", overflow="fold", max_width=_JOB_WIDTH)
+    for name in ("share", "jobs", "wait p50", "wait p95", "service mean", "sojourn p95"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        wait, service, sojourn = (row["signals"][name] for name in ("wait", "service", "sojourn"))
+        table.add_row(
+            escape(row["job"]),
+            f"{row['share']:.1%}",
+            f"{sojourn['n']:,}",
+            *map(_seconds, (wait["p50"], wait["p95"], service["mean"], sojourn["p95"])),
+        )
+    return table
+
+
 def _quantile(value: float | None, interval: list[float] | None) -> str:
     if value is None:
         return "[dim]too few samples[/dim]"
@@ -180,6 +201,27 @@ def _quantile(value: float | None, interval: list[float] | None) -> str:
 
 def _seconds(value: float | None) -> str:
     return "-" if value is None else format_duration(value)
+
+
+def _load(config: Mapping[str, Any]) -> str:
+    """What was asked for; of the shape nothing where the rate was simply steady."""
+    words = [config["job"]]
+    if config["scenario"] is not None:
+        words.append(f"scenario {config['scenario']}")
+    if config["shape"] not in (None, "steady"):
+        fast = "" if config["time_scale"] is None else f" {config['time_scale']:,.4g} times as fast"
+        words.append(f"{config['shape']}{fast}")
+    duration_s, warmup_s = (f"{round(config[name], 3):,.10g} s" for name in ("duration_s", "warmup_s"))
+    if not (config["shape"] or "").startswith("replay:"):
+        words.append(f"{config['arrivals']} arrivals")
+    return f"{escape(', '.join(words))}, {duration_s} of which {warmup_s} warm-up, seed {config['seed']}"
+
+
+def _generator(use: Mapping[str, Any]) -> str:
+    """Who generated the load, and what that took."""
+    noun = "process" if use["processes"] == 1 else "processes"
+    cost_s = use["cpu_s_per_job"]
+    return f"{use['processes']} {noun}" + ("" if cost_s is None else f", {_seconds(cost_s)} of CPU a job")
 
 
 def _lag(offered: Mapping[str, Any]) -> str:
@@ -206,6 +248,12 @@ def _utilisation(document: Mapping[str, Any]) -> str:
     wait = predicted["wait"]
     waits = "without end" if wait["mean"] is None else f"mean {_seconds(wait['mean'])}, p95 {_seconds(wait['p95'])}"
     return f"{measured}, predicted {predicted['utilisation']:.1%}; predicted wait {waits} ({predicted['method']})"
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    until_s = fault["until_s"]
+    lasting = "for good" if until_s is None else f"to {until_s:.1f} s"
+    return f"{fault['kind']} from {fault['at_s']:.1f} s {lasting}: {escape(fault['what'])}"
 
 
 def _spark(series: list[int]) -> str:

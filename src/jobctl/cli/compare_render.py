@@ -37,10 +37,10 @@ def render_comparison(console: Console, document: Mapping[str, Any]) -> None:
 def _table(document: Mapping[str, Any]) -> Table:
     """The lines, those that decide marked."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("* decides")
+    table.add_column("* decides", no_wrap=True)
     for head in ("baseline", "new", "change", "interval"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("finding")
+    table.add_column("finding", no_wrap=True)
     for line in document["lines"]:
         table.add_row(
             f"{'*' if line['decides'] else ' '} {line['name']}",

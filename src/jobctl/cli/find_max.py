@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobctl import settings
     from jobctl.apps.bench.maximum import WantedMaximum
     from jobctl.apps.bench.request import BenchRequest
+    from jobctl.apps.report.forms import Form
 
 __all__ = ["FindMax", "MaxRate", "MaxSlo", "MaxWidth", "Searching", "Within", "check_search", "run_search"]
 
@@ -114,7 +115,7 @@ class Searching:
             max_per_s=self.max_rate,
             within_s=180.0 if self.within_s is None else self.within_s,
             promised_per_s=per_day / SECONDS_PER_DAY if per_day is not None else request.rate,
-            objectives=self.slos or (DEFAULT_OBJECTIVE,),
+            objectives=self.slos or (() if request.gates or request.gates_file else (DEFAULT_OBJECTIVE,)),
         )
 
 
@@ -124,7 +125,7 @@ def check_search(search: Searching, request: BenchRequest) -> None:
     Raises:
         InvalidOption: An option has no meaning with a search, or without one.
     """
-    own = {
+    own: dict[str, object] = {
         "--max-width": search.max_width,
         "--max-rate": search.max_rate,
         "--within": search.within_s,
@@ -135,12 +136,13 @@ def check_search(search: Searching, request: BenchRequest) -> None:
             if value is not None:
                 raise InvalidOption(flag, "is about a search", "add --find-max, or drop it")
         return
-    of_a_schedule = {
+    of_a_schedule: dict[str, object] = {
         "--duration": request.duration_s,
         "--warmup": request.warmup_s,
         "--shape": request.shape,
         "--peak-factor": request.peak_factor,
         "--time-scale": request.time_scale,
+        "--chaos": request.chaos,
     }
     for flag, value in of_a_schedule.items():
         if value is not None:
@@ -156,6 +158,7 @@ def run_search(
     merged: settings.Settings,
     json_target: str | None,
     records: str | None,
+    reports: Mapping[Form, str],
     end_at_once: Callable[[int, FrameType | None], NoReturn],
 ) -> ExitStatus:
     """Search, report, and say how it ended.
@@ -166,6 +169,7 @@ def run_search(
         merged: The settings.
         json_target: Where the document goes; None for nowhere.
         records: Where the jobs of the low end go, as CSV; None for nowhere.
+        reports: Where reports go, by their form.
         end_at_once: Handles a signal that comes while nothing is offered.
     """
     from rich.console import Console
@@ -177,8 +181,9 @@ def run_search(
     from jobctl.cli.find_max_render import SearchView, render_maximum
     from jobctl.wiring.bench import prepare_bench
     from jobctl.wiring.find_max import find_max
+    from jobctl.wiring.report import write_reports
 
-    console = Console(stderr=json_target == "-")
+    console = Console(stderr="-" in (json_target, *reports.values()))
     prepared = prepare_bench(replace(request, arrivals=request.arrivals or CONSTANT), merged)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end_at_once)
@@ -196,7 +201,7 @@ def run_search(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # what was measured is written down, whoever is in a hurry
     verdict, reasons = verdict_of(found)
-    document: Mapping[str, Any] = {
+    document = {
         **to_document(found.result, host, versions),
         "verdict": verdict.value,
         "reasons": list(reasons),
@@ -208,4 +213,5 @@ def run_search(
     if records is not None:
         write_lines(records, to_lines(found.result.records, found.result.started_at_s), "--records")
     render_maximum(console, document)
+    write_reports(document, reports, partial(typer.echo, nl=False), partial(typer.echo, err=True))
     return ExitStatus.INTERRUPTED if found.interrupted else _STATUS[verdict]

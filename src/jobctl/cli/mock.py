@@ -25,6 +25,10 @@ def mock(
             "gamma:mean=1s,scv=2, file:PATH (one duration a line), or openrouter.",
         ),
     ] = DEFAULT_LATENCY,
+    latency_of: Annotated[
+        list[str] | None,
+        typer.Option("--latency-of", metavar="MODEL=LAW", help="A law of one model alone, repeatable."),
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,4 +53,14 @@ def mock(
     """
     from jobctl.wiring.mock import serve_mock
 
-    serve_mock(host=host, port=port, latency=latency, faults=fault or [], rpm=rpm, tpm=tpm, seed=seed, say=typer.echo)
+    serve_mock(
+        host=host,
+        port=port,
+        latency=latency,
+        latency_of=latency_of or [],
+        faults=fault or [],
+        rpm=rpm,
+        tpm=tpm,
+        seed=seed,
+        say=typer.echo,
+    )

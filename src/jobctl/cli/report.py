@@ -30,9 +30,14 @@ def report(
     from rich.console import Console
 
     from jobctl.cli.bench_render import render_report
+    from jobctl.cli.compare_render import render_comparison
+    from jobctl.cli.find_max_render import render_maximum
     from jobctl.wiring.report import read_bench_document, write_reports
 
     document = read_bench_document(result)
     write_reports(document, targets, partial(typer.echo, nl=False), partial(typer.echo, err=True))
     if not targets:
-        render_report(Console(), document)
+        console = Console()
+        (render_report if document["maximum"] is None else render_maximum)(console, document)
+        if document["comparison"] is not None:
+            render_comparison(console, document["comparison"])

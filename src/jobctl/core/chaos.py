@@ -303,17 +303,25 @@ def _check_target(fault: TimedFault, targets: Targets) -> None:
 
 
 def too_short_a_drain(
-    faults: Sequence[TimedFault], duration_s: float, drain_s: float, recover_after_s: float, retries: RetryPolicy
+    faults: Sequence[TimedFault],
+    duration_s: float,
+    drain_s: float,
+    *,
+    rate_per_s: float,
+    recover_after_s: float,
+    retries: RetryPolicy,
 ) -> str | None:
     """A line that says that jobs may still be recovering when the drain ends; None where it is long enough.
 
     Jobs of a replica run again within the time of recovery. A call that failed at the end of an outage is tried again
-    after the longest wait that the policy knows, or when the breaker closes.
+    after the longest wait that the policy knows, when the breaker closes, or when the retry budget allows it: at worst
+    each job of the outage needs a retry, and when the schedule is over first calls pay nothing in any more.
 
     Args:
         faults: The timetable.
         duration_s: Length of the schedule.
         drain_s: How long the bench waits for the last job afterwards.
+        rate_per_s: Mean rate of the arrivals.
         recover_after_s: Within this time jobs of a killed worker run again.
         retries: How jobs are tried again.
     """
@@ -323,8 +331,9 @@ def too_short_a_drain(
         after_s = recover_after_s
         if candidate.kind.target is Target.MOCK:
             after_s = max(last_wait_s, _breaker_s(candidate.kind, candidate.for_s or 0.0))
-        if candidate.until_s + after_s - duration_s > needed_s:
-            needed_s, fault = candidate.until_s + after_s - duration_s, candidate
+        late_s = max(candidate.until_s + after_s - duration_s, _retrying_s(candidate, duration_s, rate_per_s))
+        if late_s > needed_s:
+            needed_s, fault = late_s, candidate
     if fault is None or needed_s <= drain_s:
         return None
     return (
@@ -342,6 +351,15 @@ def _breaker_s(kind: FaultKind, lasted_s: float) -> float:
     if kind is not FaultKind.MOCK_OUTAGE:
         return 0.0
     return min(_TUNING.longest_backoff_s, lasted_s + _TUNING.open_s)
+
+
+def _retrying_s(fault: TimedFault, duration_s: float, rate_per_s: float) -> float:
+    """How long after the schedule the last retry of an outage may be sent, as the budget allows them, seconds."""
+    if fault.kind is not FaultKind.MOCK_OUTAGE or fault.for_s is None:
+        return 0.0
+    refill_per_s = _TUNING.retry_trickle_per_s + _TUNING.retry_share * rate_per_s
+    sent = _TUNING.retry_reserve + (duration_s - fault.until_s) * refill_per_s
+    return max(0.0, rate_per_s * fault.for_s - sent) / _TUNING.retry_trickle_per_s
 
 
 # ------------------------------------------------------------------------------------------------------------- playing

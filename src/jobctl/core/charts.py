@@ -474,31 +474,29 @@ def _bars(panel: Panel, series: Series, plot: _Plot) -> Iterator[str]:
 
 def _lines(series: Series, plot: _Plot) -> Iterator[str]:
     half = plot.axis.step / 2
-    has_room = plot.right - plot.left >= _DOT_ROOM * len(series.points)
-    run: list[str] = []
+    run: list[tuple[float, float]] = []
     dots: list[str] = []
     for point in series.points:
         if point.y is None or math.isinf(point.y):
-            yield from _joined(series, run, dots, has_room)
+            yield from _joined(series, run, dots)
             run = []
             continue
         x, y = plot.x(point.x + half), plot.y(point.y)
         if point.low is not None and point.high is not None:
             ends = f'y1="{_px(plot.y(point.low))}" y2="{_px(plot.y(point.high))}"'
             yield f'<line class="c-band{series.tone}" x1="{_px(x)}" x2="{_px(x)}" {ends}/>'
-        run.append(f"{_px(x)},{_px(y)}")
-    yield from _joined(series, run, dots, has_room)
+        run.append((x, y))
+    yield from _joined(series, run, dots)
     yield from dots
 
 
-def _joined(series: Series, run: Sequence[str], dots: list[str], has_room: bool) -> Iterator[str]:
+def _joined(series: Series, run: Sequence[tuple[float, float]], dots: list[str]) -> Iterator[str]:
     """The line through a run of points; their dots are added to those that are drawn over all lines."""
     if len(run) > 1:
-        yield f'<polyline class="c-line{series.tone}" points="{" ".join(run)}"/>'
-    if has_room or len(run) == 1:
-        radius = 3 if has_room else 1.5
-        places = (place.split(",") for place in run)
-        dots += (f'<circle class="c-fill{series.tone}" cx="{x}" cy="{y}" r="{radius}"/>' for x, y in places)
+        points = " ".join(f"{_px(x)},{_px(y)}" for x, y in run)
+        yield f'<polyline class="c-line{series.tone}" points="{points}"/>'
+    if len(run) == 1 or (run and run[-1][0] - run[0][0] >= _DOT_ROOM * (len(run) - 1)):
+        dots += (f'<circle class="c-fill{series.tone}" cx="{_px(x)}" cy="{_px(y)}" r="3"/>' for x, y in run)
 
 
 def _head(panel: Panel, left: float, right: float) -> list[str]:

@@ -2,6 +2,9 @@
 
 A key that is missing counts as null, so that documents of earlier releases are read too; a value of the wrong kind is
 an error that names its place. Neither NaN nor an infinite number ever comes out.
+
+:func:`settle` holds a whole document against its JSON Schema and fills in what earlier releases did not write, so that
+whoever has it afterwards may rely on every key. It knows the few words of JSON Schema that our own schemas use.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Any, Final
 
 from jobctl.errors import InvalidValue
 
-__all__ = ["BENCH_SCHEMA", "Fields", "bench_fields"]
+__all__ = ["BENCH_SCHEMA", "Fields", "bench_fields", "settle"]
 
 #: The document that a bench writes.
 BENCH_SCHEMA: Final = "jobctl.bench/1"
@@ -120,11 +123,8 @@ class Fields:
 
     def lists(self, *path: str, least: float = 0.0) -> tuple[tuple[float | None, ...], ...]:
         """A list of such lists; empty where it is missing."""
-        rows = self._list(path)
-        for place, row in enumerate(rows):
-            if not isinstance(row, list):
-                raise self._wrong((*path, str(place)), row, "a list")
-        return tuple(self._numbers((*path, str(place)), row, least) for place, row in enumerate(rows))
+        rows = [((*path, str(place)), row) for place, row in enumerate(self._list(path))]
+        return tuple(self._numbers(place, self._listed(place, row), least) for place, row in rows)
 
     def scalars(self, *path: str) -> dict[str, str | float | bool]:
         """What an object has of texts, finite numbers and truths, by their keys and in its order."""
@@ -170,11 +170,15 @@ class Fields:
             raise self._wrong(path, value, "an object")
         return Fields(value, self._name, (*self._place, *path))
 
-    def _list(self, path: Sequence[str]) -> list[Any]:
+    def _list(self, path: Sequence[str]) -> Sequence[Any]:
         value = self._at(path)
-        if value is not None and not isinstance(value, list):
+        return () if value is None else self._listed(path, value)
+
+    def _listed(self, path: Sequence[str], value: Any) -> Sequence[Any]:
+        """A list; a document that was not written yet may have tuples in its place."""
+        if not isinstance(value, list | tuple):
             raise self._wrong(path, value, "a list")
-        return value or []
+        return value
 
     def _wrong(self, path: Sequence[str], value: object, wanted: str) -> InvalidValue:
         shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else type(value).__name__
@@ -184,10 +188,103 @@ class Fields:
         )
 
 
+def settle(document: Mapping[str, Any], schema: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A document that is complete by its schema.
+
+    Keys that it lacks and the schema does not require become null, or an empty list where null is not allowed. Keys
+    that the schema does not know are of a later release and stay.
+
+    Args:
+        document: The JSON, decoded.
+        schema: The JSON Schema of its kind.
+        name: The file's, for messages.
+
+    Raises:
+        InvalidValue: A value is none that the schema allows.
+    """
+    settled: dict[str, Any] = _Settling(schema.get("$defs", {}), name).settled(document, schema, ())
+    return settled
+
+
+#: What a JSON value of each type of JSON Schema is in Python; a bool is an int to Python and to nobody else.
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "null": (type(None),),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+class _Settling:
+    """One document held against one schema.
+
+    Args:
+        definitions: The schemas that others refer to.
+        name: Of the document.
+    """
+
+    def __init__(self, definitions: Mapping[str, Any], name: str) -> None:
+        self._definitions = definitions
+        self._name = name
+
+    def settled(self, value: Any, schema: Mapping[str, Any], place: tuple[str, ...]) -> Any:
+        if "$ref" in schema:
+            schema = self._definitions[schema["$ref"].rpartition("/")[2]]
+        if not _is_allowed(value, schema):
+            shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else type(value).__name__
+            raise InvalidValue(
+                f"{self._name}: {'.'.join(place) or 'the document'} is {shown}, which it cannot be",
+                "give the file as jobctl wrote it",
+            )
+        if isinstance(value, list):
+            items = schema.get("items", {})
+            return [self.settled(inner, items, (*place, str(number))) for number, inner in enumerate(value)]
+        return self._object(value, schema, place) if isinstance(value, dict) else value
+
+    def _object(self, value: dict[str, Any], schema: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
+        known, others = schema.get("properties", {}), schema.get("additionalProperties")
+        rest = others if isinstance(others, Mapping) else {}
+        settled = {key: self.settled(inner, known.get(key, rest), (*place, key)) for key, inner in value.items()}
+        for key in (key for key in known if key not in value):
+            if key in schema.get("required", ()):
+                raise InvalidValue(f"{self._name} lacks {'.'.join((*place, key))}", "give the file as jobctl wrote it")
+            settled[key] = [] if _types_of(known[key]) == ("array",) else None
+        return settled
+
+
+def _is_allowed(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a value by itself is one, whatever is inside it."""
+    types = _types_of(schema)
+    if types and not any(_is_a(value, kind) for kind in types):
+        return False
+    if ("enum" in schema and value not in schema["enum"]) or ("const" in schema and value != schema["const"]):
+        return False
+    if _is_a(value, "number"):
+        low, high = schema.get("minimum", -_GREATEST), schema.get("maximum", _GREATEST)
+        return bool(low <= value <= high and value > schema.get("exclusiveMinimum", -math.inf))
+    if isinstance(value, list):
+        return bool(schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf))
+    return True
+
+
+def _types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    types = schema.get("type", ())
+    return (types,) if isinstance(types, str) else tuple(types)
+
+
+def _is_a(value: object, kind: str) -> bool:
+    if kind == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
 def _words(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items() if inner is not None)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "; ".join(map(_words, value))
     return str(value)
 

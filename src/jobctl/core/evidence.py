@@ -40,6 +40,8 @@ _LEAST_SCV, _MOST_SCV = 0.005, 1e4
 _SHORTEST_S: Final = 1e-6
 #: Clocks that are kept in step differ by less: a start that is so much before its arrival was at once.
 _SKEW_S: Final = 0.1
+#: A measured capacity that differs by more than this share from the plan's own is worth a word.
+_CAPACITY_APART: Final = 0.05
 #: Types that are told apart; the rarest beyond so many are one.
 _MOST_TYPES: Final = 10
 #: What jobs are called whose source names no type, and those of the rarest types together.
@@ -123,6 +125,8 @@ class Evidence:
         concurrency: Slots of one replica.
         replicas: Replicas that it was measured with.
         wait: How long jobs waited there.
+        capacity_per_replica_per_s: Jobs a second that one replica was measured to complete at most; None where nobody
+            searched for it, or where something else than replicas was the limit.
         notes: What somebody should know who relies on it, one sentence each.
     """
 
@@ -142,6 +146,7 @@ class Evidence:
     concurrency: int | None = None
     replicas: int | None = None
     wait: MeasuredWait | None = None
+    capacity_per_replica_per_s: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -259,6 +264,7 @@ def from_bench(document: object, name: str) -> Evidence:
         InvalidValue: It is something else.
     """
     read = bench_fields(document, name)
+    is_search = read.number("maximum", "elapsed_s") is not None
     mean_s, jobs = read.number("signals", "service", "mean"), int(read.number("signals", "service", "n") or 0)
     service = None if not mean_s else _law_of_bench(read, mean_s)
     made, failed = read.number("jobs", "attempts"), read.number("jobs", "failed_attempts")
@@ -267,16 +273,25 @@ def from_bench(document: object, name: str) -> Evidence:
         service=service,
         samples=jobs,
         job_types=() if service is None else (JobType(read.text("config", "job"), 1.0, service),),
-        arrival_rate_per_s=read.number("offered", "rate_per_s") or None,
-        arrivals=parse_arrivals(read.text("config", "arrivals")),
+        arrival_rate_per_s=None if is_search else read.number("offered", "rate_per_s") or None,
+        arrivals=None if is_search else parse_arrivals(read.text("config", "arrivals")),
         failure_rate=failed / made if made and failed is not None else None,
         cpu_per_job_s=read.number("usage", "cpu_s_per_job"),
         memory_bytes=read.number("usage", "memory_bytes_per_replica"),
         concurrency=read.whole("config", "concurrency"),
         replicas=read.whole("config", "replicas"),
         wait=_wait_of_bench(read),
+        capacity_per_replica_per_s=_capacity_of_bench(read),
         notes=tuple(_notes_of_bench(read, service)),
     )
+
+
+def _capacity_of_bench(read: Fields) -> float | None:
+    """What a search for the maximum measured of one replica."""
+    capacity_per_s, replicas = read.number("maximum", "capacity_per_s"), read.whole("config", "replicas")
+    if read.number("maximum", "per_replica_per_s") is None or not capacity_per_s or replicas is None:
+        return None
+    return capacity_per_s / replicas
 
 
 def _law_of_bench(read: Fields, mean_s: float) -> Law:
@@ -309,7 +324,30 @@ def _notes_of_bench(read: Fields, service: Law | None) -> Iterator[str]:
         yield f"the bench's verdict was {verdict}" + (f": {reasons}" if reasons else "")
     if service is None:
         yield "no job of the bench finished in its window, so it tells no service time"
-    yield "its arrival rate is the one that the bench was asked to offer"
+    if read.number("maximum", "elapsed_s") is None:
+        yield "its arrival rate is the one that the bench was asked to offer"
+    else:
+        yield from _notes_of_maximum(read, service)
+
+
+def _notes_of_maximum(read: Fields, service: Law | None) -> Iterator[str]:
+    """Where a measured maximum and the plan's own reckoning, slots over service time, part."""
+    measured_per_s, concurrency = _capacity_of_bench(read), read.whole("config", "concurrency")
+    limit = read.text_or_none("maximum", "limit")
+    yield "its rates and arrivals are those of a search for the maximum, and say nothing about the volume"
+    if measured_per_s is None:
+        yield f"the maximum was limited by {limit or 'something else'}, so it says nothing about more replicas"
+        return
+    if concurrency is None or service is None:
+        return
+    reckoned_per_s = concurrency / service.mean_s
+    short = 1 - measured_per_s / reckoned_per_s
+    if abs(short) > _CAPACITY_APART:
+        yield (
+            f"a replica completed {measured_per_s:.4g} jobs/s at most, {abs(short):.0%} "
+            f"{'less' if short > 0 else 'more'} than the {reckoned_per_s:.4g} of its slots and service times, which is "
+            "what the plan reckons with"
+        )
 
 
 # ------------------------------------------------------------------------------------------------------ a table of jobs

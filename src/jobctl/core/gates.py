@@ -43,6 +43,7 @@ from jobctl.core.units import parse_count, parse_positive_duration
 from jobctl.errors import InvalidValue
 
 __all__ = [
+    "KEYS",
     "SIGNALS",
     "Comparison",
     "Gate",
@@ -163,7 +164,8 @@ _FORM: Final = re.compile(r"\s*([^<>=≤≥]+?)\s*(<=|>=|==|<|>|≤|≥)\s*([^<>
 _TAIL: Final = re.compile(r"\s+(over|for|of)\s+", re.IGNORECASE)
 _PERCENT: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*%")
 _ZERO: Final = re.compile(r"[+-]?0+(\.0*)?")
-_KEYS: Final = {"check", "job", "window", "for", "abort", "min_samples", "severity", "name"}
+#: What a table of a file may say.
+KEYS: Final = {"check", "job", "window", "for", "abort", "min_samples", "severity", "name"}
 #: The key of a table that says the same as a tail of the line.
 _KEY_OF_TAIL: Final = {"of": "job", "over": "window", "for": "for"}
 _SIGNS: Final = {"≤": "<=", "≥": ">="}
@@ -437,6 +439,8 @@ def _checked(gate: Gate, text: str) -> Gate:
         raise InvalidValue(f"{text!r} fails for less than one of its windows", "give 'for' at least the window")
     if gate.abort and kind.live is not None and (gate.statistic or "") not in kind.live:
         raise InvalidValue(f"{text!r}: {gate.figure} is known only at the end", "leave abort out")
+    if gate.abort and gate.severity is Severity.WARNING:
+        raise InvalidValue(f"{text!r} is a warning, and a warning ends no run", "leave abort or severity out")
     if gate.abort and gate.signal == "backlog" and (gate.job is not None or gate.window_s is not None):
         raise InvalidValue(f"{text!r}: while it runs only the whole backlog is seen", "leave abort out")
     return gate
@@ -446,7 +450,7 @@ def _gate(table: object) -> Gate:
     """A gate from a table of a file."""
     if not isinstance(table, Mapping):
         raise InvalidValue(f"{table!r} is no table", _FILE_REMEDY)
-    check_keys(table, _KEYS, "it")
+    check_keys(table, KEYS, "it")
     for key in ("check", "job", "window", "for", "severity", "name"):
         if key in table and (not isinstance(table[key], str) or not table[key].strip()):
             raise InvalidValue(f"{key} = {table[key]!r} is no text", "put it in quotes")

@@ -186,11 +186,11 @@ def format_figure(value: float | None, unit: str) -> str:
         case Unit.SECONDS:
             return format_duration(value)
         case Unit.SHARE:
-            return f"{100 * value:.4g}%"
+            return f"{100 * value:.3g}%"
         case Unit.JOBS:
             return f"{value:,.0f}"
         case _:
-            return f"{value:.4g} {unit}"
+            return f"{value:.3g} {unit}"
 
 
 def _judge(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResult:
@@ -213,7 +213,8 @@ def _judge_whole(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResu
     ]
     figure = _figure(gate, run, jobs, run.window, reading)
     if figure.samples < gate.min_samples:
-        return GateResult(gate, Verdict.INCONCLUSIVE, figure.value, figure.samples, _too_few(gate, figure.samples))
+        reason = figure.reason or _too_few(gate, figure.samples)
+        return GateResult(gate, Verdict.INCONCLUSIVE, None, figure.samples, reason)
     if figure.value is None:
         unfinished = gate.signal == "drain_time" and gate.comparison.is_upper and not run.cut_short
         verdict = Verdict.BROKEN if unfinished else Verdict.INCONCLUSIVE
@@ -225,14 +226,14 @@ def _judge_whole(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResu
 
 def _judge_stretches(gate: Gate, run: RunFacts, stretches: Sequence[Window], figures: Sequence[_Figure]) -> GateResult:
     known = [figure for figure in figures if not figure.is_idle]
-    short = [figure for figure in known if figure.value is None or figure.samples < gate.min_samples]
-    failing = [figure.value is not None and _fails(gate, figure) for figure in figures]
+    judged = [figure for figure in known if _tells(gate, figure)]
+    short = [figure for figure in known if not _tells(gate, figure)]
+    failing = [_tells(gate, figure) and not _holds(gate, figure.value or 0.0) for figure in figures]
     failed = tuple(
         (stretch.start_s - run.start_s, stretch.end_s - run.start_s)
         for stretch, fails in zip(stretches, failing, strict=True)
         if fails
     )
-    judged = [figure for figure in known if figure not in short and figure.value is not None]
     worst = _worst(gate, judged)
     value = None if worst is None else worst.value
     if _is_broken(gate, stretches, failing):
@@ -260,9 +261,9 @@ def _holds(gate: Gate, value: float) -> bool:
     return gate.comparison.holds(value, gate.threshold)
 
 
-def _fails(gate: Gate, figure: _Figure) -> bool:
-    enough = figure.value is not None and figure.samples >= gate.min_samples and not figure.is_idle
-    return enough and figure.value is not None and not _holds(gate, figure.value)
+def _tells(gate: Gate, figure: _Figure) -> bool:
+    """Whether there is something to hold the gate to."""
+    return figure.value is not None and figure.samples >= gate.min_samples
 
 
 def _is_broken(gate: Gate, stretches: Sequence[Window], failing: Sequence[bool]) -> bool:
@@ -362,7 +363,7 @@ def _figure(gate: Gate, run: RunFacts, jobs: Sequence[JobRecord], stretch: Windo
 def _drain_time(jobs: Sequence[JobRecord]) -> _Figure:
     """Seconds from the last intended arrival to the last end."""
     ends = [record.finished_s for record in jobs if record.finished_s is not None]
-    unfinished = sum(record.outcome is Outcome.IN_FLIGHT for record in jobs)
+    unfinished = sum(record.outcome in {Outcome.IN_FLIGHT, Outcome.LOST} for record in jobs)
     if unfinished:
         return _Figure(None, len(jobs), f"{unfinished} jobs had not ended")
     if not ends:

@@ -35,7 +35,16 @@ from typing import Final
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Backlog, Load, Summary
 
-__all__ = ["MAX_FAILED_SHARE", "MIN_JOBS", "NOTHING_EXCUSED", "Excuse", "Judgement", "doubts", "judge", "judge_books"]
+__all__ = [
+    "MAX_FAILED_SHARE",
+    "MIN_JOBS",
+    "NOTHING_EXCUSED",
+    "Excuse",
+    "Judgement",
+    "doubts_about",
+    "judge",
+    "judge_books",
+]
 
 #: More failed jobs than this share break the promise.
 MAX_FAILED_SHARE: Final = 0.01
@@ -158,7 +167,10 @@ def judge_books(
     )
     if broken:
         return Judgement(Verdict.BROKEN, broken)
-    unsure = (*excuse.problems, *doubts(summary, dropped, max_schedule_lag_s, interrupted=interrupted, aborted=aborted))
+    unsure = (
+        *excuse.problems,
+        *doubts_about(summary, dropped, max_schedule_lag_s, interrupted=interrupted, aborted=aborted),
+    )
     return Judgement(Verdict.INCONCLUSIVE, unsure) if unsure else Judgement(Verdict.KEPT)
 
 
@@ -226,7 +238,7 @@ def _too_much(load: Load | None, slots_lost: int = 0) -> str | None:
     return f"a load of {load.erlangs:.3g} erlangs is too near to what {slots} for {load.jobs} jobs to tell them apart"
 
 
-def doubts(
+def doubts_about(
     summary: Summary, dropped: int, max_schedule_lag_s: float, *, interrupted: bool = False, aborted: bool = False
 ) -> Iterator[str]:
     """Why the load that was measured may not be the one that was asked for.

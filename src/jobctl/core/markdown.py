@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from jobctl.core.charts import writable
+
 __all__ = ["plain", "table"]
 
 #: What Markdown or HTML would take for itself.
@@ -14,7 +16,7 @@ _SPECIAL: Final = re.compile(r"[\\`*_{}\[\]<>#|~@&]")
 
 def plain(words: str) -> str:
     """Text that stays what it is: on one line, and nothing in it is markup, a mention or a cell's end."""
-    return _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", " ".join(words.split()))
+    return _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", writable(" ".join(words.split())))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -30,7 +30,7 @@ p,dd,li{margin:.3rem 0;overflow-wrap:anywhere}
 .good{color:var(--good)}
 .bad{color:var(--alarm)}
 .doubt{color:var(--tone2)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.6rem,1fr));gap:.6rem;margin:1.2rem 0 0}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(11rem,45%),1fr));gap:.6rem;margin:1.2rem 0 0}
 .facts div{background:var(--tint);border-radius:.5rem;padding:.6rem .8rem}
 .facts dt{color:var(--muted);font-size:.85rem}
 .facts dd{margin:0;font-size:1.2rem;font-weight:600;overflow-wrap:anywhere}

@@ -46,7 +46,7 @@ _ALPHA: Final = 0.025
 #: The most and the fewest stretches that the judged part is cut into, and their shortest length in seconds.
 _MOST_STRETCHES: Final = 16
 FEWEST_STRETCHES: Final = 4
-_SHORTEST_S: Final = 0.5
+_SHORTEST_S: Final = 0.25
 #: What dispatch moves by itself: jobs, and seconds of arrivals.
 _JITTER_JOBS: Final = 0.25
 _JITTER_S: Final = 0.02
@@ -56,7 +56,7 @@ _WAITING_JOBS: Final = 0.5
 _LEAST_S: Final = 1e-6
 #: Nothing is surer than that: no model knows what a machine does.
 _LEAST_ERROR: Final = 0.001
-#: The doubt that a sustained rate may leave about an objective, and that a broken gate is taken to leave.
+#: The doubt that a sustained rate may leave about an objective.
 _DOUBT: Final = 0.05
 #: Services that pass before a plain probe is judged.
 SETTLING_SERVICES: Final = 2.0
@@ -196,8 +196,8 @@ def read_probe(
     objectives: Sequence[Objective],
     slots: int | None,
     resolution: float,
+    usual_service_s: float | None = None,
     doubts: Sequence[str] = (),
-    broken: Sequence[str] = (),
 ) -> Finding:
     """Judge a probe.
 
@@ -208,11 +208,11 @@ def read_probe(
         objectives: What a sustained rate keeps, beside a steady backlog.
         slots: Slots over all workers; None when they are not known.
         resolution: A growth of this share of the rate must be excluded before the rate counts as sustained.
+        usual_service_s: Mean service time that other probes saw, for one in which no job ended.
         doubts: What was wrong with the load itself.
-        broken: What else was broken, such as gates; a pushed probe is not held to it.
     """
     services = [record.service_s for record in records if record.service_s is not None]
-    service_s = fmean(services) if services else None
+    service_s = fmean(services) if services else usual_service_s
     stretches = _cut(probe, service_s or 0.0)
     inside = [record for record in records if stretches.begin_s <= record.intended_s - start_s < stretches.end_s]
     facts = Finding(
@@ -237,17 +237,25 @@ def read_probe(
         throughput_error_per_s=trend.throughput_error_per_s,
         is_saturated=trend.lowest_backlog >= max(_WAITING_JOBS, probe.rate_per_s * _JITTER_S),
     )
+    growing = _by_trend(facts, trend, doubts, resolution)
+    if growing is not None:
+        return growing
+    return _steady(facts, objectives, [(record.intended_s - start_s, record) for record in inside], stretches)
+
+
+def _by_trend(facts: Finding, trend: _Trend, doubts: Sequence[str], resolution: float) -> Finding | None:
+    """Judge a probe by its backlog; None where that is steady, and all else is still to be looked at."""
     if trend.chance(1) < _ALPHA:
         reason = f"the backlog grew by {trend.growth_per_s:.3g} jobs/s"
         return replace(facts, verdict=Verdict.BROKEN, reason=reason, cause=Cause.TREND, error=trend.chance(1))
     if doubts:
         return replace(facts, reason=doubts[0], cause=Cause.GENERATOR)
-    if probe.push_s:
+    if facts.probe.push_s:
         return _worked_off(facts, trend)
-    if broken:
-        return replace(facts, verdict=Verdict.BROKEN, reason=broken[0], cause=Cause.OBJECTIVE, error=_DOUBT)
-    timed = [(record.intended_s - start_s, record) for record in inside]
-    return _steady(facts, trend, objectives, timed, stretches, resolution)
+    if trend.most_per_s > resolution * facts.probe.rate_per_s:
+        reason = f"the backlog may have grown by up to {trend.most_per_s:.3g} jobs/s"
+        return replace(facts, reason=reason, cause=Cause.LENGTH)
+    return None
 
 
 def _worked_off(facts: Finding, trend: _Trend) -> Finding:
@@ -259,16 +267,11 @@ def _worked_off(facts: Finding, trend: _Trend) -> Finding:
 
 def _steady(
     facts: Finding,
-    trend: _Trend,
     objectives: Sequence[Objective],
     timed: Sequence[tuple[float, JobRecord]],
     stretches: _Stretches,
-    resolution: float,
 ) -> Finding:
-    """Judge a backlog that did not grow for sure; a short probe only has to look as if it kept the objectives."""
-    if trend.most_per_s > resolution * facts.probe.rate_per_s:
-        reason = f"the backlog may have grown by up to {trend.most_per_s:.3g} jobs/s"
-        return replace(facts, reason=reason, cause=Cause.LENGTH)
+    """Judge a probe with a steady backlog by the objectives; a short probe only has to look as if it kept them."""
     error = _LEAST_ERROR
     for objective in objectives:
         values = [(at_s, getattr(record, f"{objective.signal}_s")) for at_s, record in timed]
@@ -314,9 +317,10 @@ def _excess(
 
 
 def _cut(probe: Probe, service_s: float) -> _Stretches:
-    """The judged part of a probe: behind the push, or from its second third on and two services after its start."""
+    """The judged part of a probe: a service behind the push, or from its second third on and two after its start."""
     end_s = probe.length_s
-    begin_s = probe.push_s or max(probe.duration_s / 3, SETTLING_SERVICES * service_s)
+    plain_s = max(probe.duration_s / 3, SETTLING_SERVICES * service_s)
+    begin_s = probe.push_s + service_s if probe.push_s else plain_s
     number = int((end_s - begin_s) / max(_SHORTEST_S, service_s))
     return _Stretches(min(begin_s, end_s), end_s, max(0, min(_MOST_STRETCHES, number)))
 

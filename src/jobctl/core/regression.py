@@ -24,9 +24,9 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from statistics import stdev
+from statistics import NormalDist, stdev
 from typing import Final
 
 from jobctl.core.estimates import student_t
@@ -338,46 +338,32 @@ def _duration_plan(data: Measured, floors: Floors, signal: str, name: str, quant
 
 
 def _line(plan: _Plan, data: Measured, confidence: float) -> Line:
-    ones = data.ones
-    before, after = plan.of[0](ones[0]), plan.of[1](ones[1])
-    obstacle = plan.obstacle
-    interval = None
-    if obstacle is None and before is not None and after is not None:
-        interval = _interval(plan, data, before, after, confidence)
-    if interval is None or before is None or after is None:
-        return Line(
-            plan.name,
-            plan.unit,
-            before,
-            after,
-            None if before is None or after is None else after - before,
-            None,
-            None,
-            None,
-            plan.decides,
-            Finding.CANNOT_TELL,
-            obstacle or "one side has no such jobs",
-        )
-    floor = plan.floor(before)
-    finding, reason = _judge(interval, floor, after - before, plan.higher_is_worse)
-    return Line(
-        plan.name,
-        plan.unit,
-        before,
-        after,
-        after - before,
-        interval,
-        floor,
-        confidence,
-        plan.decides,
-        finding,
-        reason,
+    before, after = None, None
+    if plan.obstacle is None:
+        before, after = (of(ones) for of, ones in zip(plan.of, data.ones, strict=True))
+    line = Line(
+        name=plan.name,
+        unit=plan.unit,
+        baseline=before,
+        new=after,
+        change=after - before if before is not None and after is not None else None,
+        interval=None,
+        floor=None,
+        confidence=None,
+        decides=plan.decides,
+        finding=Finding.CANNOT_TELL,
+        reason=plan.obstacle or "one side has no such jobs",
     )
+    if line.baseline is None or line.new is None or line.change is None:
+        return line
+    interval, floor = _interval(plan, data, line.baseline, line.new, confidence), plan.floor(line.baseline)
+    if interval is None:
+        return line
+    finding, reason = _judge(interval, floor, plan.higher_is_worse)
+    return replace(line, interval=interval, floor=floor, confidence=confidence, finding=finding, reason=reason)
 
 
-def _judge(
-    interval: tuple[float, float], floor: float, change: float, higher_is_worse: bool
-) -> tuple[Finding, str | None]:
+def _judge(interval: tuple[float, float], floor: float, higher_is_worse: bool) -> tuple[Finding, str | None]:
     """What an interval of a change says, and why if it says nothing."""
     low, high = interval if higher_is_worse else (-interval[1], -interval[0])
     if low > floor:
@@ -398,8 +384,11 @@ def _interval(
     seen = [gap for gap in drawn if gap is not None]
     if estimate is None or len(seen) < len(drawn) / 2:
         return None
-    reach = student_t(confidence, data.degrees) * max(stdev(seen), plan.least_error)
-    reach = max(reach, _reach_of_rounds(plan, data, confidence))
+    reach = max(
+        student_t(confidence, data.degrees) * stdev(seen),
+        NormalDist().inv_cdf(confidence) * plan.least_error,
+        _reach_of_rounds(plan, data, confidence),
+    )
     if plan.is_log:
         return before * math.expm1(estimate - reach), before * math.expm1(estimate + reach)
     return estimate - reach, estimate + reach

@@ -12,7 +12,7 @@ Statistics 17) draws runs of consecutive stretches with replacement, here around
 likely as any other (Politis & Romano 1992), and as many of them as there were. A run of n^(1/3) stretches is of the
 order that is best for a variance (Hall, Horowitz & Jing 1995, Biometrika 82; Lahiri 2003, "Resampling Methods for
 Dependent Data", ch. 7). Pairs are drawn as pairs, and each round within itself. The draws give a standard error only,
-for which some hundreds are enough (Efron & Tibshirani 1993, ch. 6); an interval takes Student's t with as many degrees
+for which 200 are enough (Efron & Tibshirani 1993, ch. 6); an interval takes Student's t with as many degrees
 of freedom as runs of stretches fit, less one.
 """
 
@@ -46,7 +46,7 @@ __all__ = [
 #: Fewer jobs or stretches than this on a side tell nothing.
 FEWEST_JOBS: Final = 30
 _FEWEST_STRETCHES: Final = 5
-_DRAWS: Final = 400
+_DRAWS: Final = 200
 
 #: How often each stretch counts.
 Weights = Sequence[int]
@@ -276,6 +276,7 @@ def quantile_of(signal: str, q: float) -> Maker:
         tallies = [stretch.tallies.get(signal, Tally()) for stretch in stretches]
         values = sorted({value for tally in tallies for value in tally.highest_s})
         sums = [list(accumulate(tally.counts, initial=0)) for tally in tallies]
+        counts = [before[-1] for before in sums]
 
         @cache
         def up_to(position: int) -> list[int]:
@@ -284,7 +285,7 @@ def quantile_of(signal: str, q: float) -> Maker:
             return [before[bisect_right(tally.highest_s, value)] for tally, before in zip(tallies, sums, strict=True)]
 
         def at_rank(weights: Weights) -> float | None:
-            jobs = _dot(weights, [before[-1] for before in sums])
+            jobs = _dot(weights, counts)
             if not jobs:
                 return None
             rank, low, high = math.ceil(q * jobs), 0, len(values) - 1

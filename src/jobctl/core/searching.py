@@ -42,18 +42,24 @@ _ABOVE: Final = 2 / 3
 _USED: Final = 0.97
 #: The low end stays at least so far below the capacity.
 _LEAST_BELOW: Final = 0.006
-#: Standard errors between the capacity and each end.
+#: Standard errors between the capacity and each end: as many as there is room for, and at least the second number.
 _APART: Final = 2.0
-#: The relative error of a capacity that is good enough to lay the ends by.
-_GOOD_ENOUGH: Final = 0.008
-#: Jobs that a short probe sends at least, and its shortest length.
+_BARELY_APART: Final = 1.6
+#: The relative error of a capacity that is good enough to lay the ends by, as a share of the width.
+_GOOD_ENOUGH: Final = 1 / 6
+#: Jobs that a short probe sends at least; how long it is, and where the time is scarce.
 _FEW_JOBS: Final = 12.0
 _SHORT_S: Final = 4.0
+_SHORTEST_S: Final = 2.0
+#: A short probe takes no more than this share of all the time.
+_SHARE: Final = 1 / 12
 #: The length of a probe that aims.
 _AIMING_S: Final = 8.0
 #: A sustained probe lasts so long where the jobs vary little, and no longer than the second.
 _SUSTAINED_S: Final = 25.0
 _LONGEST_S: Final = 120.0
+#: What holds is sustained for so many times what a limit remembers.
+_LONGER: Final = 1.1
 #: A push adds the jobs of so many seconds, beyond those that fill the slots: it empties a limit's bucket.
 _PUSH_S: Final = 2.5
 #: What a probe takes beside its schedule, until that is known.
@@ -200,6 +206,7 @@ class _Search:
         self._held, self._high = _ends(findings, aim.max_width)
         self._low = self._held[0] if self._held else None
         self._capacity = _capacity(findings)
+        self._remembered_s = _LONGER * aim.memory_s
         services = [finding.service_s for finding in findings if finding.service_s is not None]
         self._service_s = services[-1] if services else 0.0
 
@@ -213,7 +220,8 @@ class _Search:
         spare_s = self._left_s - self._overhead_s - probe.push_s
         if spare_s >= probe.duration_s:
             return probe
-        if spare_s < max(_SHORT_S, self._seen_s(), self._aim.memory_s if probe.phase is Phase.SUSTAIN else 0.0):
+        is_kept = probe.phase is Phase.SUSTAIN and not probe.push_s
+        if spare_s < max(_SHORTEST_S, self._seen_s(), self._aim.memory_s if is_kept else 0.0):
             return None
         return replace(probe, duration_s=spare_s)
 
@@ -237,16 +245,16 @@ class _Search:
         """A probe that could not tell is run again, longer; None where what it told leads on."""
         probe = last.probe
         if last.cause is Cause.GENERATOR:
-            before = self._findings[-2] if len(self._findings) > 1 else None
-            if self._high is None and before is not None and before.cause is Cause.GENERATOR:
-                return Stop.GENERATOR
-            return probe
+            behind = [finding.cause is Cause.GENERATOR for finding in self._findings[-2:]]
+            return Stop.GENERATOR if behind == [True, True] else probe
         if probe.push_s and last.is_saturated:
             return None
         return replace(probe, duration_s=max(2 * probe.duration_s, self._seen_s()))
 
     def _upwards(self) -> Probe | Stop:
-        assert self._low is not None
+        if self._low is None:  # a push was worked off, and that refuted the failure before it
+            kept = [finding.probe.rate_per_s for finding in self._findings if finding.verdict is Verdict.KEPT]
+            return self._short(Phase.DOUBLE, min(max(kept), self._aim.most_per_s))
         rate_per_s = self._low.probe.rate_per_s
         if rate_per_s < self._aim.most_per_s:
             return self._short(Phase.DOUBLE, min(2 * rate_per_s, self._aim.most_per_s))
@@ -263,7 +271,7 @@ class _Search:
         sustained = high.probe.phase is Phase.SUSTAIN
         below, above = self._margins(capacity, runs=1 if sustained else 2)
         aimed_per_s = capacity.rate_per_s * math.exp(above)
-        if not sustained and capacity.relative_error > _GOOD_ENOUGH and not self._has_aimed():
+        if not sustained and capacity.relative_error > _GOOD_ENOUGH * self._aim.max_width and not self._has_aimed():
             return replace(self._short(Phase.BISECT, aimed_per_s, _AIMING_S), push_s=self._push_s())
         lowest_per_s = high.probe.rate_per_s * math.exp(-below - above)
         if not sustained or lowest_per_s > capacity.rate_per_s * (1 - _LEAST_BELOW):
@@ -281,9 +289,9 @@ class _Search:
         As the width allows, one third below; or as far as the jobs of the time that is left can tell apart.
         """
         jobs = capacity.rate_per_s * self._sustained_s(capacity.rate_per_s, runs)
-        needed = _APART * math.sqrt(self._variability() / max(1.0, jobs))
-        room = max(math.log1p(self._aim.max_width) * _USED, 2 * needed)
-        below = max(room * (1 - _ABOVE), needed)
+        error = math.sqrt(self._variability() / max(1.0, jobs))
+        room = max(math.log1p(self._aim.max_width) * _USED, 2 * _BARELY_APART * error)
+        below = max(room * (1 - _ABOVE), min(room / 2, _APART * error))
         return below, room - below
 
     def _bisected(self, low: Finding, high: Finding) -> Probe | Stop:
@@ -300,10 +308,12 @@ class _Search:
         return Stop.FOUND if self._ratio(low, high) <= 1 + self._aim.max_width else Stop.TIME
 
     def _variability(self) -> float:
-        """Of the growth, by the longest probe that was saturated."""
+        """Of the growth, over all the time that was seen saturated."""
         saturated = [finding for finding in self._findings if finding.is_saturated]
-        longest = max(saturated, key=_weight, default=None)
-        return 1.0 if longest is None else longest.variability
+        if not saturated:
+            return 1.0
+        length_s = math.fsum(map(_weight, saturated))
+        return math.fsum(finding.variability * _weight(finding) for finding in saturated) / length_s
 
     def _has_aimed(self) -> bool:
         return any(finding.probe.push_s for finding in self._findings)
@@ -315,20 +325,22 @@ class _Search:
     def _push_s(self) -> float:
         return _PUSH_S + self._service_s
 
-    def _short(self, phase: Phase, rate_per_s: float, shortest_s: float = _SHORT_S) -> Probe:
-        return Probe(rate_per_s, max(shortest_s, _FEW_JOBS / rate_per_s, self._seen_s()), phase)
+    def _short(self, phase: Phase, rate_per_s: float, length_s: float = _SHORT_S) -> Probe:
+        affordable_s = max(_SHORTEST_S, min(length_s, self._aim.within_s * _SHARE))
+        return Probe(rate_per_s, max(affordable_s, _FEW_JOBS / rate_per_s, self._seen_s()), phase)
 
     def _sustained(self, rate_per_s: float, runs: int) -> Probe:
-        return Probe(rate_per_s, self._sustained_s(rate_per_s, runs), Phase.SUSTAIN)
+        """A probe at an end: what is to hold holds for longer than a limit on the way remembers."""
+        length_s = self._sustained_s(rate_per_s, runs)
+        return Probe(rate_per_s, max(length_s, self._remembered_s) if runs == 1 else length_s, Phase.SUSTAIN)
 
     def _sustained_s(self, rate_per_s: float, runs: int) -> float:
         """A share of the time that is left, as long as the jobs need to tell the width apart."""
         jobs = self._variability() * (_APART * 3 / self._aim.max_width) ** 2
-        wanted_s = max(
-            _SUSTAINED_S, max(jobs, self._aim.least_jobs) / rate_per_s, 2 * self._seen_s(), 1.1 * self._aim.memory_s
-        )
-        share_s = (self._left_s - runs * (self._overhead_s + self._push_s())) / runs
-        return max(_SHORT_S, min(wanted_s, share_s, max(_LONGEST_S, 2 * self._seen_s())))
+        wanted_s = max(_SUSTAINED_S, max(jobs, self._aim.least_jobs) / rate_per_s, 2 * self._seen_s())
+        kept_s = max(0.0, self._remembered_s - _SUSTAINED_S) if runs > 1 else 0.0
+        share_s = (self._left_s - kept_s - runs * (self._overhead_s + self._push_s())) / runs
+        return max(_SHORTEST_S, min(wanted_s, share_s, max(_LONGEST_S, 2 * self._seen_s())))
 
     @staticmethod
     def _ratio(low: Finding, high: Finding) -> float:
@@ -381,15 +393,25 @@ def _weight(finding: Finding) -> float:
 
 
 def _capacity(findings: Sequence[Finding]) -> Capacity | None:
-    """What the saturated probes measured, each by its precision; those much shorter than the longest are left out."""
+    """What the saturated probes measured, each by its precision.
+
+    Left out are those much shorter than the longest, and those that a longer probe refutes: a fleet that is overwhelmed
+    may do less than it can.
+    """
+    kept = [finding for finding in findings if finding.verdict is Verdict.KEPT]
     saturated = [
         (finding.throughput_per_s, finding.throughput_error_per_s, _weight(finding))
         for finding in findings
         if finding.is_saturated and finding.throughput_per_s and finding.throughput_error_per_s
     ]
-    if not saturated:
+    believed = [
+        (rate, error, weight)
+        for rate, error, weight in saturated
+        if not any(one.probe.rate_per_s > rate and _weight(one) > weight for one in kept)
+    ]
+    if not believed:
         return None
-    longest_s = max(weight for _, _, weight in saturated)
-    chosen = [(rate, error) for rate, error, weight in saturated if weight >= longest_s / 2]
+    longest_s = max(weight for _, _, weight in believed)
+    chosen = [(rate, error) for rate, error, weight in believed if weight >= longest_s / 2]
     precision = math.fsum(error**-2 for _, error in chosen)
     return Capacity(math.fsum(rate * error**-2 for rate, error in chosen) / precision, precision**-0.5)

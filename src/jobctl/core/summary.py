@@ -44,6 +44,8 @@ __all__ = [
 _BACKLOG_POINTS: Final = 240
 #: Standard deviations by which a measured load may fall short of the true one: the 0.95 quantile of the normal.
 _Z: Final = 1.6448536269514722
+#: The largest power of e that is a number.
+_MOST_EXPONENT: Final = 700.0
 #: Where fewer jobs than this share would wait, there is no queue through which jobs make each other wait.
 _NO_QUEUE: Final = 0.01
 
@@ -127,7 +129,9 @@ class Load:
         Count and mean service time have relative variances near ca²/n and cs²/n; the bound is taken on the logarithm,
         for the measured variation is smallest just where the measured load is too small.
         """
-        return self.erlangs * math.exp(_Z * math.sqrt(self.variability / self.jobs)) if self.jobs else math.inf
+        if not self.jobs:
+            return math.inf
+        return self.erlangs * math.exp(min(_MOST_EXPONENT, _Z * math.sqrt(self.variability / self.jobs)))
 
     @property
     def relaxation(self) -> float:

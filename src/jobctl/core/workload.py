@@ -61,6 +61,8 @@ class Workload:
             same law.
         share: Its share of the jobs of a mix, 0 to 1.
         queue: The queue it goes to; None for the run's own.
+        latency_law: For ``chat_completion`` jobs: the law by which a mock answers their model, as text; None for the
+            mock's own.
     """
 
     job_type: str
@@ -70,6 +72,7 @@ class Workload:
     failure_rate: float = 0.0
     share: float = 1.0
     queue: str | None = None
+    latency_law: str | None = None
 
     @property
     def synthetic(self) -> str | None:

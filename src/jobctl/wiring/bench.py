@@ -60,14 +60,21 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
     )
     for workload in config.spec.workloads:
         if workload.synthetic is None:
-            check_importable(workload.function, "--job")
+            check_importable(workload.function, "--job", workload.payloads)
     calls_upstream = any(workload.synthetic not in {"sleep", "noop"} for workload in config.spec.workloads)
     wants_mock = calls_upstream and request.openrouter_url is None and not request.no_workers
-    mock = mock_arguments(request, scenario) if wants_mock else None
+    mock = mock_arguments(request, scenario, config.spec.workloads) if wants_mock else None
     if mock is not None:
         options = list(zip(mock[::2], mock[1::2], strict=True))
-        faults = [value for name, value in options if name == "--fault"]
-        make_behaviour(dict(options).get("--latency", DEFAULT_LATENCY), faults, request.seed)
+        faults, laws = ([value for name, value in options if name == flag] for flag in ("--fault", "--latency-of"))
+        make_behaviour(dict(options).get("--latency", DEFAULT_LATENCY), faults, request.seed, laws)
+    timed = next((workload for workload in config.spec.workloads if workload.latency_law), None)
+    if timed is not None and mock is None:
+        raise InvalidOption(
+            f"scenario {config.scenario}",
+            f"job {timed.job_type!r} has a service_time, which only a mock of this bench can keep",
+            "drop it, or let the bench start the mock and the workers",
+        )
     config = replace(config, recover_after_s=settings.recover_after_s)
     origin = "--chaos" if request.chaos is not None or scenario is None else f"scenario {scenario.name}"
     check_chaos(config, settings, mock=mock is not None, own_workers=request.no_workers, option=origin)

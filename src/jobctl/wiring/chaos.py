@@ -48,7 +48,14 @@ def warn_of_drain(config: BenchConfig, settings: Settings) -> str | None:
     policies = {settings.retries.of(workload.function) for workload in config.spec.workloads}
     retries = max(policies, key=lambda policy: min(policy.cap_s, policy.base_s * 2.0 ** (policy.attempts - 2)))
     spec = config.spec
-    return too_short_a_drain(config.chaos, spec.duration_s, spec.drain_s, settings.recover_after_s, retries)
+    return too_short_a_drain(
+        config.chaos,
+        spec.duration_s,
+        spec.drain_s,
+        rate_per_s=config.rate_per_s,
+        recover_after_s=config.recover_after_s,
+        retries=retries,
+    )
 
 
 def make_player(faults: Sequence[TimedFault], rig: Rig, own_redis: Redis | None) -> ChaosPlayer:

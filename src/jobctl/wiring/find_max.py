@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from jobctl.errors import RunFailed
+from jobctl.errors import InvalidOption, RunFailed
 from jobctl.wiring.load import new_run_id
 from jobctl.wiring.stand import MOCK_KEY, PreparedBench, Stand
 
 if TYPE_CHECKING:
+    from jobctl.adapters.redis_limiter import RedisLimiter
     from jobctl.apps.bench.driver import BenchResult
     from jobctl.apps.bench.maximum import FoundMaximum, WantedMaximum
     from jobctl.core.limiting import ScopeStatus
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_max"]
 
-#: What the limits of OpenRouter and of the mock count in, seconds.
+#: What limits of an upstream count in, seconds: a rate that holds for less may only use up what they allow.
 _MINUTE_S: Final = 60.0
 
 
@@ -43,14 +46,19 @@ def find_max(
         The answer, the machine and the versions it was measured with.
 
     Raises:
+        InvalidOption: The scenario has faults on a timetable, and a search has no timetable.
         KeyboardInterrupt: It was cut short before a probe told anything.
     """
     from jobctl.adapters import environment
     from jobctl.apps.bench.maximum import aim_of
 
-    memory_s = _MINUTE_S if prepared.mock is not None and {"--rpm", "--tpm"} & set(prepared.mock) else 0.0
+    if prepared.config.chaos:
+        raise InvalidOption(
+            "--scenario", "has faults on a timetable, and --find-max runs many loads", "give one without [[fault]]"
+        )
+    calls = any(workload.synthetic not in {"sleep", "noop"} for workload in prepared.config.spec.workloads)
     with Stand.open(prepared, say) as stand:
-        search = _Search(stand, wanted, aim_of(wanted, prepared.config.slots, memory_s))
+        search = _Search(stand, wanted, aim_of(wanted, prepared.config.slots, _MINUTE_S if calls else 0.0))
         search.run(on_finding, on_progress)
         return search.found(), environment.host(), stand.versions()
 
@@ -87,7 +95,7 @@ class _Search:
                 self._bracket = step
                 return
             try:
-                finding = self._probe(step, lambda message, probe=step: on_progress(probe, message))
+                finding = self._probe(step, partial(on_progress, step))
             except KeyboardInterrupt:
                 if not self._findings:
                     raise
@@ -126,13 +134,23 @@ class _Search:
 
     def _probe(self, probe: Probe, on_progress: Callable[[Mapping[str, Any]], None]) -> Finding | None:
         """Run a probe; None where it was cut short."""
-        from jobctl.apps.bench.maximum import probe_config
+        from jobctl.apps.bench.maximum import held_to_gates, probe_config
         from jobctl.core.probing import read_probe
         from jobctl.core.searching import resolution
 
         services = [finding.service_s for finding in self._findings if finding.service_s is not None]
-        config = probe_config(self._stand.prepared.config, probe, new_run_id(), services[-1] if services else None)
-        result = self._stand.run(config, on_progress)
+        service_s = services[-1] if services else None
+        config = probe_config(self._stand.prepared.config, probe, new_run_id(), service_s)
+        limiter = self._limiter()
+        limiters: list[ScopeStatus] = []
+
+        def watch(message: Mapping[str, Any]) -> None:
+            on_progress(message)
+            limiters.extend(self._read_limiter(limiter))
+
+        with closing(limiter) if limiter is not None else nullcontext():
+            result = self._stand.run(config, watch)
+            limiters.extend(self._read_limiter(limiter))
         ended = self._stand.rig.ended_workers()
         if ended:
             raise RunFailed(f"the fleet cannot be measured: {ended[0]}")
@@ -148,29 +166,33 @@ class _Search:
             objectives=self._wanted.objectives,
             slots=config.slots,
             resolution=resolution(self._aim, probe),
+            usual_service_s=service_s,
             doubts=_doubts(result),
         )
+        finding = held_to_gates(finding, result.gates)
         self._findings.append(finding)
         self._results.append(result)
-        self._limiters.append(self._limiter_status())
+        self._limiters.append(limiters)
         return finding
 
-    def _limiter_status(self) -> Sequence[ScopeStatus]:
-        """How the limiter that the workers share stands, by their API key."""
+    def _limiter(self) -> RedisLimiter | None:
+        """The limiter that the workers share, by their API key; None without one."""
         from jobctl.adapters.redis_limiter import RedisLimiter, fingerprint
-        from jobctl.errors import ServiceUnavailable
 
         prepared = self._stand.prepared
         key = MOCK_KEY if prepared.mock is not None else prepared.settings.openrouter_api_key
         if key is None:
-            return ()
-        limiter = RedisLimiter(self._stand.connection, fingerprint(key), prepared.settings.limits)
+            return None
+        return RedisLimiter(self._stand.connection, fingerprint(key), prepared.settings.limits)
+
+    @staticmethod
+    def _read_limiter(limiter: RedisLimiter | None) -> Sequence[ScopeStatus]:
+        from jobctl.errors import ServiceUnavailable
+
         try:
-            return limiter.status()
+            return () if limiter is None else limiter.status()
         except ServiceUnavailable:
             return ()
-        finally:
-            limiter.close()
 
 
 def _doubts(result: BenchResult) -> list[str]:

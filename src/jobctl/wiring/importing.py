@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from jobctl.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from jobctl.core.workload import Payload
 
 __all__ = ["check_importable", "importable_from_here"]
 
@@ -15,8 +21,13 @@ def importable_from_here() -> None:
         sys.path.insert(0, "")
 
 
-def check_importable(path: str, option: str) -> None:
-    """Check that a worker started here could import this function.
+def check_importable(path: str, option: str, payloads: Iterable[Payload] = ()) -> None:
+    """Check that a worker started here could import this function, and call it with these arguments.
+
+    Args:
+        path: Dotted path of the function.
+        option: Who named it.
+        payloads: Arguments of jobs, in the order in which they were given.
 
     Raises:
         InvalidOption: It could not.
@@ -32,3 +43,27 @@ def check_importable(path: str, option: str) -> None:
         raise InvalidOption(option, f"{module_name!r} cannot be imported ({error})", remedy) from None
     if not callable(function):
         raise InvalidOption(option, f"{module_name!r} has no function {name!r}", remedy)
+    _check_arguments(function, path, payloads)
+
+
+def _check_arguments(function: Callable[..., Any], path: str, payloads: Iterable[Payload]) -> None:
+    """Refuse arguments that the function cannot take: each such job would fail, and be tried again."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # one written in C need not tell its own
+        return
+    for number, (args, kwargs) in enumerate(payloads, 1):
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidOption(
+                "--args-from",
+                f"{path} cannot be called with the arguments of job {number} ({error})",
+                f"give those of {path.rpartition('.')[2]}{_bare(signature)}, one JSON value a line",
+            ) from None
+
+
+def _bare(signature: inspect.Signature) -> inspect.Signature:
+    """A signature without its types."""
+    parameters = [one.replace(annotation=one.empty) for one in signature.parameters.values()]
+    return signature.replace(parameters=parameters, return_annotation=signature.empty)

@@ -30,6 +30,7 @@ __all__ = [
     "make_conductor",
     "new_run",
     "new_run_id",
+    "schedule_digest",
 ]
 
 #: Seconds between agreeing on a start and the start: every generator must have read it by then.
@@ -45,6 +46,14 @@ def new_run(spec_json: str) -> str:
     from jobctl.apps.bench.spec import LoadSpec
 
     return replace(LoadSpec.from_json(spec_json), run_id=new_run_id()).to_json()
+
+
+def schedule_digest(spec_json: str) -> str:
+    """What identifies the schedule of a load, as a bench's document tells it."""
+    from jobctl.apps.bench.spec import LoadSpec
+    from jobctl.core.arrivals import digest
+
+    return digest(LoadSpec.from_json(spec_json).schedule())
 
 
 def new_run_id() -> str:

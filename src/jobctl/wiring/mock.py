@@ -19,6 +19,7 @@ def serve_mock(
     host: str,
     port: int,
     latency: str,
+    latency_of: Sequence[str],
     faults: Sequence[str],
     rpm: int | None,
     tpm: int | None,
@@ -31,6 +32,7 @@ def serve_mock(
         host: Address to listen on.
         port: Port; 0 picks a free one.
         latency: A latency law, ``file:PATH`` or ``openrouter``.
+        latency_of: ``MODEL=LAW`` each, of models with a law of their own.
         faults: ``KIND=P`` each.
         rpm: Requests a minute; None for no limit.
         tpm: Tokens a minute likewise.
@@ -45,7 +47,7 @@ def serve_mock(
     from jobctl.adapters.listening import listen
     from jobctl.apps.mock.server import create_app
 
-    behaviour = make_behaviour(latency, faults, seed)
+    behaviour = make_behaviour(latency, faults, seed, latency_of)
     socket = listen(host, port)
     bound_host, bound_port = socket.getsockname()[:2]
     shown = f"[{bound_host}]" if ":" in bound_host else bound_host
@@ -53,13 +55,14 @@ def serve_mock(
     serve(create_app(behaviour, rpm=rpm, tpm=tpm, control=settings.mock_control()), socket)
 
 
-def make_behaviour(latency: str, faults: Sequence[str], seed: int) -> Behaviour:
+def make_behaviour(latency: str, faults: Sequence[str], seed: int, latency_of: Sequence[str] = ()) -> Behaviour:
     """How a mock answers, as `jobctl mock` is told.
 
     Args:
         latency: A latency law, ``file:PATH`` or ``openrouter``.
         faults: ``KIND=P`` each.
         seed: Seed of latencies and faults.
+        latency_of: ``MODEL=LAW`` each, of models with a law of their own.
 
     Raises:
         InvalidOption: A value means nothing.
@@ -67,22 +70,33 @@ def make_behaviour(latency: str, faults: Sequence[str], seed: int) -> Behaviour:
     from jobctl.apps.mock.behaviour import Behaviour, parse_faults
 
     law = _latency_law(latency)
+    laws = dict(_model_law(text) for text in latency_of)
     try:
-        return Behaviour(law, parse_faults(faults), seed)
+        return Behaviour(law, parse_faults(faults), seed, laws)
     except InvalidValue as error:
         raise InvalidOption("--fault", error.problem, error.remedy) from None
 
 
-def _latency_law(text: str) -> Law:
+def _model_law(text: str) -> tuple[str, Law]:
+    from jobctl.apps.mock.catalog import find
+
+    model, _, law = text.partition("=")
+    found = find(model)
+    if found is None:
+        raise InvalidOption("--latency-of", f"there is no model {model!r}", "give MODEL=LAW, a model of GET /models")
+    return found.id, _latency_law(law, "--latency-of")
+
+
+def _latency_law(text: str, option: str = "--latency") -> Law:
     from jobctl.adapters.files import read_lines
     from jobctl.core.service import parse_law, parse_values
 
     try:
         if text.startswith("file:"):
             path = text.removeprefix("file:")
-            return parse_values(read_lines(path, "--latency"), path)
+            return parse_values(read_lines(path, option), path)
         return parse_law(text)
     except InvalidOption:
         raise
     except InvalidValue as error:
-        raise InvalidOption("--latency", error.problem, error.remedy) from None
+        raise InvalidOption(option, error.problem, error.remedy) from None

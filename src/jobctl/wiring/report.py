@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from importlib import resources
 from typing import Any, Final, NoReturn
 
 from jobctl import settings
@@ -11,6 +12,7 @@ from jobctl.adapters.files import append_text, read_lines, replace_text
 from jobctl.apps.report.figures import Report
 from jobctl.apps.report.forms import Form, tell
 from jobctl.apps.report.reading import read_report
+from jobctl.core.documents import settle
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["read_bench_document", "write_reports"]
@@ -31,11 +33,14 @@ def read_bench_document(path: str) -> dict[str, Any]:
     try:
         document = json.loads(content, parse_constant=_refuse_constant)
         read_report(document, path)
+        settled = settle(document, _schema("bench"), path)
+        if settled["comparison"] is not None:
+            settled["comparison"] = settle(settled["comparison"], _schema("compare"), f"{path}: comparison")
     except InvalidValue as error:
         raise InvalidOption(_ARGUMENT, error.problem, error.remedy) from None
     except (ValueError, RecursionError):
         raise InvalidOption(_ARGUMENT, f"{path!r} is not JSON", _REMEDY) from None
-    return dict(document)
+    return settled
 
 
 def write_reports(
@@ -71,6 +76,12 @@ def _summarise(report: Report, path: str, say: Callable[[str], None]) -> None:
         append_text(path, tell(report, Form.MARKDOWN) + "\n", settings.STEP_SUMMARY)
     except InvalidOption as error:
         say(str(error))
+
+
+def _schema(name: str) -> dict[str, Any]:
+    text = resources.files("jobctl").joinpath("schemas", f"{name}.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 def _refuse_constant(word: str) -> NoReturn:

@@ -116,7 +116,8 @@ class Stand:
         spec, crew = config.spec, self.prepared.crew
         if crew.joining:
             join = f"jobctl bench --worker --master-host HERE --master-port {crew.port} --redis-url URL"
-            self._say(f"waiting for {crew.joining} more generators: {join}")
+            noun = "generator" if crew.joining == 1 else "generators"
+            self._say(f"waiting for {crew.joining} {noun} to join: {join}")
         self._loads[spec.run_id] = LoadProcess(
             self._group, self.prepared.locustfile, spec.to_json(), self.redis_url, crew
         )

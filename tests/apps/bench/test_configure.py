@@ -9,6 +9,7 @@ from jobctl.apps.bench.driver import BenchConfig
 from jobctl.apps.bench.request import BenchRequest
 from jobctl.apps.bench.scenario import Scenario, parse_scenario
 from jobctl.core.arrivals import CONSTANT, POISSON, Stage
+from jobctl.core.gates import parse_gate
 from jobctl.errors import InvalidOption
 
 SCENARIO = {
@@ -149,3 +150,26 @@ def test_a_scenario_that_means_nothing_names_the_scenario_and_the_key(change: di
         parse_scenario("mine", {**SCENARIO, **change})
     assert caught.value.option == "scenario mine"
     assert named in str(caught.value)
+
+
+def test_gates_of_the_scenario_and_of_the_command_line_hold_together() -> None:
+    scenario = parse_scenario("ramp", {**SCENARIO, "gate": [{"check": "lost == 0"}]})
+    config = configured(scenario, gates=(parse_gate("wait.p95 < 1s"),))
+
+    assert [str(gate) for gate in config.gates] == ["lost == 0", "wait.p95 < 1 s"]
+    assert config.spec.live is False
+
+
+def test_jobs_are_told_as_they_end_where_a_gate_may_end_the_run() -> None:
+    scenario = parse_scenario("ramp", {**SCENARIO, "gate": [{"check": "wait.p95 < 1s", "abort": True}]})
+    assert configured(scenario).spec.live is True
+
+
+def test_a_gate_that_can_never_be_judged_is_refused_by_where_it_stands() -> None:
+    gates = [{"check": "wait.p95 < 1s", "window": "1m"}]
+    with pytest.raises(InvalidOption, match=r"scenario ramp: .*36 s are judged"):
+        configured(parse_scenario("ramp", {**SCENARIO, "gate": gates}))
+    with pytest.raises(InvalidOption, match=r"--gate: .*not enqueued"):
+        configured(gates=(parse_gate("wait.p95 < 1s of nobody"),))
+    with pytest.raises(InvalidOption, match=r"--gate: .*the slots"):
+        configured(no_workers=True, gates=(parse_gate("utilisation < 80%"),))

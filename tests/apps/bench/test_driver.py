@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,33 @@ def test_theory_predicts_longer_waits_for_burstier_arrivals() -> None:
     assert waits["renewal:4"] == pytest.approx(4 / 2)
     assert waits["batch:9"] == pytest.approx(9 / 2)
     assert waits["poisson"] < 1
+
+
+SHORT = replace(make_workload("sleep", service_law="constant:0.1s"), job_type="short", share=0.8)
+LONG = replace(make_workload("sleep", service_law="constant:2s"), job_type="long", share=0.2)
+
+
+def test_each_job_of_a_mix_is_counted_under_its_type_with_its_own_service_time() -> None:
+    result = bench(Load(make_spec(workloads=(SHORT, LONG))))
+
+    held = {(record.job_type, round(record.service_s or 0.0, 6)) for record in result.records}
+    assert held == {("short", 0.1), ("long", 2.0)}
+    assert result.predicted is not None
+
+
+def test_theory_predicts_nothing_where_jobs_overtake_others_by_their_queue() -> None:
+    result = bench(Load(make_spec(workloads=(replace(SHORT, queue="urgent"), LONG))))
+
+    assert result.predicted is None
+    assert result.summary.counts.finished == 100
+
+
+def test_theory_predicts_nothing_for_a_replay_whose_jobs_arrive_at_its_instants() -> None:
+    instants = tuple(second / 7 for second in range(60))
+    result = bench(Load(make_spec(instants=instants)))
+
+    assert result.predicted is None
+    assert [record.intended_s - START_S for record in result.records] == pytest.approx(list(instants))
 
 
 def test_a_fleet_that_cannot_keep_up_breaks_its_promise_by_the_backlog() -> None:

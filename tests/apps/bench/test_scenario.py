@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import math
+from collections import defaultdict
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from jobctl.adapters.files import scenario_names
-from jobctl.apps.bench.configure import configure
+from jobctl.apps.bench.configure import configure, mock_arguments
 from jobctl.apps.bench.request import BenchRequest
-from jobctl.apps.bench.scenario import parse_scenario, stretched
+from jobctl.apps.bench.scenario import KEYS, parse_scenario, stretched
 from jobctl.core.shapes import ShapeKind
 from jobctl.errors import InvalidOption
 from jobctl.settings import load
@@ -82,8 +89,16 @@ def test_a_single_type_needs_no_share_and_its_name_is_its_type() -> None:
         ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "queue": "a,b"}]}, "'a,b'"),
         ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "name": "two words"}]}, "two words"),
         ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "args": 3}]}, "args = 3"),
+        ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "args": [date(2026, 1, 31)]}]}, "JSON cannot express"),
+        ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "args": [math.nan]}]}, "JSON cannot express"),
+        ({"stage": [STAGE], "mock": {"rpm": "many"}}, "rpm = 'many'"),
+        ({"shape": {**SHAPE, "per_day": 0}}, "rate of 0"),
+        ({"shape": {**SHAPE, "per_day": math.nan}}, "rate of nan"),
         ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "args": [], "args_from": "f"}]}, "both args and args_from"),
         ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "slo": "quickly"}]}, "quickly"),
+        ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "slo": "wait.p95 < 1s of me"}]}, "leave 'of' out"),
+        ({"stage": [STAGE], "gate": [{"check": "weit.p95 < 1s"}]}, "did you mean 'wait'?"),
+        ({"stage": [STAGE], "gate": {"check": "wait.p95 < 1s"}}, "[[gate]]"),
         ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "share": "half"}]}, "half"),
         ({"stage": [STAGE], "job": [{**SLEEP, "failure_rate": 2}, NOOP]}, "2"),
         ({"stage": [STAGE], "job": [{**SLEEP, "service_time": "soon"}, NOOP]}, "soon"),
@@ -105,7 +120,7 @@ def test_a_scenario_that_means_nothing_names_the_scenario_and_what_is_wrong(
         ({"type": "nonsense"}, "nonsense"),
         ({"type": "noop", "service_time": "1s"}, "service_time has no meaning for job 'noop'"),
         ({"type": "noop", "failure_rate": 0.1}, "failure_rate has no meaning for job 'noop'"),
-        ({"type": "chat_completion", "service_time": "1s"}, "service_time has no meaning for job 'chat_completion'"),
+        ({"type": "chat_completion", "failure_rate": 0.1}, "failure_rate has no meaning for job 'chat_completion'"),
         ({"type": "sleep", "args": [1], "service_time": "1s"}, "service_time has no meaning for job 'sleep'"),
     ],
 )
@@ -116,6 +131,85 @@ def test_a_job_that_has_no_use_for_a_key_is_refused(job: dict[str, Any], named: 
         configure(BenchRequest(), scenario, None, 25, "run")
     assert caught.value.option == "scenario mine"
     assert named in str(caught.value)
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 10**6),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["1s", "0s", "30%", "sleep", "noop", "a.b", "spike", "diurnal", "p95 wait <= 1s", "constant:1s"]),
+    st.lists(st.integers(0, 3), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=1),
+)
+
+
+def odd_table(place: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(sorted(KEYS[place]), ODD))
+
+
+ODD_FILES = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(["description", "arrivals", "service_time", "fault", "gate"], ODD),
+        "stage": st.one_of(ODD, st.lists(st.one_of(ODD, odd_table("[[stage]]")), max_size=2)),
+        "shape": st.one_of(ODD, odd_table("[shape]")),
+        "job": st.one_of(ODD, st.lists(odd_table("[[job]]"), min_size=1, max_size=2)),
+        "fleet": st.one_of(ODD, odd_table("[fleet]")),
+        "mock": st.one_of(ODD, odd_table("[mock]")),
+    },
+)
+
+
+@given(ODD_FILES)
+@example({"stage": [STAGE], "shape": {}})
+@example({"shape": {"kind": "spike", "rate": 1e300, "peak_factor": 1e300}})
+@example({"stage": [{"duration": "1s", "rate": 1e308}, {"duration": "1s", "rate": 1e308}]})
+@example({"stage": [STAGE], "job": [{"type": "sleep", "share": 1, "args": [math.nan]}]})
+def test_whatever_a_scenario_holds_it_means_a_load_or_is_refused(content: dict[str, Any]) -> None:
+    with suppress(InvalidOption):
+        scenario = parse_scenario("mine", content)
+        configure(BenchRequest(), scenario, None, 25, "run", payloads_by_file=defaultdict(list))
+
+
+CALL = {"type": "chat_completion", "share": 0.5}
+OTHER = {"prompt": "hi", "model": "openai/gpt-4o"}
+
+
+def scenario_of(*jobs: dict[str, Any]) -> Any:
+    return parse_scenario("mine", {"stage": [STAGE], "job": list(jobs)})
+
+
+def test_calls_of_each_type_take_their_own_time_where_each_has_its_own_model() -> None:
+    scenario = scenario_of(
+        {**CALL, "name": "short", "service_time": "100ms"},
+        {**CALL, "name": "long", "service_time": "exponential:2s", "args": OTHER},
+    )
+
+    spec = configure(BenchRequest(), scenario, None, 25, "run").spec
+    assert [workload.service_law for workload in spec.workloads] == [None, None]
+    assert mock_arguments(BenchRequest(), scenario, spec.workloads) == [
+        *("--latency-of", "openai/gpt-4o-mini=constant:0.1s"),
+        *("--latency-of", "openai/gpt-4o=exponential:2s"),
+    ]
+
+
+def test_a_time_for_calls_of_one_type_is_refused_where_another_calls_the_same_model() -> None:
+    scenario = scenario_of({**CALL, "name": "short", "service_time": "100ms"}, {**CALL, "name": "long"})
+
+    with pytest.raises(InvalidOption, match="'long' calls the same model"):
+        configure(BenchRequest(), scenario, None, 25, "run")
+
+
+def test_a_time_for_calls_is_refused_where_no_mock_of_ours_answers_them(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[[stage]]\nduration = "9s"\nrate = 9\n[[job]]\ntype = "chat_completion"\nservice_time = "1s"\n', "utf-8"
+    )
+
+    with pytest.raises(InvalidOption, match="only a mock of this bench can keep"):
+        prepare_bench(BenchRequest(scenario=str(path), openrouter_url="http://127.0.0.1:1"), load({}, env={}))
 
 
 @pytest.mark.parametrize("name", scenario_names())

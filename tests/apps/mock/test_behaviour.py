@@ -92,3 +92,11 @@ def test_a_fault_that_means_nothing_is_refused(texts: list[str], problem: str) -
 def test_faults_cannot_be_more_than_certain() -> None:
     with pytest.raises(InvalidValue, match="sum to more than 1"):
         Behaviour(Constant(1.0), {Fault.INTERNAL: 0.7, Fault.SLOW: 0.4}, seed=1)
+
+
+def test_a_model_may_have_a_law_of_its_own() -> None:
+    behaviour = Behaviour(Constant(1.0), {}, seed=1, laws={"openai/gpt-4o": Constant(3.0)})
+
+    assert behaviour.timing(0, 9999, "openai/gpt-4o").total_s == 3.0
+    assert behaviour.timing(0, 9999, "openai/gpt-4o-mini").total_s == 1.0
+    assert behaviour.timing(0, 9999).total_s == 1.0

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,9 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobctl.apps.mock.behaviour import STATUS_FAULTS, Fault
+from jobctl.apps.mock.behaviour import STATUS_FAULTS, Behaviour, Fault
+from jobctl.apps.mock.server import create_app
 from jobctl.core.service import Constant
 from support.running_mock import KEY, MESSAGES, MODEL, Mock, Start
+from support.servers import serving
 
 PATHS = ["chat/completions", "completions"]
 #: Keys whose null the TypeScript SDK rejects.
@@ -465,3 +468,51 @@ def test_the_statistics_count_what_was_sent(start: Start) -> None:
     assert stats["calls"] == 3
     assert stats["responses"] == {"200": 3, "503": 1}
     assert (stats["in_flight"], stats["peak_in_flight"]) == (0, 1)
+
+
+# -------------------------------------------------------------------------------------------------------------- control
+
+
+@pytest.fixture
+def controlled() -> Iterator[Mock]:
+    with serving(create_app(Behaviour(Constant(0.001), {}, seed=1), control="open-sesame")) as origin:
+        yield Mock(origin)
+
+
+def impose(mock: Mock, fault: Any, secret: str = "open-sesame") -> httpx.Response:
+    headers = {"Authorization": f"Bearer {secret}"}
+    return httpx.post(f"{mock.origin}/__mock__/fault", json={"fault": fault}, headers=headers)
+
+
+@pytest.mark.parametrize(("fault", "status"), [("502", 502), ("503", 503), ("429", 429)])
+def test_an_imposed_fault_strikes_every_call_until_it_is_lifted(controlled: Mock, fault: str, status: int) -> None:
+    with controlled.client() as client:
+        assert ask(client).status_code == 200
+        assert impose(controlled, fault).json() == {"fault": fault}
+        answers = [ask(client), ask(client, stream=True), client.get("key")]
+        assert [answer.status_code for answer in answers] == [status] * 3
+        assert ("retry-after" in answers[0].headers) == (status != 502)
+        assert impose(controlled, None).json() == {"fault": None}
+        assert ask(client).status_code == 200
+
+
+def test_a_fault_that_a_call_asks_for_goes_before_an_imposed_one(controlled: Mock) -> None:
+    impose(controlled, "429")
+    with controlled.client() as client:
+        assert ask(client, fault="500").status_code == 500
+
+
+def test_only_who_knows_the_secret_imposes_faults(controlled: Mock) -> None:
+    assert impose(controlled, "502", secret="guess").status_code == 401
+    assert impose(controlled, "502", secret="x").status_code == 401
+    with controlled.client() as client:
+        assert ask(client).status_code == 200
+
+
+@pytest.mark.parametrize("fault", ["meteor", "", 7, ["502"]])
+def test_an_unknown_fault_is_not_imposed(controlled: Mock, fault: Any) -> None:
+    assert impose(controlled, fault).status_code == 400
+
+
+def test_without_a_secret_there_is_no_control(mock: Mock) -> None:
+    assert impose(mock, "502", secret="x").status_code == 404

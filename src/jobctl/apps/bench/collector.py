@@ -4,8 +4,9 @@ The watch is cheap and may be late; the census at the end asks for every job of 
 data, so workers of any kind are seen alike.
 
 Instants that a worker noted are told in this process's clock: both are compared with Redis' own. Of a worker whose
-clock is not known the instants are taken as they are. A job that would then have started before it was sent waited 0 s;
-where the clocks' uncertainty does not explain it, the run cannot be called measured.
+clock is not known the instants are taken as they are. A job that would then have started before it was sent waited 0 s.
+A worker notes a start before the round trip in which it takes the job, so on a busy machine single jobs look so; where
+many do, or one by much, the clocks are wrong and the run cannot be called measured.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ __all__ = ["Collector"]
 #: Jobs looked up in one round trip: few while the generator sends, so that its greenlet is not kept waiting.
 _CHUNK: Final = 50
 _CENSUS_CHUNK: Final = 500
+#: A clock is wrong when more jobs than so many, and than this share of all, seem to start before they are sent, or one
+#: of them by more than so many seconds.
+_FEW_EARLY: Final = 5
+_EARLY_SHARE: Final = 0.05
+_MUCH_EARLY_S: Final = 1.0
 #: RQ's words for a job that ended without success.
 _FAILED: Final = frozenset({"failed", "stopped", "canceled"})
 
@@ -45,7 +51,7 @@ class Collector:
         self._shard = shard
         self._ended: dict[int, Completion] = {}
         self._clocks = ClockTable()
-        self._workers: set[str] = set()
+        self._started = 0
         self._early: list[tuple[str | None, float]] = []
         self.failed = 0
 
@@ -72,23 +78,22 @@ class Collector:
                 if position is not None and position not in self._ended and completion.finished_s is not None:
                     self._ended[position] = completion
                     self.failed += completion.status in _FAILED
-                    self._workers |= {completion.worker} if completion.worker else set()
                     yield position, self._in_own_time(completion)
 
     def compare_clocks(self, own: ClockOffset | None) -> None:
-        """Note how far the clocks of this process and of the workers seen so far are from Redis'.
+        """Note how far the clocks of this process and of the workers are from Redis'.
 
         Args:
             own: How far Redis' is ahead of this process's; None where that could not be told.
         """
         if own is not None:
             self._clocks.note_own(own)
-        for worker, offset in self._completions.clock_offsets(sorted(self._workers)).items():
+        for worker, offset in self._completions.clock_offsets().items():
             self._clocks.note(worker, offset)
 
     def doubts(self) -> Iterator[str]:
         """Why the instants that the census gave may be wrong."""
-        if self._early:
+        if _is_systematic([early_s for _, early_s in self._early], self._started):
             worker, early_s = max(self._early, key=lambda early: early[1])
             what = "is not known" if not self._clocks.is_known(worker) else "was not what it said"
             yield (
@@ -132,9 +137,8 @@ class Collector:
         taken_s = acknowledged_s or [math.nan] * len(schedule)
         positions = [self._shard.position(place) for place in range(len(schedule))]
         found = self._look_up([self._spec.job_id(position) for position in positions])
-        self._workers |= {completion.worker for completion in found if completion.worker}
         self.compare_clocks(None)
-        self._early = []
+        self._started, self._early = 0, []
         open_ids = [completion.job_id for completion in found if _outcome(completion) is None]
         known = self._completions.still_known(open_ids) if open_ids else set()
         # A job that ended between the two looks is in neither.
@@ -172,6 +176,7 @@ class Collector:
     def _not_before(self, sent_s: float, completion: Completion) -> Completion:
         """The completion with no instant before the job was sent; what the clocks do not explain is kept in mind."""
         started_s = completion.started_s
+        self._started += started_s is not None
         if started_s is None or not started_s < sent_s:
             return completion
         if sent_s - started_s > self._clocks.tolerance_s(completion.worker):
@@ -216,6 +221,12 @@ def _outcome(completion: Completion) -> Outcome | None:
     if completion.status == "finished":
         return Outcome.FINISHED
     return Outcome.FAILED if completion.status in _FAILED else None
+
+
+def _is_systematic(early_s: Sequence[float], started: int) -> bool:
+    """Whether jobs that seem to have started before they were sent tell of a wrong clock."""
+    many = max(_FEW_EARLY, _EARLY_SHARE * started)
+    return len(early_s) > many or max(early_s, default=0.0) > _MUCH_EARLY_S
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

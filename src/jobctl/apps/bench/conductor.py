@@ -186,19 +186,11 @@ class Conductor:
         Args:
             until_s: How long the run was, seconds; a generator that was lost, or stopped alone, was not there so long.
         """
-        there_s = {
-            member.shard: member.end["offered_until_s"] - member.end["start_s"]
-            for member in self._members.values()
-            if member.end is not None and member.end["start_s"] is not None and not member.is_lost
-        }
-        if len(there_s) == len(self._members) and min(there_s.values()) >= until_s:
-            return []
         schedule = self._spec.schedule()
-        return [
-            bisect_right(arrivals, until_s) - bisect_right(arrivals, there_s.get(member.shard, -1.0))
-            for member in self._members.values()
-            for arrivals in (schedule[member.shard.index :: member.shard.count],)
-        ]
+        members = self._members.values()
+        told = [0 if member.is_lost else len(member.records) for member in members]
+        due = [bisect_right(schedule[member.shard.index :: member.shard.count], until_s) for member in members]
+        return [max(0, wanted - accounted) for wanted, accounted in zip(due, told, strict=True)]
 
     def _use(self, uses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         cpu_s = [use["cpu_s"] for use in uses]

@@ -137,9 +137,11 @@ def _check_gates(config: BenchConfig, request: BenchRequest) -> BenchConfig:
     return config
 
 
-def mock_arguments(request: BenchRequest, scenario: Scenario | None) -> list[str]:
-    """Options for ``jobctl mock`` that the command line or the scenario asks for."""
+def mock_arguments(request: BenchRequest, scenario: Scenario | None, workloads: Sequence[Workload] = ()) -> list[str]:
+    """Options for ``jobctl mock`` that the command line, the scenario or its jobs ask for."""
     wanted = dict(scenario.mock) if scenario else {}
+    laws = {model: workload.latency_law for workload in workloads for model in workload.models if workload.latency_law}
+    wanted["latency-of"] = tuple(f"{model}={law}" for model, law in laws.items())
     if request.service_law is not None:
         wanted["latency"] = (request.service_law,)
     given = {"latency": request.latency, "rpm": request.rpm, "tpm": request.tpm}

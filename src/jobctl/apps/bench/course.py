@@ -15,7 +15,7 @@ from jobctl.core.records import Outcome
 from jobctl.core.summary import Summary, summarise
 from jobctl.core.timeline import SIGNALS, Timeline, cut_blocks, timeline_of
 
-__all__ = ["course_of", "signals_of"]
+__all__ = ["course_of", "enqueue_signal_of", "signals_of"]
 
 
 def course_of(result: BenchResult) -> dict[str, Any]:
@@ -50,6 +50,14 @@ def course_of(result: BenchResult) -> dict[str, Any]:
 def signals_of(summary: Summary) -> dict[str, Any]:
     """Wait, service and sojourn with their quantiles and intervals."""
     return {name: _signal(getattr(summary, name)) for name in SIGNALS}
+
+
+def enqueue_signal_of(result: BenchResult) -> dict[str, Any] | None:
+    """Likewise how long Redis took to take each job; None where that was not noted."""
+    window = result.summary.window
+    taken = [record.enqueue_s for record in result.records if window.holds(record.intended_s)]
+    sample = Sample(seconds for seconds in taken if seconds is not None)
+    return _signal(sample) if len(sample) else None
 
 
 def _signal(sample: Sample) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from jobctl.core.gating import (
     replaced_promises,
     with_gates,
 )
-from jobctl.core.judging import Excuse, Judgement, doubts, judge
+from jobctl.core.judging import Excuse, Judgement, doubts_about, judge
 from jobctl.core.queueing import WaitPrediction, predict_wait
 from jobctl.core.records import JobRecord
 from jobctl.core.shapes import WantedShape
@@ -308,7 +308,7 @@ def _judge_gates(
 ) -> tuple[GateResult, ...]:
     """How the gates stand, and where they tell nothing because another load was measured."""
     aborted = referee.aborted is not None
-    unsure = doubts(summary, end["dropped"], config.max_schedule_lag_s, interrupted=interrupted, aborted=aborted)
+    unsure = doubts_about(summary, end["dropped"], config.max_schedule_lag_s, interrupted=interrupted, aborted=aborted)
     facts = RunFacts(
         records=records,
         start_s=end["start_s"],
@@ -338,9 +338,14 @@ def _attempts_in(window: Window, records: Iterable[JobRecord]) -> int:
 
 
 def _predict(config: BenchConfig, summary: Summary) -> Prediction | None:
-    """Theory's figures; none for a rate that changes or a fleet that is broken, for the formulas know neither."""
+    """Theory's figures.
+
+    None for a rate that changes, for jobs that overtake others by their queue, and for a fleet that is broken: the
+    formulas know none of these.
+    """
     mean_s, slots = summary.service.mean, config.slots
-    if slots is None or not mean_s or not summary.offered_jobs or not config.is_steady or config.chaos:
+    is_known = config.is_steady and len(config.spec.queues) == 1 and not config.chaos
+    if slots is None or not mean_s or not summary.offered_jobs or not is_known:
         return None
     scv = summary.service.scv
     wait = predict_wait(

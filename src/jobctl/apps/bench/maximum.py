@@ -10,10 +10,13 @@ from typing import Any, Final
 from jobctl.apps.bench.driver import BenchConfig, BenchResult
 from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.arrivals import Stage
+from jobctl.core.gates import Severity
+from jobctl.core.gating import GateResult
 from jobctl.core.limiting import ScopeStatus
 from jobctl.core.probing import Cause, Finding, Phase, Probe
 from jobctl.core.searching import Aim, Bracket, Stop
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, Verdict
+from jobctl.core.units import format_duration
 from jobctl.core.usage import Usage
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "Limit",
     "WantedMaximum",
     "aim_of",
+    "held_to_gates",
     "limit_of",
     "probe_config",
     "sentence",
@@ -34,6 +38,8 @@ _FIRST_PER_S: Final = 5.0
 _SLOWEST_FIRST_PER_S: Final = 2.0
 #: How long a probe that is no confirmation waits for its last jobs, beside the time of a job: what is left is removed.
 _DRAIN_S: Final = 3.0
+#: How likely a gate is taken to be wrong, which does not say so itself.
+_GATE_ERROR: Final = 0.05
 #: From this share on slots, a core or the limiter's rate count as used up.
 _FULL: Final = 0.93
 
@@ -52,6 +58,8 @@ class Limit(StrEnum):
     UNKNOWN = "not known"
 
 
+#: What more replicas have more of.
+_BY_REPLICAS: Final = frozenset({Limit.SLOTS, Limit.CPU})
 #: Why no rate failed.
 _UNREACHED: Final = {
     Stop.CAP: (Limit.CAP, "the highest rate that was to be tried holds"),
@@ -69,7 +77,7 @@ class WantedMaximum:
         max_per_s: The highest rate that may be tried; None for no bound.
         within_s: How long it may take.
         promised_per_s: The rate that the fleet must sustain; None without a promise.
-        objectives: What a sustained rate keeps.
+        objectives: What a sustained rate keeps, beside a steady backlog and the bench's gates.
     """
 
     max_width: float = 0.05
@@ -140,10 +148,30 @@ def probe_config(base: BenchConfig, probe: Probe, run_id: str, service_s: float 
         base.spec,
         run_id=run_id,
         stages=tuple(stages),
+        instants=None,
         warmup_s=probe.push_s or min(probe.duration_s / 3, probe.duration_s - 1.0),
         drain_s=drain_s,
+        live=False,
     )
-    return replace(base, spec=spec, rate_per_s=probe.rate_per_s)
+    gates = () if probe.push_s else tuple(replace(gate, abort=False) for gate in base.gates)
+    return replace(base, spec=spec, rate_per_s=probe.rate_per_s, gates=gates)
+
+
+def held_to_gates(finding: Finding, gates: Sequence[GateResult]) -> Finding:
+    """A finding of a rate that holds, once the gates have their say; a short probe is too short for some of them."""
+    if finding.verdict is not Verdict.KEPT or finding.probe.push_s:
+        return finding
+    counting = [result for result in gates if result.gate.severity is Severity.ERROR]
+    broken = next((result for result in counting if result.verdict is Verdict.BROKEN), None)
+    if broken is not None:
+        reason = f"{broken.gate} is broken"
+        return replace(finding, verdict=Verdict.BROKEN, reason=reason, cause=Cause.OBJECTIVE, error=_GATE_ERROR)
+    unsure = next((result for result in counting if result.verdict is Verdict.INCONCLUSIVE), None)
+    if unsure is not None and finding.probe.phase is Phase.SUSTAIN:
+        return replace(
+            finding, verdict=Verdict.INCONCLUSIVE, reason=f"{unsure.gate}: {unsure.reason}", cause=Cause.LENGTH
+        )
+    return finding
 
 
 def limit_of(bracket: Bracket, high: BenchResult | None, limiters: Sequence[ScopeStatus]) -> tuple[Limit, str]:
@@ -152,7 +180,7 @@ def limit_of(bracket: Bracket, high: BenchResult | None, limiters: Sequence[Scop
     Args:
         bracket: The answer.
         high: The run of its high end.
-        limiters: How the limiter of each model stood after that run.
+        limiters: How the limiter of each model stood, from time to time during that run and after it.
     """
     finding = bracket.high
     if finding is None or high is None:
@@ -182,9 +210,10 @@ def _held_back(finding: Finding, limiters: Sequence[ScopeStatus]) -> tuple[Limit
     """Whether calls were limited: by the upstream's refusals, or by the rate that the workers were told."""
     if finding.throughput_per_s is None:
         return None
+    refused = next((scope for scope in limiters if scope.factor < 1 or scope.paused_s > 0), None)
+    if refused is not None:
+        return Limit.UPSTREAM, f"it refused calls to {refused.model}, and the workers held back"
     for scope in limiters:
-        if scope.factor < 1 or scope.paused_s > 0:
-            return Limit.UPSTREAM, f"it refused calls to {scope.model}, and the workers slowed down"
         if scope.rate_per_s is not None and finding.throughput_per_s >= _FULL * scope.rate_per_s:
             return Limit.LIMITER, f"the workers send {scope.model} at most {scope.rate_per_s:.4g} calls/s"
     return None
@@ -203,21 +232,20 @@ def verdict_of(found: FoundMaximum) -> tuple[Verdict, tuple[str, ...]]:
         return Verdict.KEPT, ()
     if promised is not None:
         return Verdict.INCONCLUSIVE, (f"{promised:.4g} jobs/s were promised, and the maximum was not told from it",)
-    if bracket.stop is Stop.CAP or _is_answered(found):
+    if bracket.stop is Stop.FOUND:
         return Verdict.KEPT, ()
     return Verdict.INCONCLUSIVE, (_unanswered(found),)
-
-
-def _is_answered(found: FoundMaximum) -> bool:
-    return found.bracket.stop is Stop.FOUND
 
 
 def _unanswered(found: FoundMaximum) -> str:
     bracket = found.bracket
     if found.interrupted:
         return "the search was interrupted"
+    if bracket.stop is Stop.CAP:
+        return "maximum not reached: the highest rate that was to be tried holds; raise --max-rate"
     if bracket.stop is Stop.GENERATOR:
-        return "maximum not reached: the load generator fell behind"
+        confirmed = "maximum not reached" if bracket.high is None else "the ends were not confirmed"
+        return f"{confirmed}: the load generator fell behind"
     if bracket.width is None:
         return f"no bracket within {found.wanted.within_s:g} s; give --within more"
     return (
@@ -230,23 +258,31 @@ def sentence(found: FoundMaximum) -> str:
     """The answer in one plain sentence."""
     bracket, config = found.bracket, found.result.config
     fleet = "The fleet" if config.replicas is None else _fleet(config)
-    low = None if bracket.low is None else f"{bracket.low.probe.rate_per_s:.4g} jobs/s"
-    if low is None:
+    if bracket.low is None:
         tried = min((finding.probe.rate_per_s for finding in found.findings), default=0.0)
         return f"{fleet} sustained no rate that was tried; the lowest was {tried:.4g} jobs/s."
+    low = _carried(bracket.low.probe)
     if bracket.high is None:
-        return f"{fleet} sustained {low}; maximum not reached: {found.evidence}."
+        return f"{fleet} {low}; maximum not reached: {found.evidence}."
     sure = "" if bracket.confidence is None else f", with {bracket.confidence:.1%} confidence"
     high = bracket.high.probe.rate_per_s
     return (
-        f"{fleet} sustained {low} and not {high:.4g} jobs/s ({bracket.width:.1%} apart{sure}); "
+        f"{fleet} {low} and not {high:.4g} jobs/s ({bracket.width:.1%} apart{sure}); "
         f"the limit: {found.limit} ({found.evidence})."
     )
 
 
+def _carried(probe: Probe) -> str:
+    """What was shown of a rate that held."""
+    if probe.phase is Phase.SUSTAIN:
+        return f"sustained {probe.rate_per_s:.4g} jobs/s"
+    return f"carried {probe.rate_per_s:.4g} jobs/s for {format_duration(probe.duration_s)}"
+
+
 def _fleet(config: BenchConfig) -> str:
-    noun = "replica" if config.replicas == 1 else "replicas"
-    return f"{config.replicas} {noun} of {config.concurrency} slots"
+    replicas = "replica" if config.replicas == 1 else "replicas"
+    slots = "slot" if config.concurrency == 1 else "slots"
+    return f"{config.replicas} {replicas} of {config.concurrency} {slots}"
 
 
 def to_maximum(found: FoundMaximum) -> dict[str, Any]:
@@ -254,6 +290,7 @@ def to_maximum(found: FoundMaximum) -> dict[str, Any]:
     bracket, config = found.bracket, found.result.config
     capacity = bracket.capacity
     low_per_s = None if bracket.low is None else bracket.low.probe.rate_per_s
+    scales = found.limit in _BY_REPLICAS
     return {
         "low_per_s": low_per_s,
         "high_per_s": None if bracket.high is None else bracket.high.probe.rate_per_s,
@@ -263,12 +300,12 @@ def to_maximum(found: FoundMaximum) -> dict[str, Any]:
         "high_error": bracket.high_error,
         "capacity_per_s": None if capacity is None else capacity.rate_per_s,
         "capacity_error_per_s": None if capacity is None else capacity.error_per_s,
-        "per_replica_per_s": low_per_s / config.replicas if low_per_s and config.replicas else None,
+        "per_replica_per_s": low_per_s / config.replicas if low_per_s and config.replicas and scales else None,
         "reached": bracket.high is not None,
         "stopped_by": bracket.stop.value,
         "limit": found.limit.value,
         "evidence": found.evidence,
-        "objectives": [str(objective) for objective in found.wanted.objectives],
+        "objectives": [*map(str, found.wanted.objectives), *map(str, config.gates)],
         "promised_per_s": found.wanted.promised_per_s,
         "max_width": found.wanted.max_width,
         "elapsed_s": found.elapsed_s,

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from jobctl.core.gates import Gate
 from jobctl.core.mixes import even_shares
 from jobctl.core.service import Constant
 from jobctl.core.workload import DEFAULT_JOB, Payload, Workload, draw_attempts, make_workload, sleep_payload
@@ -20,38 +19,11 @@ from jobctl.errors import InvalidOption, InvalidValue
 
 if TYPE_CHECKING:
     from jobctl.apps.bench.request import BenchRequest
-    from jobctl.apps.bench.scenario import Scenario
+    from jobctl.apps.bench.scenario import Scenario, WantedJob
 
-__all__ = ["JobInputs", "WantedJob", "make_workloads", "services_are_replayed", "share_meant_to_fail"]
+__all__ = ["JobInputs", "make_workloads", "services_are_replayed", "share_meant_to_fail"]
 
 _SLEEP: Final = "sleep"
-
-
-@dataclass(frozen=True, slots=True)
-class WantedJob:
-    """One type of a scenario's mix, as it was asked for.
-
-    Attributes:
-        job: A synthetic type or a dotted path.
-        name: What its figures are grouped by.
-        share: Its share of all jobs; those of a mix sum to 1.
-        service_law: For ``sleep`` jobs: the law of the time on a slot, as text; None for the default.
-        queue: Its queue's name; None for the run's own.
-        payload: The arguments of each job; None for the type's own.
-        args_from: A file of arguments instead.
-        failure_rate: For ``sleep`` jobs: the probability that an attempt fails.
-        slo: What must hold for its jobs.
-    """
-
-    job: str
-    name: str
-    share: float = 1.0
-    service_law: str | None = None
-    queue: str | None = None
-    payload: Payload | None = None
-    args_from: str | None = None
-    failure_rate: float = 0.0
-    slo: tuple[Gate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +59,9 @@ def make_workloads(
         return _named(request)
     if scenario is not None and scenario.jobs and not _names_jobs(request):
         _refuse_what_is_of_one_type(request, scenario)
-        return tuple(_of_mix(job, scenario.name, inputs, queue_of) for job in scenario.jobs)
+        workloads = tuple(_of_mix(job, scenario.name, inputs, queue_of) for job in scenario.jobs)
+        _refuse_shared_models(workloads, scenario.name)
+        return workloads
     if inputs.services_s is not None and services_are_replayed(request, scenario):
         return (_replayed(inputs.services_s, request.failure_rate, request.seed),)
     return (_single(request, scenario, inputs.payloads),)
@@ -155,13 +129,31 @@ def _of_mix(wanted: WantedJob, scenario: str, inputs: JobInputs, queue_of: Calla
         workload = make_workload(
             wanted.job, payloads=payloads, service_law=wanted.service_law, failure_rate=wanted.failure_rate
         )
-        for key, value in {"service_time": wanted.service_law, "failure_rate": wanted.failure_rate or None}.items():
-            if value is not None and workload.service_law is None:
+        latency_law = wanted.service_law if workload.synthetic == DEFAULT_JOB else None
+        useless = {
+            "service_time": wanted.service_law is not None and latency_law is None,
+            "failure_rate": wanted.failure_rate > 0,
+        }
+        for key, is_said in useless.items():
+            if is_said and workload.service_law is None:
                 raise InvalidValue(f"{key} has no meaning for job {wanted.name!r}", 'drop it, or use type = "sleep"')
     except InvalidValue as error:
         raise InvalidOption(f"scenario {scenario}", error.problem, error.remedy) from None
     queue = None if wanted.queue is None else queue_of(wanted.queue)
-    return replace(workload, job_type=wanted.name, share=wanted.share, queue=queue)
+    return replace(workload, job_type=wanted.name, share=wanted.share, queue=queue, latency_law=latency_law)
+
+
+def _refuse_shared_models(workloads: Sequence[Workload], scenario: str) -> None:
+    """Refuse a law for the calls of one type where another type calls the same model: the mock tells models apart."""
+    for timed in workloads:
+        for other in workloads:
+            shared = (timed.models & other.models) - {None}
+            if timed.latency_law is not None and timed.latency_law != other.latency_law and shared:
+                raise InvalidOption(
+                    f"scenario {scenario}",
+                    f"job {timed.job_type!r} has a service_time, and job {other.job_type!r} calls the same model",
+                    'give each a model of its own, such as args = { prompt = "hi", model = "openai/gpt-4o" }',
+                )
 
 
 def _replayed(services_s: Sequence[float], failure_rate: float, seed: int) -> Workload:

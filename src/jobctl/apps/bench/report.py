@@ -12,11 +12,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from jobctl.apps.bench.course import course_of, signals_of
+from jobctl.apps.bench.course import course_of, enqueue_signal_of, signals_of
 from jobctl.apps.bench.driver import BenchResult, Prediction
 from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.arrivals import digest
-from jobctl.core.gating import GateResult
+from jobctl.core.chaos import PlayedFault
+from jobctl.core.crew import GeneratorUse
+from jobctl.core.gating import GateResult, goodput_per_s
 from jobctl.core.sizing import replicas_needed
 from jobctl.core.slo import DEFAULT_OBJECTIVE
 from jobctl.core.units import SECONDS_PER_DAY
@@ -63,6 +65,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "time_scale": config.time_scale,
             "stages": [asdict(stage) for stage in config.spec.stages],
             "mix": [_job_type(config.spec, workload) for workload in config.spec.workloads],
+            "chaos": [str(fault) for fault in config.chaos],
         },
         "offered": {
             "jobs": summary.offered_jobs,
@@ -75,8 +78,9 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "dropped": result.dropped,
         },
         "achieved": {"jobs": summary.achieved_jobs, "rate_per_s": summary.achieved_per_s},
+        "goodput_per_s": goodput_per_s(result.records, summary.window, config.gates),
         "jobs": asdict(summary.counts),
-        "signals": signals_of(summary),
+        "signals": {**signals_of(summary), "enqueue": enqueue_signal_of(result)},
         "utilisation": summary.utilisation,
         "usage": None if result.usage is None else asdict(result.usage),
         "backlog": {
@@ -85,12 +89,18 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "series": list(summary.backlog.series),
         },
         "predicted": _predicted(result.predicted),
+        "faults": [_fault(fault) for fault in result.faults],
         **course_of(result),
         "sentence": sentence(result),
+        "generator": _generator(result.generator),
         "tool_statistics": [dict(row) for row in result.tool_statistics],
         "host": dict(host),
         "versions": dict(versions),
     }
+
+
+def _generator(use: GeneratorUse | None) -> dict[str, Any] | None:
+    return None if use is None else {**asdict(use), "cpu_s_per_job": use.cpu_s_per_job}
 
 
 def sentence(result: BenchResult) -> str:
@@ -135,6 +145,7 @@ def _job_type(spec: LoadSpec, workload: Workload) -> dict[str, Any]:
         "share": workload.share,
         "queue": None if workload.queue is None else workload.queue.removeprefix(f"{spec.queue}-"),
         "service_law": workload.service_law,
+        "latency_law": workload.latency_law,
         "failure_rate": workload.failure_rate,
     }
 
@@ -157,6 +168,16 @@ def _gate(result: GateResult) -> dict[str, Any]:
         "samples": result.samples,
         "reason": result.reason,
         "failed_windows": [list(window) for window in result.failed_windows],
+    }
+
+
+def _fault(fault: PlayedFault) -> dict[str, Any]:
+    return {
+        "kind": fault.kind.value,
+        "at_s": fault.at_s,
+        "until_s": fault.until_s,
+        "replica": fault.replica,
+        "what": fault.what if fault.problem is None else f"{fault.what} ({fault.problem})",
     }
 
 

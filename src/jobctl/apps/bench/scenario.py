@@ -52,12 +52,13 @@ An unknown key or a value of the wrong kind is an error that names it.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from jobctl.apps.bench.mixing import WantedJob
 from jobctl.apps.bench.shaping import WantedLoad
 from jobctl.core.arrivals import Arrivals, Stage, parse_arrivals
 from jobctl.core.chaos import TimedFault, parse_fault_table, stretched_faults
@@ -69,7 +70,7 @@ from jobctl.core.units import SECONDS_PER_DAY, parse_duration, parse_fraction, p
 from jobctl.core.workload import Payload, parse_service_law
 from jobctl.errors import InvalidOption, InvalidValue
 
-__all__ = ["Scenario", "parse_scenario", "stretched"]
+__all__ = ["KEYS", "Scenario", "WantedJob", "parse_scenario", "stretched"]
 
 _TOP: Final = {"description", "arrivals", "job", "service_time", "stage", "shape", "fleet", "mock", "fault", "gate"}
 _STAGE: Final = {"duration", "rate", "per_day", "from_rate", "from_per_day"}
@@ -77,8 +78,44 @@ _SHAPE: Final = {"kind", "duration", "rate", "per_day", "peak_factor", "time_sca
 _JOB: Final = {"type", "name", "share", "service_time", "queue", "args", "args_from", "failure_rate", "slo"}
 _FLEET: Final = {"replicas", "concurrency"}
 _MOCK: Final = {"latency", "rpm", "tpm", "fault"}
+#: All keys, by the table they stand in; those of faults and gates are told where these are read.
+KEYS: Final[Mapping[str, set[str]]] = {
+    "the file": _TOP,
+    "[[stage]]": _STAGE,
+    "[shape]": _SHAPE,
+    "[[job]]": _JOB,
+    "[fleet]": _FLEET,
+    "[mock]": _MOCK,
+}
 #: Queues are told to workers in a list with commas.
 _QUEUE: Final = re.compile(r"[\w.:-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedJob:
+    """One type of a scenario's mix, as it was asked for.
+
+    Attributes:
+        job: A synthetic type or a dotted path.
+        name: What its figures are grouped by.
+        share: Its share of all jobs; those of a mix sum to 1.
+        service_law: For ``sleep`` jobs: the law of the time on a slot, as text; None for the default.
+        queue: Its queue's name; None for the run's own.
+        payload: The arguments of each job; None for the type's own.
+        args_from: A file of arguments instead.
+        failure_rate: For ``sleep`` jobs: the probability that an attempt fails.
+        slo: What must hold for its jobs.
+    """
+
+    job: str
+    name: str
+    share: float = 1.0
+    service_law: str | None = None
+    queue: str | None = None
+    payload: Payload | None = None
+    args_from: str | None = None
+    failure_rate: float = 0.0
+    slo: tuple[Gate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +162,8 @@ def parse_scenario(name: str, content: Mapping[str, Any]) -> Scenario:
     try:
         check_keys(content, _TOP, "the file")
         fleet, mock = _table(content, "fleet", _FLEET), _table(content, "mock", _MOCK)
+        for limit in ("rpm", "tpm"):
+            _whole(mock, limit)
         jobs = content.get("job")
         is_mix = isinstance(jobs, list)
         if is_mix and "service_time" in content:
@@ -199,7 +238,7 @@ def _shape(content: Mapping[str, Any]) -> WantedLoad:
         raise InvalidValue("[shape] has no kind", f"add kind = one of {words}, a file or replay:FILE")
     return WantedLoad(
         shape=parse_wanted_shape(str(content["kind"]), BENCH_SHAPES),
-        rate_per_s=_rate(content, "rate", "per_day", place="[shape]"),
+        rate_per_s=_level(content),
         duration_s=parse_positive_duration(str(content["duration"])) if "duration" in content else None,
         peak_factor=_at_least(content, "peak_factor", 1.0),
         time_scale=_at_least(content, "time_scale", 0.0),
@@ -255,6 +294,12 @@ def _promise(text: Any, name: str) -> Gate:
 
 
 def _payload(args: Any, name: str) -> Payload:
+    try:
+        json.dumps(args, allow_nan=False)
+    except (TypeError, ValueError):  # a date, or a number that is none
+        raise InvalidValue(
+            f"job {name!r} has arguments that JSON cannot express", "use texts, numbers, true and false"
+        ) from None
     if isinstance(args, Mapping):
         return (), dict(args)
     if isinstance(args, list):
@@ -280,12 +325,19 @@ def _rate(content: Mapping[str, Any], per_second: str, per_day: str, place: str 
     return _number(content, per_day) / SECONDS_PER_DAY if per_day in content else None
 
 
+def _level(content: Mapping[str, Any]) -> float | None:
+    level = _rate(content, "rate", "per_day", place="[shape]")
+    if level is not None and not 0 < level < math.inf:
+        raise InvalidValue(f"[shape] has a rate of {level:g} jobs/s", "give a rate above 0")
+    return level
+
+
 def _at_least(content: Mapping[str, Any], key: str, least: float) -> float | None:
     """A number above 0 that is not below the least; None where there is none."""
     if key not in content:
         return None
     value = _number(content, key)
-    if not (value >= least and 0 < value < float("inf")):
+    if not (value >= least and 0 < value < math.inf):
         raise InvalidValue(
             f"{key} = {value:g} is out of range",
             f"give a number of {f'at least {least:g}' if least else 'more than 0'}",

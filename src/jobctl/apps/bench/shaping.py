@@ -92,7 +92,8 @@ def shape_load(wanted: WantedLoad, lines: Sequence[str] = ()) -> ShapedLoad:
         return _day(wanted, level_per_s, lines)
     default_s = _SOAK_S if kind is ShapeKind.SOAK else _DEFAULT_DURATION_S
     duration_s = default_s if wanted.duration_s is None else wanted.duration_s
-    return ShapedLoad(make_stages(kind, level_per_s, duration_s, wanted.peak_factor))
+    option = "--rate" if wanted.peak_factor is None else "--peak-factor"
+    return ShapedLoad(_call(option, make_stages, kind, level_per_s, duration_s, wanted.peak_factor))
 
 
 def _check(wanted: WantedLoad) -> None:

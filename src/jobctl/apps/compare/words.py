@@ -50,7 +50,9 @@ def _amount(value: float | None, unit: str) -> str:
             return format_duration(value)
         case "":
             return share(value)
-    return f"{number(value)} {unit}"
+        case "jobs/s":
+            return f"{number(value)}/s"
+    return number(value)
 
 
 def _change(value: float | None, relative: float | None, unit: str) -> str:
@@ -67,4 +69,4 @@ def _interval(bounds: Sequence[float] | None, relative: Sequence[float] | None, 
     if bounds is None:
         return _NOTHING
     low, high = (_change(value, part, unit) for value, part in zip(bounds, relative or (None, None), strict=True))
-    return f"{low} to {high}"
+    return f"{low.removesuffix(' pp')}..{high}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -80,28 +80,36 @@ class Behaviour:
         law: Law of the whole answer's time; OpenRouter's own also says when the first token comes.
         faults: Probability of each fault; they sum to at most 1.
         seed: Seed of every draw.
+        laws: Laws of single models, by their ids, in place of the common one.
     """
 
     law: Law
     faults: Mapping[Fault, float]
     seed: int
+    laws: Mapping[str, Law] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if math.fsum(self.faults.values()) > 1 + 1e-9:
             raise InvalidValue("the probabilities of all faults sum to more than 1", "lower them")
 
-    def timing(self, call: int, max_tokens: int) -> Timing:
+    def timing(self, call: int, max_tokens: int, model: str | None = None) -> Timing:
         """How long call number ``call`` takes.
 
         A bound on the tokens shortens the answer; it shortens the time only under OpenRouter's law, where time is made
         of tokens.
+
+        Args:
+            call: The call.
+            max_tokens: The bound.
+            model: The id of the model that was asked first; None for no matter which.
         """
         rng = random.Random(f"timing:{self.seed}:{call}")
-        if isinstance(self.law, OpenRouter):
-            drawn = self.law.answer(rng)
+        law = self.laws.get(model, self.law) if model is not None else self.law
+        if isinstance(law, OpenRouter):
+            drawn = law.answer(rng)
             capped = replace(drawn, tokens=min(drawn.tokens, max_tokens))
             return Timing(capped.first_token_s, capped.total_s, capped.tokens)
-        total_s = self.law.sample(rng)
+        total_s = law.sample(rng)
         tokens = min(draw_tokens(rng, _MEAN_TOKENS), max_tokens)
         return Timing(total_s * _FIRST_TOKEN_SHARE, total_s, tokens)
 

@@ -203,7 +203,7 @@ class _Mock:
         asked = read(_json(await caller.body()))
         demanded, slow_s = _demanded_fault(caller.headers) or self._imposed, _slow_s(caller.headers)
         number = self._calls
-        timing = self._behaviour.timing(number, asked.max_tokens)
+        timing = self._behaviour.timing(number, asked.max_tokens, asked.candidates[0].model.id)
         self._check_limits(arrived_s, asked, timing)
         self._calls += 1
         attempt, candidate, fault = self._candidate(number, asked, demanded)

@@ -191,6 +191,7 @@ class Probe:
 class Maximum:
     """The bracket that a search found: the highest rate that held, the lowest that did not, and what binds."""
 
+    sentence: str | None
     low_per_s: float | None
     high_per_s: float | None
     confidence: float | None
@@ -227,6 +228,7 @@ class Comparison:
     """A run against its baseline: what was found, why, and statistic by statistic."""
 
     finding: str
+    sentence: str | None
     reasons: tuple[str, ...]
     changes: tuple[Change, ...]
 
@@ -342,7 +344,7 @@ class Statistic:
     Attributes:
         measure: What is measured, such as ``wait``.
         statistic: What of it, such as ``p95``.
-        unit: ``s``, ``jobs``, ``jobs/s``, ``bytes``, ``USD``, or nothing for a share.
+        unit: ``s``, ``jobs``, ``jobs/s``, ``bytes``, ``USD``, ``0/1`` for no and yes, or nothing for a share.
         value: None where it was not measured.
         subject: What it is of.
         name: Of that; empty for the run.
@@ -359,6 +361,7 @@ class Statistic:
 def statistics(report: Report) -> tuple[Statistic, ...]:
     """Every figure of a report once."""
     return (
+        *(Statistic("verdict", verdict.value, "0/1", float(verdict is report.verdict)) for verdict in Verdict),
         *_of_signals(report.signals, Subject.RUN, ""),
         *_of_the_load(report),
         *_of_jobs(report.jobs, Subject.RUN, ""),

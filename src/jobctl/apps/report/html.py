@@ -14,11 +14,14 @@ from jobctl.apps.report.pictures import over_time, spectrum
 from jobctl.apps.report.words import (
     NOT_MEASURED,
     bounds,
+    comparison_in_words,
+    duration_of,
     equation,
     exact,
     gate_figures,
     gate_name,
     headline,
+    maximum_in_words,
     quantity,
     reasons_of,
     title,
@@ -78,7 +81,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str, str]]:
     for name in ("wait", "sojourn"):
         signal = report.signal(name)
         if signal is not None:
-            yield f"p95 {name}", quantity(signal.values["p95"], "s"), bounds(signal.intervals["p95"])
+            yield f"p95 {name}", duration_of(signal, "p95"), bounds(signal.intervals["p95"])
     yield "utilisation", quantity(report.utilisation, ""), _slots(report)
     yield "failed or lost", quantity(_failed(report), "jobs"), f"of {report.jobs['scheduled']:,}"
     yield "backlog", f"most {quantity(report.backlog_max, 'jobs')}", _trend(report)
@@ -152,7 +155,10 @@ def _percentiles(name: str, signals: Sequence[Signal]) -> str:
 
 def _percentile(signal: Signal, statistic: str) -> str:
     interval = bounds(signal.intervals.get(statistic))
-    return _data(signal.values[statistic], "s") + (f"<br><small>{text(interval)}</small>" if interval else "")
+    value = signal.values[statistic]
+    if value is None:
+        return text(duration_of(signal, statistic))
+    return _data(value, "s") + (f"<br><small>{text(interval)}</small>" if interval else "")
 
 
 def _time(report: Report) -> Iterator[str]:
@@ -215,7 +221,7 @@ def _comparison(report: Report) -> Iterator[str]:
     comparison = report.comparison
     if comparison is None:
         return
-    yield f"<p>{text('; '.join((comparison.finding, *comparison.reasons)))}</p>"
+    yield f"<p>{text(comparison_in_words(comparison))}</p>"
     heads = ["", "baseline", "new", "change lies in", "finding"]
     yield tabulated("figures", "Against the baseline", heads, [_changed(change) for change in comparison.changes])
 
@@ -231,10 +237,7 @@ def _changed(change: Change) -> list[str]:
 def _maximum(maximum: Maximum | None) -> Iterator[str]:
     if maximum is None:
         return
-    low, high = (quantity(rate, "jobs/s") for rate in (maximum.low_per_s, maximum.high_per_s))
-    sure = "" if maximum.confidence is None else f", {quantity(maximum.confidence, '')} sure"
-    bracket = f"The most that holds is between {low} and {high}{sure}." if maximum.reached else f"At least {low} hold."
-    yield f"<p>{text(bracket)} What limits it: {text(maximum.limit or 'not known')}.</p>"
+    yield f"<p>{text(maximum_in_words(maximum))}</p>"
     heads = ["jobs/s", "for", "phase", "verdict", "throughput", "p95 wait", "utilisation", ""]
     yield tabulated("words", "Rates that were tried", heads, [_tried(probe) for probe in maximum.probes])
 

@@ -9,18 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, StateSetMetricFamily
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from jobctl.apps.report.figures import Report, Statistic, Subject, statistics
-from jobctl.core.slo import Verdict
 
 __all__ = ["to_openmetrics"]
 
 _PREFIX: Final = "jobctl_bench_"
-_SUFFIXES: Final = {"s": "seconds", "jobs": "jobs", "jobs/s": "jobs_per_second", "bytes": "bytes", "USD": "usd"}
-_SUFFIXES_OF_SHARES: Final = "ratio"
+#: What a name ends with, by the unit.
+_SUFFIXES: Final = {
+    "s": "_seconds",
+    "jobs": "_jobs",
+    "jobs/s": "_jobs_per_second",
+    "bytes": "_bytes",
+    "USD": "_usd",
+    "0/1": "",
+    "": "_ratio",
+}
 
 
 def to_openmetrics(report: Report) -> str:
@@ -36,7 +43,7 @@ class _Exposition:
         self._report = report
 
     def collect(self) -> Iterator[Metric]:
-        yield from _about(self._report)
+        yield _about(self._report)
         families: dict[str, GaugeMetricFamily] = {}
         for each in statistics(self._report):
             if each.value is not None:
@@ -46,15 +53,13 @@ class _Exposition:
         yield from families.values()
 
 
-def _about(report: Report) -> Iterator[Metric]:
+def _about(report: Report) -> Metric:
     said = {name: str(value) for name, value in {**report.config, "started_at": report.started_at}.items()}
-    yield InfoMetricFamily(f"{_PREFIX}run", "What was measured.", value=said)
-    verdicts = {verdict.value: verdict is report.verdict for verdict in Verdict}
-    yield StateSetMetricFamily(f"{_PREFIX}verdict", "How the run was judged.", value=verdicts)
+    return InfoMetricFamily(f"{_PREFIX}run", "What was measured.", value=said)
 
 
 def _name(each: Statistic) -> str:
-    return f"{_PREFIX}{each.measure}_{_SUFFIXES.get(each.unit, _SUFFIXES_OF_SHARES)}".replace("_jobs_jobs", "_jobs")
+    return f"{_PREFIX}{each.measure}{_SUFFIXES.get(each.unit, '')}".replace("_jobs_jobs", "_jobs")
 
 
 def _meaning(each: Statistic) -> str:

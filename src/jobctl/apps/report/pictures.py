@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Final
 
-from jobctl.apps.report.figures import Fault, Report, Spread, Timeline
+from jobctl.apps.report.figures import Fault, Gate, Report, Timeline
 from jobctl.apps.report.words import quantity
 from jobctl.core.charts import (
     Axis,
@@ -37,10 +37,14 @@ _MOST_STRETCHES: Final = 60
 _MOST_LINES: Final = 3
 #: A line goes on across so many steps in which no job arrived, and breaks at a longer silence.
 _LONGEST_GAP: Final = 10
+#: From this percentile on all values fit the axis; what is shorter, of a single job maybe, is drawn at its foot.
+_FIRST_FITTED: Final = 5.0
 #: The shortest duration that the spectrum shows, seconds.
 _LEAST_DRAWN_S: Final = 1e-6
 #: From the back to the front: a service of next to no wait hides its sojourn, and not the other way round.
 _DRAWN_FIRST: Final = ("sojourn", "service", "wait", "enqueue")
+#: A gate so many times above all that was measured is not drawn.
+_TALLEST: Final = 3.0
 _TONES: Final = {"wait": 2, "service": 3, "sojourn": 1, "enqueue": 2}
 #: Percentiles that are written on the axis; beyond these it goes on with one more 9 each.
 _PERCENTILES: Final = (0.0, 50.0, 90.0, 99.0)
@@ -52,7 +56,8 @@ def spectrum(report: Report) -> Chart | None:
     if not drawn:
         return None
     high = max(_nines(percentile) for points in drawn.values() for percentile, _ in points)
-    least_s = max(_LEAST_DRAWN_S, min(value_s for points in drawn.values() for _, value_s in points))
+    shown = [value_s for points in drawn.values() for percentile, value_s in points if percentile >= _FIRST_FITTED]
+    least_s = max(_LEAST_DRAWN_S, min(shown, default=_LEAST_DRAWN_S))
     panel = Panel(
         "seconds, logarithmic",
         tuple(
@@ -86,7 +91,7 @@ def over_time(report: Report) -> Chart:
         panels.append(_backlog_alone(report))
     else:
         end_s = max(end_s, timeline.steps * timeline.step_s)
-        panels += [_rates(timeline), *_latencies(timeline), _levels(timeline), *_busy(timeline)]
+        panels += [_rates(timeline), *_latencies(timeline, report.gates), _levels(timeline), *_busy(timeline)]
     ticks = tuple((tick, format_duration(tick)) for tick in duration_ticks(end_s) if tick <= end_s)
     axis = Axis(0.0, end_s, ticks, step=0.0, name="since the run's start", spans=tuple(_spans(report, end_s)))
     account = (
@@ -143,18 +148,27 @@ def _per_s(counts: Sequence[float | None], step_s: float, together: int) -> Iter
         yield Point((first + beyond) / 2 * step_s, total / ((beyond - first) * step_s))
 
 
-def _latencies(timeline: Timeline) -> Iterator[Panel]:
+def _latencies(timeline: Timeline, gates: Sequence[Gate]) -> Iterator[Panel]:
     for name, spread in timeline.signals.items():
-        rows = (("p50", spread.p50, 3), ("p95", spread.p95, 1), ("max", spread.max, 2))
+        rows = (("max", spread.max, 2), ("p95", spread.p95, 1), ("p50", spread.p50, 3))  # the last one lies on top
         series = tuple(Series(word, tuple(_at_steps(values, timeline.step_s)), tone) for word, values, tone in rows)
+        most_s = max((value for value in spread.max if value is not None), default=0.0)
         yield Panel(
-            f"{name}, by arrival", series, Form.LINES, note=_most(spread), write=format_duration, ticks=duration_ticks
+            f"{name}, by arrival",
+            series,
+            Form.LINES,
+            tuple(_limits(gates, name, most_s)),
+            note=f"most {format_duration(most_s)}" if most_s else "",
+            write=format_duration,
+            ticks=duration_ticks,
         )
 
 
-def _most(spread: Spread) -> str:
-    known = [value for value in spread.max if value is not None]
-    return f"most {format_duration(max(known))}" if known else "none"
+def _limits(gates: Sequence[Gate], signal: str, most_s: float) -> Iterator[Threshold]:
+    """What gates allow of a signal, unless it is so far above that nothing else could be seen."""
+    for gate in gates:
+        if gate.unit == "s" and signal in gate.check and gate.threshold and gate.threshold <= _TALLEST * most_s:
+            yield Threshold(gate.threshold, gate.check)
 
 
 def _levels(timeline: Timeline) -> Panel:

@@ -230,6 +230,7 @@ def _maximum(read: Fields) -> Maximum | None:
     if row is None:
         return None
     return Maximum(
+        sentence=row.text_or_none("sentence"),
         low_per_s=row.number("low_per_s"),
         high_per_s=row.number("high_per_s"),
         confidence=row.number("confidence"),
@@ -256,7 +257,12 @@ def _comparison(read: Fields) -> Comparison | None:
     row = read.inside("comparison")
     if row is None:
         return None
-    return Comparison(row.text("finding"), row.texts("reasons"), tuple(_change(line) for line in row.rows("lines")))
+    return Comparison(
+        row.text("finding"),
+        row.text_or_none("sentence"),
+        row.texts("reasons"),
+        tuple(_change(line) for line in row.rows("lines")),
+    )
 
 
 def _change(row: Fields) -> Change:

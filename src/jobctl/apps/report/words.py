@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from jobctl.apps.report.figures import Gate, Report
+from jobctl.apps.report.figures import Comparison, Gate, Maximum, Report, Signal
 from jobctl.core.slo import Verdict
 from jobctl.core.units import format_duration, format_interval
 from jobctl.core.words import count_of, number, share, usd
@@ -13,11 +13,14 @@ from jobctl.core.words import count_of, number, share, usd
 __all__ = [
     "NOT_MEASURED",
     "bounds",
+    "comparison_in_words",
+    "duration_of",
     "equation",
     "exact",
     "gate_figures",
     "gate_name",
     "headline",
+    "maximum_in_words",
     "quantity",
     "reasons_of",
     "title",
@@ -25,6 +28,8 @@ __all__ = [
 
 #: Stands wherever there is no figure.
 NOT_MEASURED: Final = "not measured"
+#: Stands for a quantile that so few jobs do not bound.
+TOO_FEW: Final = "too few jobs"
 #: Below this a sum of dollars is shown to three digits, not to the cent.
 _SMALL_USD: Final = 1.0
 
@@ -62,6 +67,12 @@ def quantity(value: float | None, unit: str) -> str:
     return write(value) if write else f"{number(value)} {unit}"
 
 
+def duration_of(signal: Signal, statistic: str) -> str:
+    """A statistic of a signal in few digits; a quantile that has none had too few jobs."""
+    value = signal.values[statistic]
+    return TOO_FEW if value is None and signal.jobs else quantity(value, "s")
+
+
 def exact(value: float | None) -> str:
     """A figure to its last digit, as JSON writes it; empty where there is none."""
     return "" if value is None else repr(value)
@@ -90,6 +101,21 @@ def reasons_of(report: Report) -> list[str]:
     early = [f"ended early: {report.aborted}"] if report.aborted else []
     stopped = ["interrupted: the figures are of what happened until then"] if report.interrupted else []
     return [*early, *stopped, *report.reasons]
+
+
+def maximum_in_words(maximum: Maximum) -> str:
+    """What a search found, in a sentence or two."""
+    if maximum.sentence:
+        return maximum.sentence
+    low, high = (quantity(rate, "jobs/s") for rate in (maximum.low_per_s, maximum.high_per_s))
+    sure = "" if maximum.confidence is None else f", {quantity(maximum.confidence, '')} sure"
+    bracket = f"The most that holds is between {low} and {high}{sure}." if maximum.reached else f"At least {low} hold."
+    return f"{bracket} What limits it: {maximum.limit or 'not known'}."
+
+
+def comparison_in_words(comparison: Comparison) -> str:
+    """What a comparison found and why."""
+    return "; ".join((comparison.sentence or comparison.finding, *comparison.reasons))
 
 
 def gate_figures(gate: Gate) -> tuple[str, str]:

@@ -1,0 +1,258 @@
+"""The search for the highest sustained rate, against simulated fleets whose capacity is known."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobctl.core.demand import Upstream
+from jobctl.core.probing import Cause, Finding, Phase, Probe
+from jobctl.core.searching import Aim, Bracket, Stop, answer, next_step
+from jobctl.core.service import parse_law
+from jobctl.core.slo import Objective, Verdict
+from support.searches import SimulatedFleet, search
+
+
+def fleet(slots: int, law: str, **changes: Any) -> SimulatedFleet:
+    return replace(SimulatedFleet(slots, parse_law(law), 0.003), **changes)
+
+
+def holds(bracket: Bracket, truth_per_s: float) -> bool:
+    assert bracket.low is not None
+    assert bracket.high is not None
+    return bracket.low.probe.rate_per_s <= truth_per_s <= bracket.high.probe.rate_per_s
+
+
+def finding(rate_per_s: float, verdict: Verdict, duration_s: float = 4.0, **changes: Any) -> Finding:
+    cause = Cause.TREND if verdict is Verdict.BROKEN else None
+    return replace(Finding(Probe(rate_per_s, duration_s, Phase.DOUBLE), verdict, cause=cause, error=0.01), **changes)
+
+
+def test_the_first_probe_is_the_first_rate_and_the_next_twice_that() -> None:
+    aim = Aim(start_per_s=25.0)
+
+    first = next_step(aim, [], 0.0)
+    assert isinstance(first, Probe)
+    assert (first.rate_per_s, first.phase) == (25.0, Phase.DOUBLE)
+
+    second = next_step(aim, [finding(25.0, Verdict.KEPT)], 7.0)
+    assert isinstance(second, Probe)
+    assert (second.rate_per_s, second.phase) == (50.0, Phase.DOUBLE)
+
+
+def test_a_backlog_that_tells_the_capacity_is_aimed_at_from_above_with_a_push() -> None:
+    failed = finding(
+        400.0,
+        Verdict.BROKEN,
+        is_saturated=True,
+        throughput_per_s=248.0,
+        throughput_error_per_s=3.0,
+        variability=0.01,
+        service_s=0.2,
+    )
+
+    step = next_step(Aim(25.0), [finding(200.0, Verdict.KEPT), failed], 30.0)
+
+    assert isinstance(step, Probe)
+    assert step.phase is Phase.BISECT
+    assert step.push_s > 0
+    assert 248.0 < step.rate_per_s < 248.0 * 1.05
+
+
+def test_where_nothing_tells_the_capacity_the_next_rate_is_the_geometric_mean() -> None:
+    failed = finding(400.0, Verdict.BROKEN, cause=Cause.OBJECTIVE)
+
+    step = next_step(Aim(25.0), [finding(100.0, Verdict.KEPT), failed], 20.0)
+
+    assert isinstance(step, Probe)
+    assert step.rate_per_s == pytest.approx(200.0)
+
+
+def test_a_probe_that_could_not_tell_is_run_again_for_longer() -> None:
+    unsure = finding(25.0, Verdict.INCONCLUSIVE, cause=Cause.LENGTH)
+
+    step = next_step(Aim(25.0), [unsure], 7.0)
+
+    assert isinstance(step, Probe)
+    assert step.rate_per_s == 25.0
+    assert step.duration_s >= 8.0
+
+
+def test_a_generator_that_fell_behind_twice_ends_the_search_before_a_maximum() -> None:
+    behind = finding(800.0, Verdict.INCONCLUSIVE, cause=Cause.GENERATOR)
+    findings = [finding(400.0, Verdict.KEPT), behind, behind]
+
+    end = next_step(Aim(25.0), findings, 30.0)
+
+    assert isinstance(end, Bracket)
+    assert end.stop is Stop.GENERATOR
+    assert end.low is findings[0]
+    assert end.high is None
+    assert end.width is None
+    assert end.confidence is None
+
+
+def test_a_push_that_was_worked_off_refutes_the_failure_before_it_and_leads_up_again() -> None:
+    failed = finding(100.0, Verdict.BROKEN, is_saturated=True, throughput_per_s=99.0, throughput_error_per_s=3.0)
+    worked_off = replace(
+        finding(102.0, Verdict.KEPT), probe=Probe(102.0, 8.0, Phase.BISECT, push_s=2.7), throughput_per_s=110.0
+    )
+
+    step = next_step(Aim(100.0), [failed, worked_off], 20.0)
+
+    assert isinstance(step, Probe)
+    assert (step.rate_per_s, step.push_s) == (102.0, 0.0)
+
+
+def test_a_fleet_that_does_less_when_overwhelmed_is_not_taken_at_that() -> None:
+    """The failure at 1600/s completed 270/s, yet 280/s were then worked off: the search goes on between the two."""
+    held = finding(800.0, Verdict.KEPT)
+    overwhelmed = finding(1600.0, Verdict.BROKEN, is_saturated=True, throughput_per_s=270.0, throughput_error_per_s=2.0)
+    worked_off = replace(finding(280.0, Verdict.KEPT), probe=Probe(280.0, 8.0, Phase.BISECT, push_s=2.7))
+
+    step = next_step(Aim(25.0), [held, overwhelmed, worked_off], 40.0)
+
+    assert isinstance(step, Probe)
+    assert step.rate_per_s == pytest.approx((800.0 * 1600.0) ** 0.5)
+
+
+def test_what_is_to_hold_against_a_limit_of_a_minute_is_sustained_for_longer_than_one() -> None:
+    limited = fleet(50, "constant:100ms", upstream=Upstream(1165.0, 24))
+
+    bracket, _, elapsed_s = search(limited, Aim(25.0, memory_s=60.0), seed=1)
+
+    assert bracket.stop is Stop.FOUND
+    assert bracket.low is not None
+    assert bracket.low.probe.duration_s > 60.0
+    assert elapsed_s <= 180.0
+
+
+def test_the_longer_of_two_probes_that_contradict_each_other_is_believed() -> None:
+    short_failure = finding(100.0, Verdict.BROKEN, 4.0)
+    long_hold = finding(110.0, Verdict.KEPT, 30.0)
+    bracket = answer(Aim(1.0), [short_failure, long_hold], Stop.TIME)
+    assert bracket.low is long_hold
+    assert bracket.high is None
+
+    long_failure = finding(100.0, Verdict.BROKEN, 60.0)
+    bracket = answer(Aim(1.0), [long_hold, long_failure], Stop.TIME)
+    assert bracket.low is None
+    assert bracket.high is long_failure
+
+
+@pytest.mark.parametrize(
+    ("name", "built", "truths_per_s"),
+    [
+        ("2 x 25 slots of 200 ms", fleet(50, "constant:200ms"), (250.0 / 1.015, 250.0)),
+        ("one slot", fleet(1, "constant:200ms"), (1 / 0.203, 5.0)),
+        (
+            "a limiter that sends 97 % of 20/s",
+            fleet(50, "constant:100ms", upstream=Upstream(1165.0, 24)),
+            (19.42, 20.0),
+        ),
+        ("exponential service", fleet(50, "exponential:200ms"), (246.3,)),
+    ],
+)
+def test_a_bracket_of_five_percent_is_found_within_three_minutes(
+    name: str, built: SimulatedFleet, truths_per_s: tuple[float, ...]
+) -> None:
+    bracket, _, elapsed_s = search(built, Aim(max(2.0, built.slots / 2)), seed=1)
+
+    assert bracket.stop is Stop.FOUND, name
+    assert bracket.width is not None
+    assert bracket.width <= 0.05
+    assert elapsed_s <= 180.0
+    assert all(holds(bracket, truth_per_s) for truth_per_s in truths_per_s)
+    assert bracket.confidence is not None
+    assert bracket.confidence >= 0.9
+    assert bracket.low is not None
+    assert bracket.high is not None
+    assert bracket.low.probe.phase is bracket.high.probe.phase is Phase.SUSTAIN
+
+
+def test_the_highest_rate_that_may_be_tried_is_sustained_and_no_maximum_is_claimed() -> None:
+    bracket, findings, _ = search(fleet(50, "constant:200ms"), Aim(25.0, most_per_s=120.0), seed=1)
+
+    assert bracket.stop is Stop.CAP
+    assert bracket.high is None
+    assert bracket.low is not None
+    assert bracket.low.probe.rate_per_s == 120.0
+    assert findings[-1].probe.phase is Phase.SUSTAIN
+
+
+def test_a_fleet_that_carries_nothing_is_said_to_carry_nothing() -> None:
+    impossible = Objective("sojourn", 0.95, 0.1)  # each job takes twice as long
+
+    bracket, _, _ = search(fleet(5, "constant:200ms"), Aim(4.0, least_per_s=1.0), seed=1, objectives=(impossible,))
+
+    assert bracket.stop is Stop.LOWEST
+    assert bracket.low is None
+
+
+def test_an_objective_that_fails_before_the_slots_are_full_ends_the_bracket_there() -> None:
+    strict = Objective("wait", 0.95, 0.02)
+    built = fleet(5, "exponential:100ms")
+
+    bracket, _, _ = search(built, Aim(2.5, max_width=0.5), seed=3, objectives=(strict,))
+
+    assert bracket.high is not None
+    assert bracket.high.cause is Cause.OBJECTIVE
+    assert bracket.high.probe.rate_per_s < built.capacity_per_s
+
+
+def test_time_that_is_over_leaves_a_wider_bracket_and_says_so() -> None:
+    bracket, _, elapsed_s = search(fleet(5, "exponential:500ms"), Aim(2.5, within_s=60.0), seed=1)
+
+    assert bracket.stop is Stop.TIME
+    assert elapsed_s <= 60.0 + 1e-6
+    assert bracket.width is None or bracket.width > 0.05
+
+
+LAWS = ("constant:{0}s", "exponential:{0}s", "gamma:mean={0}s,scv=0.25", "lognormal:mean={0}s,p95={1}s")
+
+
+def random_fleet(rng: random.Random) -> SimulatedFleet:
+    while True:
+        slots, mean_s = rng.choice([1, 5, 25, 50]), rng.choice([0.05, 0.1, 0.2, 0.5])
+        if slots / mean_s <= 300:
+            return fleet(slots, rng.choice(LAWS).format(mean_s, 2.5 * mean_s))
+
+
+def test_brackets_hold_the_capacity_as_often_as_they_say() -> None:
+    """No wait is bounded, so that the maximum is the capacity itself; every stop counts, and so does every law."""
+    rng = random.Random(20)
+    lenient = (Objective("wait", 0.95, 3600.0),)
+    right, claimed = 0, 0
+    for seed in range(60):
+        built = random_fleet(rng)
+        bracket, _, elapsed_s = search(built, Aim(max(2.0, built.slots / 2)), seed, objectives=lenient)
+        assert elapsed_s <= 180.0 + 1e-6
+        if (bracket.confidence or 0.0) >= 0.9:
+            claimed += 1
+            right += holds(bracket, built.capacity_per_s)
+
+    assert claimed >= 50
+    assert right >= 0.95 * claimed
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    capacity_per_s=st.floats(1.0, 300.0),
+    start_per_s=st.floats(0.5, 400.0),
+    service_s=st.floats(0.05, 1.0),
+)
+def test_from_any_first_rate_the_bracket_of_an_even_fleet_holds_its_capacity(
+    capacity_per_s: float, start_per_s: float, service_s: float
+) -> None:
+    slots = max(1, round(capacity_per_s * service_s))
+    built = SimulatedFleet(slots, parse_law(f"constant:{service_s:.6f}s"))
+
+    bracket, _, _ = search(built, Aim(start_per_s, within_s=600.0), seed=1)
+
+    assert bracket.stop is Stop.FOUND
+    assert holds(bracket, built.capacity_per_s)
