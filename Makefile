@@ -15,7 +15,7 @@ WORKERS ?= 3
 PYTEST_ARGS ?=
 SOAK_S ?= 1800
 export SOAK_S
-BENCHMARKS := mock_latency http_calls workers simulation plan_vs_bench
+BENCHMARKS := mock_latency http_calls workers simulation generator plan_vs_bench
 PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 # A proof that hangs shows where after so many seconds.
 LONG = -o faulthandler_timeout=$$(( $(SOAK_S) + 600 ))

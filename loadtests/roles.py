@@ -272,7 +272,7 @@ class Generator(_Sending):
         self._redis_url = environment.parsed_options.redis_url
         self._runner.register_message("jobctl_load", self._take, concurrent=True)
         self._runner.register_message("jobctl_stop", lambda **_: self.stop(), concurrent=True)
-        self._is_fired = False
+        self._is_fired = self._is_orphan = False
         self._counts: Counter[tuple[str, str, bool]] = Counter()
         environment.events.request.add_listener(self._tally)
         self.tell({"event": "connected"})
@@ -296,9 +296,13 @@ class Generator(_Sending):
                 self._count()
 
     def finish(self) -> None:
-        """Locust ends this process: its master has heard all, or is gone."""
-        if self.session is not None:
+        """Locust ends this process: what was sent is counted and told, unless it was or nobody hears it."""
+        if self.session is None:
+            return
+        if self._is_orphan:
             self.session.stop()
+        else:
+            self._count()
 
     def close(self) -> None:
         """Nothing was started here."""
@@ -347,6 +351,7 @@ class Generator(_Sending):
             heard_s = self._runner.last_heartbeat_timestamp
             if heard_s is not None and time.time() - heard_s > _SILENCE_S:
                 logger.error("the master has not been heard of for %g s", _SILENCE_S)
+                self._is_orphan = True
                 self.tell({"event": "lost"})
                 self._environment.process_exit_code = 2
                 self.finish()

@@ -11,7 +11,7 @@ from jobctl.apps.report.forms import Form
 from jobctl.errors import InvalidOption
 from jobctl.settings import STEP_SUMMARY, step_summary
 from jobctl.wiring.report import read_bench_document, write_reports
-from support.bench_documents import make_document
+from support.whole_documents import make_document
 
 DOCUMENT = make_document(duration_s=20.0, steps=12)
 

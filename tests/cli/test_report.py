@@ -20,7 +20,7 @@ from jobctl.cli.compare_render import render_comparison
 from jobctl.cli.find_max_render import render_maximum
 from jobctl.errors import InvalidOption
 from jobctl.wiring.report import read_bench_document
-from support.bench_documents import make_document
+from support.whole_documents import make_document
 
 DOCUMENT = make_document(duration_s=20.0, steps=12)
 LONG = "a_module_with_a_rather_long_name.and_a_function_of_a_name_that_is_longer_still.and_longer_and_longer"

@@ -97,6 +97,16 @@ def test_jobs_that_ran_are_told_once_they_ended(fleet: Fleet) -> None:
     assert set(fleet.completions.newly_ended()) == {"job-0", "job-1", "job-2"}
 
 
+def test_the_worker_of_a_job_is_still_told_after_the_job_has_ended(fleet: Fleet) -> None:
+    fleet.queue.enqueue_many([*requests(1), JobRequest("bad", FAILING)])
+    fleet.run_all()
+
+    ended = fleet.completions.look_up(["job-0", "bad"])
+    assert [completion.status for completion in ended] == ["finished", "failed"]
+    assert len({completion.worker for completion in ended}) == 1
+    assert ended[0].worker
+
+
 def test_a_job_that_succeeded_has_its_instants_in_order_and_one_success(fleet: Fleet) -> None:
     fleet.queue.enqueue_many(requests(1))
     fleet.run_all()

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from jobctl.core.documents import Fields, bench_fields, settle
 from jobctl.errors import InvalidValue
-from support.bench_documents import make_document
+from support.whole_documents import make_document
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -148,3 +148,28 @@ def test_a_required_key_is_missed_by_its_whole_place() -> None:
     document = {**DOCUMENT, "offered": {"jobs": 5}}
     with pytest.raises(InvalidValue, match=r"r\.json lacks offered\."):
         settle(document, SCHEMA, "r.json")
+
+
+def words_of(schema: Any) -> set[str]:
+    """The words of JSON Schema that a schema uses."""
+    if isinstance(schema, list):
+        return set().union(*map(words_of, schema))
+    if not isinstance(schema, dict):
+        return set()
+    found = set(schema)
+    for word, inner in schema.items():
+        named = word in {"properties", "$defs"}
+        found |= set().union(*map(words_of, inner.values())) if named else words_of(inner)
+    return found
+
+
+@pytest.mark.parametrize("name", ["bench", "compare"])
+def test_the_schemas_that_are_settled_by_use_no_word_that_it_does_not_know(name: str) -> None:
+    said = {"$schema", "$id", "title", "description", "format", "$defs"}
+    held = {
+        "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "minItems", "maxItems", "items",
+        "properties", "required", "additionalProperties", "oneOf", "$ref",
+    }  # fmt: skip
+    schema = json.loads(files("jobctl").joinpath("schemas", f"{name}.json").read_text(encoding="utf-8"))
+
+    assert words_of(schema) <= said | held

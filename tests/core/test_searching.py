@@ -132,6 +132,25 @@ def test_what_is_to_hold_against_a_limit_of_a_minute_is_sustained_for_longer_tha
     assert elapsed_s <= 180.0
 
 
+def test_what_held_for_less_than_a_limit_remembers_is_no_low_end() -> None:
+    findings = [finding(100.0, Verdict.KEPT), finding(104.0, Verdict.BROKEN)]
+
+    assert answer(Aim(25.0), findings, Stop.TIME).low is findings[0]
+    assert answer(Aim(25.0, memory_s=60.0), findings, Stop.TIME).low is None
+
+
+def test_a_low_end_near_the_measured_capacity_is_less_sure() -> None:
+    failed = finding(104.0, Verdict.BROKEN, is_saturated=True, throughput_per_s=101.0, throughput_error_per_s=0.5)
+    errors = [
+        answer(Aim(25.0), [finding(rate_per_s, Verdict.KEPT), failed], Stop.TIME).low_error
+        for rate_per_s in (95.0, 100.0, 100.8)
+    ]
+
+    assert errors[0] == pytest.approx(0.01)
+    assert errors[1] == pytest.approx(0.034, abs=0.01)  # two standard errors below, Student's t with 12 degrees
+    assert errors[2] == pytest.approx(0.35, abs=0.03)
+
+
 def test_the_longer_of_two_probes_that_contradict_each_other_is_believed() -> None:
     short_failure = finding(100.0, Verdict.BROKEN, 4.0)
     long_hold = finding(110.0, Verdict.KEPT, 30.0)

@@ -14,8 +14,8 @@ from jobctl.apps.report.forms import Form
 from jobctl.apps.report.html import to_html
 from jobctl.apps.report.reading import read_report
 from jobctl.core.charts import DARK, LIGHT
-from support.bench_documents import make_document
 from support.browser import corner_of, measure, photograph, visit
+from support.whole_documents import make_document
 
 LONG = "a_module_with_a_rather_long_name.and_a_function_of_a_name_that_is_longer_still"
 

@@ -51,12 +51,12 @@ def test_frozen_workers_delay_jobs_and_not_the_load(tmp_path: Path) -> None:
 
 
 def test_a_killed_worker_and_an_upstream_that_is_away_make_jobs_run_again_and_lose_none(tmp_path: Path) -> None:
-    """Every call fails for half a second; later the only worker is killed amid its jobs and started again."""
+    """Every call fails for a second; later the only worker is killed amid its jobs and started again."""
     _, document, bench = run(
         *("--rate", "6", "--duration", "7s", "--warmup", "0", "--arrivals", "constant", "--records", "r.csv"),
         *("--latency", "constant:500ms", "--replicas", "1", *LATE),
         *("--attempts", "20", "--retry-base", "500ms", "--retry-cap", "1s"),
-        *("--chaos", "mock_outage@1s+500ms", "--chaos", "replica_killed@4500ms+500ms"),
+        *("--chaos", "mock_outage@1s+1s", "--chaos", "replica_killed@4500ms+500ms"),
         directory=tmp_path,
         JOB_RECOVER_AFTER="2s",
     )

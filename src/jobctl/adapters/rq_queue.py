@@ -338,7 +338,7 @@ def _completion(
 
 
 def _cost_usd(results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> float | None:
-    """What the last successful result says that it cost: a number by the name ``cost_usd``, as ``chat_completion``'s."""
+    """What the last successful result says that it cost, as ``chat_completion``'s does: a number named ``cost_usd``."""
     packed = next((result[b"return_value"] for _, result in reversed(results) if b"return_value" in result), None)
     try:
         value = None if packed is None else json.loads(base64.b64decode(packed))

@@ -420,6 +420,7 @@ def _run(
     document = to_document(result, host, versions)
     if compared is not None:
         document["comparison"] = compared.document
+        document["config"]["schedule_digest"] = compared.schedule_digest
     write_document(json_target, document)
     if records is not None:
         write_lines(records, to_lines(result.records, result.started_at_s), "--records")

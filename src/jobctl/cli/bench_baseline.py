@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["BaselineName", "Comparing", "Rounds", "check_comparing", "comparison_status", "severest"]
 
 _DEFAULT_ROUNDS: Final = 4
-#: Fewer rounds do not tell how much runs differ, and more are a day.
-_FEWEST_ROUNDS: Final = 3
 _MOST_ROUNDS: Final = 100
 #: Length of each run where nothing was said, seconds.
 _DURATION_S: Final = 10.0
@@ -49,9 +47,10 @@ Rounds = Annotated[
     int | None,
     typer.Option(
         "--rounds",
-        parser=parser(partial(parse_whole, minimum=_FEWEST_ROUNDS, maximum=_MOST_ROUNDS)),
+        parser=parser(partial(parse_whole, minimum=1, maximum=_MOST_ROUNDS)),
         metavar="N",
-        help=f"Runs of either side, of --duration each [default: {_DEFAULT_ROUNDS} of {_DURATION_S:g}s].",
+        help="Runs of either side; from 3 on they tell how much runs differ "
+        f"[default: {_DEFAULT_ROUNDS}, of {_DURATION_S:g}s each].",
         rich_help_panel=COMPARISON,
     ),
 ]

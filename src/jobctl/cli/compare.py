@@ -16,14 +16,17 @@ __all__ = ["compare"]
 _MAY_DIFFER: Final = ("config", "host")
 
 
-def _parse_kinds(text: str) -> tuple[str, ...]:
-    kinds = tuple(word.strip() for word in text.split(","))
-    for kind in kinds:
+def _check_kinds(text: str) -> str:
+    for kind in _kinds(text):
         if kind not in _MAY_DIFFER:
             raise InvalidValue(
                 f"{kind!r} is nothing that may differ", f"give {' or '.join(_MAY_DIFFER)}, or both with a comma"
             )
-    return kinds
+    return text
+
+
+def _kinds(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
 
 
 def compare(
@@ -37,10 +40,10 @@ def compare(
     absolute_floor: AbsoluteFloor = None,
     error_floor: ErrorFloor = None,
     allow_different: Annotated[
-        tuple[str, ...] | None,
+        str | None,
         typer.Option(
             "--allow-different",
-            parser=parser(_parse_kinds),
+            parser=parser(_check_kinds),
             metavar="WHAT",
             help="Compare although these differ: config, host, or both with a comma.",
             show_default=False,
@@ -68,7 +71,9 @@ def compare(
     from jobctl.cli.compare_render import render_comparison
     from jobctl.wiring.compare import compare_files
 
-    compared = compare_files(files, floors_of(relative_floor, absolute_floor, error_floor), allow_different or ())
+    compared = compare_files(
+        files, floors_of(relative_floor, absolute_floor, error_floor), _kinds(allow_different or "")
+    )
     comparison = compared.comparison
     document = to_document(comparison, compared.baseline, compared.new, compared.differences)
     write_document(json_target, document)

@@ -231,8 +231,10 @@ class _Settling:
         self._name = name
 
     def settled(self, value: Any, schema: Mapping[str, Any], place: tuple[str, ...]) -> Any:
-        if "$ref" in schema:
-            schema = self._definitions[schema["$ref"].rpartition("/")[2]]
+        if "oneOf" in schema:
+            fitting = (one for one in schema["oneOf"] if _is_allowed(value, self._resolved(one)))
+            schema = next(fitting, schema["oneOf"][0])
+        schema = self._resolved(schema)
         if not _is_allowed(value, schema):
             shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else type(value).__name__
             raise InvalidValue(
@@ -243,6 +245,10 @@ class _Settling:
             items = schema.get("items", {})
             return [self.settled(inner, items, (*place, str(number))) for number, inner in enumerate(value)]
         return self._object(value, schema, place) if isinstance(value, dict) else value
+
+    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        return found
 
     def _object(self, value: dict[str, Any], schema: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
         known, others = schema.get("properties", {}), schema.get("additionalProperties")

@@ -71,6 +71,9 @@ _DEGREES: Final = 12
 _LEAST_ERROR: Final = 0.001
 #: The probability of being wrong that a confirmed end may have.
 _DOUBT: Final = 0.05
+#: Of a rate of which nothing is known, and of one that held for a moment below one that failed.
+_UNKNOWN: Final = 0.5
+_LIKELY: Final = 0.4
 _ROUNDING: Final = 1e-9
 
 
@@ -136,12 +139,14 @@ class Bracket:
         high: The lowest above it that was shown to fail; None if none did.
         capacity: What the saturated probes measured; None where none was saturated.
         stop: Why the search ended.
+        low_error: The probability that the low end does not hold; None without one.
     """
 
     low: Finding | None
     high: Finding | None
     capacity: Capacity | None
     stop: Stop
+    low_error: float | None = None
 
     @property
     def width(self) -> float | None:
@@ -149,11 +154,6 @@ class Bracket:
         if self.low is None or self.high is None:
             return None
         return self.high.probe.rate_per_s / self.low.probe.rate_per_s - 1
-
-    @property
-    def low_error(self) -> float | None:
-        """The probability that the low end does not hold."""
-        return None if self.low is None else _low_error(self.low, self.high, self.capacity)
 
     @property
     def high_error(self) -> float | None:
@@ -211,9 +211,24 @@ class _Search:
         self._service_s = services[-1] if services else 0.0
 
     def bracket(self, stop: Stop) -> Bracket:
-        """The answer; its low end is the highest rate that surely held, or what there is."""
-        sure = (one for one in self._held if _low_error(one, self._high, self._capacity) <= _DOUBT)
-        return Bracket(next(sure, self._held[-1] if self._held else None), self._high, self._capacity, stop)
+        """The answer; its low end is the highest rate that surely held, or else more likely than not."""
+        errors = [(one, self._low_error(one)) for one in self._held]
+        sure = next((one for one, error in errors if error <= _DOUBT), None)
+        likely = next((one for one, error in reversed(errors) if error < _UNKNOWN), None)
+        low = sure or likely
+        error = None if low is None else self._low_error(low)
+        return Bracket(low, self._high, self._capacity, stop, error)
+
+    def _low_error(self, low: Finding) -> float:
+        """The probability that a rate that held does not: by a capacity that was measured, or by its own test."""
+        if low.probe.duration_s < self._aim.memory_s:
+            return _UNKNOWN  # it may only have used up what a limit allows in advance
+        if self._high is None or self._high.cause is not Cause.TREND:
+            return low.error
+        if self._capacity is None:
+            return max(low.error, _DOUBT if low.probe.phase is Phase.SUSTAIN else _LIKELY)
+        spare = (self._capacity.rate_per_s - low.probe.rate_per_s) / self._capacity.error_per_s
+        return max(_LEAST_ERROR, low.error, student_tail(spare, _DEGREES))
 
     def fitted(self, probe: Probe) -> Probe | None:
         """The probe, shortened where the time is scarce; None where it no longer makes sense."""
@@ -279,7 +294,7 @@ class _Search:
         low = self._low
         if low is None or low.probe.phase is not Phase.SUSTAIN or low.probe.rate_per_s < lowest_per_s * (1 - _ROUNDING):
             return self._sustained(lowest_per_s, runs=1)
-        if _low_error(low, high, capacity) > _DOUBT:
+        if self._low_error(low) > _DOUBT:
             return replace(self._sustained(aimed_per_s, runs=2), push_s=self._push_s())
         return self._found(low, high)
 
@@ -308,10 +323,10 @@ class _Search:
         return Stop.FOUND if self._ratio(low, high) <= 1 + self._aim.max_width else Stop.TIME
 
     def _variability(self) -> float:
-        """Of the growth, over all the time that was seen saturated."""
+        """Of the growth, over all the time that was seen saturated; nothing is laid by it where none was."""
         saturated = [finding for finding in self._findings if finding.is_saturated]
         if not saturated:
-            return 1.0
+            return 0.0
         length_s = math.fsum(map(_weight, saturated))
         return math.fsum(finding.variability * _weight(finding) for finding in saturated) / length_s
 
@@ -366,14 +381,6 @@ def _ends(findings: Sequence[Finding], width: float) -> tuple[list[Finding], Fin
         return is_near, is_near and one.probe.phase is Phase.SUSTAIN, one.probe.rate_per_s
 
     return sorted(held, key=rank, reverse=True), high
-
-
-def _low_error(low: Finding, high: Finding | None, capacity: Capacity | None) -> float:
-    """The probability that a rate that held does not: by a capacity that was measured, or by its own test."""
-    if high is None or high.cause is not Cause.TREND or capacity is None:
-        return low.error
-    spare = (capacity.rate_per_s - low.probe.rate_per_s) / capacity.error_per_s
-    return max(_LEAST_ERROR, low.error, student_tail(spare, _DEGREES))
 
 
 def _outweighs(broken: Finding, kept: Finding) -> bool:

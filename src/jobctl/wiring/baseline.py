@@ -65,6 +65,7 @@ class BaselineResult:
         result: The new side, all its runs as one.
         comparison: Both sides; None where they were cut short before there was a whole round.
         document: The comparison as a document; None likewise.
+        schedule_digest: Fingerprint of all that was offered to the new side.
         host: The machine.
         versions: Versions of jobctl, Python and what they stood on, of the new side.
     """
@@ -72,6 +73,7 @@ class BaselineResult:
     result: BenchResult
     comparison: Comparison | None
     document: dict[str, Any] | None
+    schedule_digest: str
     host: dict[str, Any]
     versions: dict[str, str]
 
@@ -132,8 +134,10 @@ def run_against_baseline(
         KeyboardInterrupt: It was cut short before anything was measured.
     """
     from jobctl.adapters import environment
+    from jobctl.apps.bench.pooling import offsets_of
     from jobctl.apps.compare.report import Side, to_document
     from jobctl.apps.compare.trial import judge_rounds
+    from jobctl.core.arrivals import digest
     from jobctl.wiring.stand import Stand
 
     check_comparable(prepared.config, own_workers=prepared.own_workers)
@@ -153,7 +157,9 @@ def run_against_baseline(
             commit = None if baseline.revision is None else baseline.revision.commit
             before = Side(f"{baseline.name} ({commit[:12]})" if commit else baseline.name, commit, {}, host)
             document = to_document(comparison, before, Side("the code here", None, versions, host))
-        return BaselineResult(turns.pooled(), comparison, document, host, versions)
+        result = turns.pooled()
+        offered = digest(offsets_of(result.records, result.started_at_s))
+        return BaselineResult(result, comparison, document, offered, host, versions)
 
 
 class _Turns:

@@ -14,6 +14,7 @@ from jobctl.wiring.stand import MOCK_KEY, PreparedBench, Stand
 
 if TYPE_CHECKING:
     from jobctl.adapters.redis_limiter import RedisLimiter
+    from jobctl.adapters.signals import Interruption
     from jobctl.apps.bench.driver import BenchResult
     from jobctl.apps.bench.maximum import FoundMaximum, WantedMaximum
     from jobctl.core.limiting import ScopeStatus
@@ -81,28 +82,35 @@ class _Search:
         self._limiters: list[Sequence[ScopeStatus]] = []
         self._interrupted = False
         self._bracket: Bracket | None = None
+        self._cut: Interruption | None = None
         self._began_s = time.monotonic()
 
     def run(
         self, on_finding: Callable[[Finding], None], on_progress: Callable[[Probe, Mapping[str, Any]], None]
     ) -> None:
-        """Run what the search asks for until it has its answer or somebody cuts it short."""
+        """Run what the search asks for until it has its answer or somebody cuts it short.
+
+        Raises:
+            KeyboardInterrupt: It was cut short before a probe told anything.
+        """
+        from jobctl.adapters.signals import Interruption
         from jobctl.core.searching import Bracket, next_step
 
-        while not self._interrupted:
-            step = next_step(self._aim, self._findings, self._elapsed_s())
-            if isinstance(step, Bracket):
-                self._bracket = step
-                return
-            try:
-                finding = self._probe(step, partial(on_progress, step))
-            except KeyboardInterrupt:
-                if not self._findings:
-                    raise
-                self._interrupted = True
-                return
-            if finding is not None:
-                on_finding(finding)
+        with Interruption(lambda: None) as self._cut:
+            while not (self._interrupted or self._cut.happened):
+                step = next_step(self._aim, self._findings, self._elapsed_s())
+                if isinstance(step, Bracket):
+                    self._bracket = step
+                    return
+                try:
+                    finding = self._probe(step, partial(on_progress, step))
+                except KeyboardInterrupt:
+                    break
+                if finding is not None:
+                    on_finding(finding)
+        self._interrupted = True
+        if not self._findings:
+            raise KeyboardInterrupt
 
     def found(self) -> FoundMaximum:
         """The answer so far."""
@@ -145,6 +153,8 @@ class _Search:
         limiters: list[ScopeStatus] = []
 
         def watch(message: Mapping[str, Any]) -> None:
+            if self._cut is not None and self._cut.happened:  # it came before this load took signals for itself
+                raise KeyboardInterrupt
             on_progress(message)
             limiters.extend(self._read_limiter(limiter))
 
@@ -156,8 +166,6 @@ class _Search:
             raise RunFailed(f"the fleet cannot be measured: {ended[0]}")
         if result.interrupted:
             self._interrupted = True
-            if not self._findings:
-                raise KeyboardInterrupt
             return None
         finding = read_probe(
             probe,

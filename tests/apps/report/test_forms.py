@@ -21,9 +21,9 @@ from jobctl.apps.report.forms import Form, tell
 from jobctl.apps.report.reading import read_report
 from jobctl.apps.report.words import quantity
 from jobctl.errors import InvalidValue
-from support.bench_documents import OPTIONAL, make_document
+from support.whole_documents import OPTIONAL, make_document
 
-SIGNALS = ("wait", "service", "sojourn")
+SIGNALS = ("enqueue", "wait", "service", "sojourn")
 DOCUMENT = make_document()
 SMALL = make_document(duration_s=20.0, steps=12)
 
@@ -106,7 +106,7 @@ def in_openmetrics(report: Report) -> dict[tuple[str, str], float]:
     return {
         (name[1], sample.labels["statistic"]): sample.value
         for sample in samples
-        if (name := re.fullmatch(r"jobctl_bench_(wait|service|sojourn)_seconds", sample.name))
+        if (name := re.fullmatch(r"jobctl_bench_(enqueue|wait|service|sojourn)_seconds", sample.name))
         and set(sample.labels) == {"statistic"}
         and sample.labels["statistic"] in STATISTICS
     }
@@ -116,7 +116,7 @@ def in_openmetrics(report: Report) -> dict[tuple[str, str], float]:
 def test_every_percentile_agrees_with_the_document_to_the_digit(found: Any) -> None:
     expected = in_json(read())
 
-    assert len(expected) == 18
+    assert len(expected) == 24
     assert found(read()) == expected
 
 
@@ -247,3 +247,10 @@ def test_another_document_is_refused_in_one_line(document: object, words: str) -
     with pytest.raises(InvalidValue) as refused:
         read_report(document, "r.json")
     assert words in str(refused.value)
+
+
+def test_the_page_refers_to_nothing_outside_of_it() -> None:
+    told = tell(read(), Form.HTML)
+
+    assert not re.search(r"://(?!www\.w3\.org/2000/svg)|\b(src|href|srcset|action)=|url\(|@import|<script", told)
+    assert "default-src 'none'" in told

@@ -14,7 +14,7 @@ from jobctl.apps.report.reading import read_report
 from jobctl.core.judging import judge
 from jobctl.core.records import JobRecord, Outcome
 from jobctl.core.summary import Window, summarise
-from support.bench_documents import make_document, make_gate
+from support.whole_documents import make_document, make_gate
 
 DOCUMENT = make_document(duration_s=20.0, steps=12)
 #: Attributes and children, in their order, as the schema of the Ant tasks and that of Jenkins both allow them.

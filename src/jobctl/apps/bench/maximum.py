@@ -248,6 +248,8 @@ def _unanswered(found: FoundMaximum) -> str:
         return f"{confirmed}: the load generator fell behind"
     if bracket.width is None:
         return f"no bracket within {found.wanted.within_s:g} s; give --within more"
+    if bracket.width <= found.wanted.max_width:
+        return f"the ends were not confirmed within {found.wanted.within_s:g} s; give --within more"
     return (
         f"the bracket is {bracket.width:.1%} wide after {found.wanted.within_s:g} s, {found.wanted.max_width:.1%} was "
         "asked for; give --within more"
@@ -259,8 +261,8 @@ def sentence(found: FoundMaximum) -> str:
     bracket, config = found.bracket, found.result.config
     fleet = "The fleet" if config.replicas is None else _fleet(config)
     if bracket.low is None:
-        tried = min((finding.probe.rate_per_s for finding in found.findings), default=0.0)
-        return f"{fleet} sustained no rate that was tried; the lowest was {tried:.4g} jobs/s."
+        failed = "" if bracket.high is None else f"; {bracket.high.probe.rate_per_s:.4g} jobs/s failed"
+        return f"{fleet} showed no rate that holds{failed}; the limit: {found.limit} ({found.evidence})."
     low = _carried(bracket.low.probe)
     if bracket.high is None:
         return f"{fleet} {low}; maximum not reached: {found.evidence}."

@@ -16,7 +16,7 @@ from jobctl.core.arrivals import Stage
 from jobctl.core.records import JobRecord
 from jobctl.errors import JobctlError
 
-__all__ = ["pool"]
+__all__ = ["offsets_of", "pool"]
 
 
 def pool(
@@ -45,7 +45,7 @@ def pool(
         stages=tuple(
             _stages(config.spec.stages, [result.summary.window.length_s for result in results], until_s - start_s)
         ),
-        instants=tuple(record.intended_s - start_s for record in records),
+        instants=None if config.is_steady else offsets_of(records, start_s),
     )
     return run(
         replace(config, spec=spec),
@@ -55,6 +55,11 @@ def pool(
         lambda: interrupted,
         lambda: ended_workers,
     )
+
+
+def offsets_of(records: Sequence[JobRecord], start_s: float) -> tuple[float, ...]:
+    """When each job was meant to arrive, seconds from the start."""
+    return tuple(record.intended_s - start_s for record in records)
 
 
 class _Pooled:

@@ -35,6 +35,8 @@ from jobctl.core.words import count_of, number
 __all__ = ["to_html"]
 
 _KINDS: Final = {Verdict.KEPT: "good", Verdict.BROKEN: "bad", Verdict.INCONCLUSIVE: "doubt"}
+#: What a generator used of the CPU, in words.
+_SPENT: Final = {"cpu_s": "CPU", "cpu_s_per_job": "CPU a job"}
 #: Windows of a gate that are listed.
 _MOST_WINDOWS: Final = 5
 _EARLIER: Final = '<p class="soft">The document has no timeline: an earlier release wrote it.</p>'
@@ -277,8 +279,12 @@ def _jobs(report: Report) -> Iterator[str]:
 def _generator(report: Report) -> Iterator[str]:
     rows = [[f"schedule lag {name}", _data(value, "s")] for name, value in report.schedule_lag.items()]
     rows.append(["arrivals never sent", _data(report.dropped, "jobs")])
-    rows += [[text(name), text(str(value))] for name, value in report.generator.items()]
+    rows += [[_SPENT.get(name, text(name)), _spent(name, value)] for name, value in report.generator.items()]
     yield table_of("words", "The load generator", ["", ""], rows)
+
+
+def _spent(name: str, value: str | float | bool) -> str:
+    return _data(value, "s") if name in _SPENT and not isinstance(value, str) else text(str(value))
 
 
 def _config(report: Report) -> Iterator[str]:
