@@ -262,3 +262,19 @@ def test_what_is_no_toml_file_is_refused(content: bytes | None, problem: str) ->
     error = refusal(files.read_toml, "slo.toml", "--slo-file")
     assert error.option == "--slo-file"
     assert problem in error.problem
+
+
+def test_a_json_file_is_decoded_compressed_or_not(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": [1, null]}')
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(b'{"a": [1, null]}'))
+
+    for name in ("a.json", "a.json.gz"):
+        assert files.read_json(str(tmp_path / name), "--from", "give another") == {"a": [1, None]}
+
+
+@pytest.mark.parametrize("text", ["", "{", "NaN", '{"a": Infinity}', "[" * 100_000], ids=len)
+def test_what_is_no_json_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(InvalidOption, match="is not JSON; give another"):
+        files.read_json(str(path), "--from", "give another")

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from jobctl.core.judging import MIN_JOBS, Excuse, Judgement, failures_allowed, is_rising, judge, judge_books
+from jobctl.core.judging import Excuse, Judgement, failures_allowed, is_rising, judge, judge_books
 from jobctl.core.quantiles import Sample
+from jobctl.core.samples import MIN_JOBS
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Backlog, Counts, Load, Summary, Window
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from jobctl.core.quantiles import Sample, samples_needed
+from jobctl.core.quantiles import Sample
+from jobctl.core.samples import samples_needed
 
 VALUES = st.lists(st.floats(0, 1000), min_size=1, max_size=400)
 

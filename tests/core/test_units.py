@@ -126,3 +126,17 @@ def test_what_is_no_size_of_memory_is_refused_with_a_remedy(text: str) -> None:
     with pytest.raises(InvalidValue) as refusal:
         units.parse_bytes(text)
     assert refusal.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("5%", 0.05), ("0.05", 0.05), (" 12.5 % ", 0.125), ("100%", 1.0), ("0", 0.0)]
+)
+def test_a_share_is_read_as_a_percentage_or_a_fraction(text: str, share: float) -> None:
+    assert units.parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["", "%", "5", "101%", "-1%", "nan%", "5%%", "5 apples"])
+def test_what_is_no_share_is_refused_with_a_remedy(text: str) -> None:
+    with pytest.raises(InvalidValue) as refusal:
+        units.parse_share(text)
+    assert refusal.value.remedy

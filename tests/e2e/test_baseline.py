@@ -61,7 +61,7 @@ def test_slower_jobs_than_those_of_a_revision_are_a_regression_that_a_repeat_con
 
 
 def test_the_workers_of_a_baseline_are_of_its_own_jobctl(tmp_path: Path) -> None:
-    """Both sides run the same job; it takes a quarter of the time with the jobctl that stands in the baseline's directory."""
+    """Both sides run the same job, which takes a quarter of the time with the jobctl of the baseline's directory."""
     before = tmp_path / "before"
     shutil.copytree(
         Path(jobctl.__file__).parent, before / "src" / "jobctl", ignore=shutil.ignore_patterns("__pycache__")

@@ -26,6 +26,7 @@ TRACE = Path(__file__).parents[1] / "data" / "azure_llm_conv_2023.csv.gz"
 #: The stretch begins so many seconds into the trace.
 BEGIN_S = 600.0
 FASTER = 10
+_TRIES = 3
 LENGTH_S = 4.0
 SERVICE = "lognormal:mean=200ms,p95=450ms"
 
@@ -44,11 +45,13 @@ class Recorder:
         self._instants = tuple(at_s for at_s in offsets_s if 0 <= at_s < LENGTH_S)
 
     def run(self, slower: float = 1.0) -> Run:
-        """The load, each job's time multiplied."""
-        result = self._stand.run(self._config(slower), lambda _: None)
-        measured = read_measurement(to_document(result, {}, {}), "run")
-        assert measured.doubt is None, measured.doubt
-        return measured.run
+        """The load, each job's time multiplied; once more where the generator was not on time."""
+        for _ in range(_TRIES):
+            result = self._stand.run(self._config(slower), lambda _: None)
+            measured = read_measurement(to_document(result, {}, {}), "run")
+            if measured.doubt is None:
+                return measured.run
+        raise AssertionError(measured.doubt)
 
     def _config(self, slower: float) -> BenchConfig:
         config, rng, law = self._stand.prepared.config, random.Random("recorded"), parse_law(SERVICE)

@@ -36,8 +36,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from jobctl.core.judging import MIN_JOBS
-from jobctl.core.quantiles import samples_needed
+from jobctl.core.samples import MIN_JOBS, samples_needed
 from jobctl.core.slo import check_keys, exact_duration, hint, parse_percent, parse_quantile
 from jobctl.core.units import parse_count, parse_positive_duration
 from jobctl.errors import InvalidValue

@@ -32,12 +32,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from jobctl.core.samples import MIN_JOBS
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Backlog, Load, Summary
 
 __all__ = [
     "MAX_FAILED_SHARE",
-    "MIN_JOBS",
     "NOTHING_EXCUSED",
     "Excuse",
     "Judgement",
@@ -48,8 +48,6 @@ __all__ = [
 
 #: More failed jobs than this share break the promise.
 MAX_FAILED_SHARE: Final = 0.01
-#: Fewer window jobs than this tell nothing about a trend.
-MIN_JOBS: Final = 20
 #: A backlog that grew by less than this many jobs is noise, however even the load: dispatch is not perfectly even.
 _GROWTH_JOBS: Final = 10
 #: Points of the backlog that a trend needs: one for each third.

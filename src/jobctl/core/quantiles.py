@@ -25,12 +25,12 @@ from typing import Final
 
 from hdrh.histogram import HdrHistogram
 
-__all__ = ["CONFIDENCE", "QUANTILES", "Sample", "rank_of", "samples_needed"]
+from jobctl.core.samples import samples_needed
+
+__all__ = ["QUANTILES", "Sample", "rank_of"]
 
 #: The quantiles every report shows, with their names.
 QUANTILES: Final = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
-#: Each bound of an interval holds with this probability.
-CONFIDENCE: Final = 0.95
 #: The quantile of CONFIDENCE: of the normal, for independent values, and of Student's t with 9 degrees of freedom,
 #: where the variance comes from ten batches.
 _Z: Final = 1.6448536269514722
@@ -43,11 +43,6 @@ _BATCHES: Final = 10
 _TICKS: Final = 4
 #: Independent values show a greater inflation than this once in twenty times: chi-square(9) at 0.95, over 9.
 _NOTICEABLE: Final = 16.9190 / 9
-
-
-def samples_needed(quantile: float) -> int:
-    """The fewest values from which a quantile has an upper bound: the least n with q^n <= 1 - confidence."""
-    return math.ceil(math.log(1 - CONFIDENCE) / math.log(quantile))
 
 
 def rank_of(q: float, n: int) -> int:

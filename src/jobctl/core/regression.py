@@ -30,7 +30,6 @@ from statistics import NormalDist, stdev
 from typing import Final
 
 from jobctl.core.estimates import student_t
-from jobctl.core.quantiles import samples_needed
 from jobctl.core.resampling import (
     FEWEST_JOBS,
     Measured,
@@ -42,6 +41,7 @@ from jobctl.core.resampling import (
     quantile_of,
     throughput,
 )
+from jobctl.core.samples import samples_needed
 from jobctl.errors import InvalidValue
 
 __all__ = [

@@ -32,9 +32,10 @@ from typing import Final
 
 from jobctl.core.arrivals import Arrivals, Stage, draw_instants
 from jobctl.core.demand import Retries, Upstream
-from jobctl.core.judging import MIN_JOBS, Judgement
+from jobctl.core.judging import Judgement
 from jobctl.core.limiting import Tuning
 from jobctl.core.records import JobRecord
+from jobctl.core.samples import MIN_JOBS
 from jobctl.core.service import Law, clipped_moments
 from jobctl.core.simulation import Served, busy_share, serve
 from jobctl.core.slo import Verdict

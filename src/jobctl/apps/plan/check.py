@@ -22,8 +22,8 @@ from typing import Any, Final
 from jobctl.core.arrivals import ArrivalKind, Arrivals
 from jobctl.core.capacity import limits_of, mixed_law
 from jobctl.core.demand import Database, Demand, Machine, Retries, Upstream
-from jobctl.core.judging import MIN_JOBS
 from jobctl.core.plans import Plan
+from jobctl.core.samples import MIN_JOBS
 from jobctl.core.service import Constant, Exponential, Gamma, Lognormal, law_of
 from jobctl.core.units import format_duration
 from jobctl.core.validation import Rehearsal, Validation

@@ -141,8 +141,9 @@ def _windows(gate: Gate) -> str:
 def _latency(report: Report) -> Iterator[str]:
     yield _percentiles("Latency", report.signals)
     yield (
-        '<p class="soft">Wait: enqueued to started. Service: on a slot. Sojourn: from the intended arrival to the end. '
-        "Below a percentile stands the interval it lies in, each bound at 95 %.</p>"
+        '<p class="soft">Enqueue: sent until Redis had it. Wait: enqueued to started. Service: on a slot. '
+        "Sojourn: from the intended arrival to the end. Below a percentile stands the interval it lies in, each bound "
+        "at 95 %.</p>"
     )
     chart = spectrum(report)
     if chart is not None:
