@@ -19,8 +19,8 @@ from support.workers import add, fail, forget, note, save_meta
 
 fresh = pytest.fixture(autouse=True)(forget)
 
-#: What ours writes besides: which attempt it was.
-OURS: Final = {"jobctl_attempts"}
+#: What ours writes besides: which attempt it was, and how far the worker's clock is from Redis'.
+OURS: Final = {"jobctl_attempts", "jobctl_clock"}
 #: Values that differ from run to run: instants, and ids of executions.
 INSTANTS: Final = re.compile(
     rb"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z|\d{10}\.\d{1,7}|0\.\d{1,7}|[0-9a-f]{32}|\d+e-\d+)$"
