@@ -27,6 +27,11 @@ settings.load_profile("jobctl")
 os.environ.pop(STEP_SUMMARY, None)  # the benches of tests belong in no summary of a run on GitHub
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first: most of their time is asleep, and the others fill it."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[EmbeddedRedis]:
     """One embedded server for this test process."""

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobctl.cli.bench_baseline import severest
-from jobctl.cli.exit_status import ExitStatus
 from jobctl.errors import InvalidOption
-from jobctl.wiring.baseline import find_baseline
+from jobctl.wiring.baseline import code_of, find_baseline
 
 
 @pytest.fixture
@@ -32,28 +30,36 @@ def test_a_revision_is_meant_where_a_directory_has_the_same_name(repository: Pat
     assert found.revision is not None
 
 
-@pytest.mark.parametrize("name", ["./docs", "./before", "before"])
-def test_a_directory_is_meant_by_its_path_or_where_no_revision_is(repository: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["./docs", "./before"])
+def test_a_directory_is_meant_by_its_path(repository: Path, name: str) -> None:
     found = find_baseline(name)
 
     assert found.revision is None
     assert found.directory == (repository / name).resolve()
 
 
-@pytest.mark.parametrize("name", ["nowhere", "./nowhere", "/nowhere"])
+@pytest.mark.parametrize("name", ["nowhere", "./nowhere", "/nowhere", "before", "", " "])
 def test_what_is_neither_is_refused(repository: Path, name: str) -> None:
     with pytest.raises(InvalidOption, match="--baseline"):
         find_baseline(name)
 
 
-def test_of_several_exit_codes_the_severest_counts() -> None:
-    ordered = [
-        ExitStatus.INTERRUPTED,
-        ExitStatus.BROKEN,
-        ExitStatus.REGRESSION,
-        ExitStatus.INCONCLUSIVE,
-        ExitStatus.PASS,
-    ]
+@pytest.mark.parametrize("where", ["", "src"])
+def test_a_directory_that_has_the_code_of_a_job_is_a_baseline(repository: Path, where: str) -> None:
+    place = repository / "before" / where
+    place.mkdir(exist_ok=True)
+    (place / "mine.py").touch()
 
-    for place, status in enumerate(ordered):
-        assert severest(*reversed(ordered[place:])) is status
+    with code_of(find_baseline("./before"), {"mine.work", "elsewhere.work"}) as code:
+        assert code == (repository / "before").resolve()
+
+
+@pytest.mark.parametrize("name", ["docs", "./before"])
+def test_where_both_sides_would_run_what_is_installed_nothing_is_compared(repository: Path, name: str) -> None:
+    with (
+        pytest.raises(InvalidOption, match=r"no code of pytest\.main: both sides would run the same"),
+        code_of(find_baseline(name), {"pytest.main"}),
+    ):
+        raise AssertionError("it was accepted")
+    worktrees = subprocess.run(["git", "worktree", "list"], cwd=repository, check=True, capture_output=True, text=True)
+    assert len(worktrees.stdout.splitlines()) == 1

@@ -93,10 +93,10 @@ def test_what_cannot_be_read_is_told_in_one_line(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("not json", "neither JSON nor a .csv file"),
+        ("not json", "is not JSON"),
         (json.dumps({"schema": "jobctl.plan/1"}), "a document of jobctl.plan/1"),
         (json.dumps([]), "no result of a bench"),
-        ("[" * 100_000, "neither JSON nor a .csv file"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_a_file_that_holds_something_else_is_told_in_one_line(tmp_path: Path, content: str, words: str) -> None:

@@ -44,6 +44,14 @@ def test_a_document_that_was_written_reads_back_to_the_same_reports(tmp_path: Pa
     assert out == write({Form.MARKDOWN: "-"})[0]
 
 
+def test_a_document_that_goes_too_deep_is_refused(tmp_path: Path) -> None:
+    deep = json.dumps({**DOCUMENT, "config": {**DOCUMENT["config"], "deep": "here"}})
+    (tmp_path / "r.json").write_text(deep.replace('"here"', "[" * 700 + "]" * 700), encoding="utf-8")
+
+    with pytest.raises(InvalidOption, match="nested too deeply"):
+        read_bench_document(str(tmp_path / "r.json"))
+
+
 def test_the_summary_of_a_step_gets_the_markdown_after_what_it_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -272,9 +273,33 @@ def test_a_json_file_is_decoded_compressed_or_not(tmp_path: Path) -> None:
         assert files.read_json(str(tmp_path / name), "--from", "give another") == {"a": [1, None]}
 
 
-@pytest.mark.parametrize("text", ["", "{", "NaN", '{"a": Infinity}', "[" * 100_000], ids=len)
-def test_what_is_no_json_is_refused(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(text)
-    with pytest.raises(InvalidOption, match="is not JSON; give another"):
-        files.read_json(str(path), "--from", "give another")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("\n", "is empty"),
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("NaN", "holds NaN, which is no figure"),
+        ('{"a": Infinity}', "holds Infinity, which is no figure"),
+        (None, "cannot be read \\(no such file or directory\\)"),
+    ],
+    ids=["empty", "cut", "deep", "NaN", "infinite", "missing"],
+)
+def test_what_is_no_json_is_refused_and_why(text: str | None, problem: str) -> None:
+    if text is not None:
+        Path("a.json").write_text(text)
+    with pytest.raises(InvalidOption, match=f"--from: 'a.json' {problem}; give"):
+        files.read_json("a.json", "--from", "give another")
+
+
+def test_a_pipe_or_a_device_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        files.replace_text(str(pipe), "told", "--html")
+        assert os.read(reader, 100) == b"told"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

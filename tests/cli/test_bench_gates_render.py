@@ -52,3 +52,16 @@ def test_a_run_that_was_ended_early_says_by_what() -> None:
 def test_a_verdict_of_kept_names_the_gates_that_bind() -> None:
     assert "Verdict: kept (every gate held, no job lost" in " ".join(screen_of(result_of(parse_gate("lost == 0"))))
     assert "Verdict: kept (no job lost" in " ".join(screen_of(result_of()))
+    warning = replace(parse_gate("throughput > 11"), severity=Severity.WARNING)
+    both = " ".join(screen_of(result_of(warning, parse_gate("lost == 0"))))
+    assert "Verdict: kept (every gate held but warnings, no job lost" in both
+    assert "Verdict: kept (no job lost" in " ".join(screen_of(result_of(warning)))
+
+
+def test_a_verdict_of_kept_does_not_deny_the_lost_jobs_that_a_gate_allows() -> None:
+    document = to_document(result_of(parse_gate("lost <= 5")), {}, {})
+    document["jobs"]["lost"] = 3
+    stream = StringIO()
+    render_report(Console(file=stream, width=100), document)
+
+    assert "Verdict: kept (every gate held, failures within bounds" in stream.getvalue()

@@ -73,10 +73,11 @@ def test_each_finding_has_its_exit_code(
 def test_a_second_pair_confirms_or_denies_what_the_first_one_suspects(
     tmp_path: Path, jobctl: Callable[..., Ended]
 ) -> None:
-    write(tmp_path, a=bench_document(STEADY), b=bench_document(SLOWER))
+    good = bench_document(STEADY)
+    write(tmp_path, a=good, b=bench_document(SLOWER), c=good, d=bench_document(SLOWER), e=good)
 
-    confirmed = jobctl("a.json", "b.json", "a.json", "b.json")
-    denied = jobctl("a.json", "b.json", "a.json", "a.json")
+    confirmed = jobctl("a.json", "b.json", "c.json", "d.json")
+    denied = jobctl("a.json", "b.json", "c.json", "e.json")
     assert confirmed.returncode == 98
     assert "a repeat found it too" in confirmed.stdout
     assert denied.returncode == 0
@@ -87,6 +88,7 @@ def test_a_second_pair_confirms_or_denies_what_the_first_one_suspects(
     ("words", "named"),
     [
         (["a.json"], "in pairs"),
+        (["a.json", "b.json", "a.json", "b.json"], "a.json is in two pairs"),
         (["a.json", "missing.json"], "missing.json"),
         (["a.json", "empty.json"], "empty.json"),
         (["a.json", "nan.json"], "nan.json"),

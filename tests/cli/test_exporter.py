@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -21,14 +21,14 @@ from jobctl.core.metrics import EXPORTER, FLEET
 from jobctl.core.service import Constant
 from support.running_mock import KEY, running
 
-EXPORTER_COMMAND = [sys.executable, "-m", "jobctl", "exporter", "--host", "127.0.0.1", "--port", "0"]
+COMMAND = ["exporter", "--host", "127.0.0.1", "--port", "0"]
 
 
 @contextmanager
 def exporting(*options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """An exporter, and where it serves."""
     with subprocess.Popen(
-        [*EXPORTER_COMMAND, *options],
+        [sys.executable, "-m", "jobctl", *COMMAND, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -45,16 +45,6 @@ def exporting(*options: str, **environment: str) -> Iterator[tuple[subprocess.Po
 def scrape(url: str) -> dict[str, float]:
     families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
     return {sample.name: sample.value for family in families for sample in family.samples}
-
-
-def refused(*options: str) -> str:
-    done = subprocess.run(
-        [*EXPORTER_COMMAND, *options], capture_output=True, text=True, timeout=30, check=False, env=os.environ
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr
 
 
 def test_it_serves_the_fleets_metrics_with_the_accounts_credit(redis: Redis, redis_url: str) -> None:
@@ -104,9 +94,9 @@ def test_it_outlives_its_redis(tmp_path: object) -> None:
             assert process.poll() is None
 
 
-def test_a_taken_port_is_named(redis_url: str) -> None:
+def test_a_taken_port_is_named(redis_url: str, refused: Callable[..., str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        said = refused("--redis-url", redis_url, "--port", str(taken.getsockname()[1]))
+        said = refused(*COMMAND, "--redis-url", redis_url, "--port", str(taken.getsockname()[1]))
     assert "--port" in said
     assert "--port 0 picks a free port" in said
 
@@ -123,7 +113,7 @@ def test_a_taken_port_is_named(redis_url: str) -> None:
     ],
 )
 def test_bad_input_is_one_line_that_names_the_option(
-    monkeypatch: pytest.MonkeyPatch, options: list[str], named: str
+    monkeypatch: pytest.MonkeyPatch, options: list[str], named: str, refused: Callable[..., str]
 ) -> None:
     monkeypatch.delenv("REDIS_URL", raising=False)
-    assert named in refused(*options)
+    assert named in refused(*COMMAND, *options)

@@ -42,6 +42,7 @@ def test_a_master_waits_for_one_generator_unless_told_otherwise_and_starts_none(
         (("--master-port", "7"), "--master-port"),
         (("--master",), "--master"),
         (("--master", "--find-max", "--redis-url", "redis://127.0.0.1:1"), "--find-max"),
+        (("--worker", "--find-max", "--redis-url", "redis://127.0.0.1:1"), "--find-max"),
     ],
 )
 def test_options_that_contradict_each_other_are_named(

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,15 +28,6 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client
                 yield process, client
         finally:
             process.kill()
-
-
-def refused(*options: str) -> str:
-    """What a mock that cannot start says."""
-    done = subprocess.run([*MOCK, *options], capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr
 
 
 @pytest.mark.parametrize(
@@ -64,24 +55,24 @@ def refused(*options: str) -> str:
     ],
 )
 def test_bad_input_is_one_line_that_names_the_option_and_the_remedy(
-    options: list[str], named: str, remedy: str
+    options: list[str], named: str, remedy: str, refused: Callable[..., str]
 ) -> None:
-    said = refused(*options)
+    said = refused("mock", *options)
     assert named in said
     assert remedy in said
 
 
-def test_a_taken_port_is_named() -> None:
+def test_a_taken_port_is_named(refused: Callable[..., str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        said = refused("--port", str(port))
+        said = refused("mock", "--port", str(port))
     assert f"--port: 127.0.0.1:{port} cannot be had (address already in use)" in said
     assert "--port 0 picks a free port" in said
 
 
-def test_an_empty_latency_file_is_refused(tmp_path: Path) -> None:
+def test_an_empty_latency_file_is_refused(tmp_path: Path, refused: Callable[..., str]) -> None:
     (tmp_path / "latencies").write_text("# nothing yet\n")
-    assert "holds no duration" in refused("--latency", f"file:{tmp_path / 'latencies'}")
+    assert "holds no duration" in refused("mock", "--latency", f"file:{tmp_path / 'latencies'}")
 
 
 def test_latencies_come_from_a_file_and_faults_from_the_command_line(tmp_path: Path) -> None:

@@ -197,7 +197,9 @@ def test_bad_input_gets_one_line_that_names_the_option_and_exit_code_2(
     assert "Traceback" not in shown + complaint
 
 
-@pytest.mark.parametrize(("word", "remedy"), [("plna", "did you mean 'plan'?"), ("zzz", "bench, report, compare, plan, work")])
+@pytest.mark.parametrize(
+    ("word", "remedy"), [("plna", "did you mean 'plan'?"), ("zzz", "bench, report, compare, plan, work")]
+)
 def test_an_unknown_command_gets_one_line_with_what_there_is(
     capsys: pytest.CaptureFixture[str], word: str, remedy: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -71,6 +72,21 @@ def test_of_a_search_it_prints_the_answer(result: Path, tmp_path: Path) -> None:
     told = report("r.json", cwd=tmp_path, COLUMNS="100")
 
     assert told.stdout.splitlines()[1] == DOCUMENT["maximum"]["sentence"]
+
+
+def test_commands_to_a_terminal_and_what_no_file_can_hold_are_shown_as_such(result: Path, tmp_path: Path) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    foul = "\x1b[31m[/red]\ud800"
+    document["errors"] = [{"error": foul, "jobs": 1}]
+    document["comparison"]["lines"][0]["name"] = document["by_job"][0]["job"] = document["gates"][0]["name"] = foul
+    for maximum in (None, DOCUMENT["maximum"]):
+        result.write_text(json.dumps({**document, "maximum": maximum, "reasons": [foul]}), encoding="utf-8")
+        shown = report("r.json", cwd=tmp_path)
+        told = report("r.json", "--csv", "c.csv", "--openmetrics", "o.prom", "--markdown", "-", cwd=tmp_path)
+
+        assert (shown.returncode, shown.stderr, told.returncode, told.stderr) == (0, "", 0, "")
+        assert "\ufffd[31m[/red]\ufffd" in shown.stdout
+        assert "\x1b" not in shown.stdout + told.stdout + (tmp_path / "c.csv").read_text(encoding="utf-8")
 
 
 def test_it_writes_every_form_at_once_and_nothing_else(result: Path, tmp_path: Path) -> None:

@@ -48,10 +48,11 @@ def test_a_worker_that_forgets_results_is_found_out(tmp_path: Path) -> None:
         "    def handle_job_success(self, *args, **kwargs): pass\n",
         encoding="utf-8",
     )
-    arguments = ["--quiet", "--modules", "test_results", "--worker", "forgetful.Worker"]
+    test = "test_job_successful_result"
+    arguments = ["--quiet", "--modules", "test_results", "-k", test, "--worker", "forgetful.Worker"]
     done = script(*arguments, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1, done.stderr
-    assert "only RQ's worker passes: tests/test_results.py::TestResult::test_job_successful_result" in done.stdout
+    assert f"only RQ's worker passes: tests/test_results.py::TestResult::{test}" in done.stdout
 
 
 def test_the_tests_get_the_class_under_test_by_every_name(tmp_path: Path) -> None:

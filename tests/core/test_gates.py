@@ -87,6 +87,11 @@ def test_a_gate_is_read_in_either_spelling(text: str, gate: Gate) -> None:
         ("error_rate < 101%", "'101%'"),
         ("error_rate < 1k%", "'1k%'"),
         ("lost == -1", "'-1'"),
+        ("lost == 0.5", "whole number"),
+        ("lost >= 0", "never below 0"),
+        ("error_rate < 0", "never below 0"),
+        ("error_rate <= 100%", "never above 100%"),
+        ("utilisation > 1", "never above 100%"),
         ("", "is no gate"),
         ("wait.p95", "is no gate"),
         ("wait.p95 <", "is no gate"),
@@ -121,10 +126,10 @@ def test_no_text_does_anything_but_read_or_be_refused(text: str) -> None:
 
 THRESHOLDS = {
     Unit.SECONDS: st.floats(1e-6, 1e6),
-    Unit.JOBS: st.floats(0, 1e9),
-    Unit.RATE: st.floats(0, 1e9),
-    Unit.USD: st.floats(0, 1e9),
-    Unit.SHARE: st.floats(0, 1),
+    Unit.JOBS: st.integers(1, 10**9).map(float),
+    Unit.RATE: st.floats(1e-6, 1e9),
+    Unit.USD: st.floats(1e-6, 1e9),
+    Unit.SHARE: st.floats(1e-9, 0.999),
 }
 
 

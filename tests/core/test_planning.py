@@ -81,7 +81,7 @@ def test_a_day_with_a_peak_is_confirmed_hour_by_hour() -> None:
 
 
 def test_when_the_peak_overloads_the_slots_the_worst_hour_comes_after_the_busiest() -> None:
-    fleet = plan(SMALL_DAY, replicas=4, required=ALL, budget_s=2).all_running
+    fleet = plan(SMALL_DAY, replicas=4, required=ALL, budget_s=1).all_running
     assert fleet.holds is False
     assert fleet.stable
     busiest, worst = fleet.readings[Window.BUSIEST_HOUR], fleet.readings[Window.EVERY_HOUR]
@@ -102,7 +102,7 @@ def test_the_upstream_admits_too_few_and_replicas_do_not_help() -> None:
 
 
 def test_an_upstream_that_is_nearly_full_makes_jobs_wait_however_many_replicas_there_are() -> None:
-    answer = plan(replace(SMALL, upstream=Upstream(rpm=15)), budget_s=2)
+    answer = plan(replace(SMALL, upstream=Upstream(rpm=15)), budget_s=1)
     assert (answer.feasible, answer.binding) == (False, Binding.UPSTREAM)
     assert answer.backlog_growth_per_day == 0
     # M/D/1 at 13.89 of 15 a minute: the mean is u / (2 (1 - u)) of 4 s, the p95 some three times that.
@@ -176,7 +176,7 @@ def test_a_spike_is_told_by_when_its_last_job_starts() -> None:
 
 def test_a_drain_is_promised_by_arithmetic() -> None:
     demand = replace(DEMAND, promises=(DEFAULT_OBJECTIVE, Drain(10_000, 300.0)), spare=0)
-    answer = plan(demand, budget_s=1)
+    answer = plan(demand, budget_s=0.3)
     needed = 8 * (10_000 / 300 + PER_DAY) / 25
     assert answer.all_running.replicas == -(-needed // 1)
 
@@ -189,14 +189,14 @@ def test_a_cover_judges_the_day_stretch_by_stretch() -> None:
 
 def test_a_sojourn_takes_the_service_in() -> None:
     demand = replace(DEMAND, promises=(parse_objective("p95 sojourn <= 25s"),))
-    answer = plan(demand, budget_s=1)
+    answer = plan(demand, budget_s=0.3)
     # The p95 of the service alone is 8 ln 20 = 24 s, and 50 slots add a wait of 0.14 s on average.
     assert answer.answers.busiest_hour == 2
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
     demand = replace(SMALL_DAY, job_types=(JobType("job", 1.0, law_of(20.0, 4.0)),))
-    first, second, other = (plan(demand, seed=seed, budget_s=1) for seed in (3, 3, 4))
+    first, second, other = (plan(demand, seed=seed, budget_s=0.3) for seed in (3, 3, 4))
     assert first == second
     assert first.all_running.replicas == other.all_running.replicas
     assert first.fewer != other.fewer
@@ -265,7 +265,7 @@ def test_an_hour_in_which_no_simulated_job_came_does_not_make_a_fleet_hold() -> 
 
 
 def test_what_closed_forms_misjudge_limits_neither_the_volume_nor_what_else_would_do() -> None:
-    answer = plan(EVEN, budget_s=1)
+    answer = plan(EVEN, budget_s=0.5)
     assert answer.feasible
     assert answer.max_sustainable_per_day is not None
     assert answer.max_sustainable_per_day >= EVEN.profile.mean_per_s * 86_400 * (1 - 1e-9)

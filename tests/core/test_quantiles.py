@@ -37,6 +37,13 @@ def test_quantiles_rise_and_never_pass_the_maximum(values: list[float]) -> None:
     assert all(value <= max(values) for value in known)
 
 
+def test_what_was_asked_before_a_merge_does_not_stay() -> None:
+    few, many = Sample([0.1] * 60), Sample([0.9] * 100)
+    assert few.quantile(0.5) == pytest.approx(0.1, rel=1e-3)
+    few.merge(many)
+    assert few.quantile(0.5) == pytest.approx(0.9, rel=1e-3)
+
+
 @given(VALUES, VALUES)
 def test_merged_samples_equal_the_pooled_one(left: list[float], right: list[float]) -> None:
     merged = Sample(left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -47,6 +48,31 @@ def verdict(first: list[Round], second: list[Round] | None = None, floors: Floor
     suspected = suspects(lines)
     again = compare(second, floors, only=suspected) if second and suspected else ()
     return conclude(lines, again, (len(first), len(second or ())), floors)
+
+
+def nearly_full(seed: int, noise: random.Random) -> Run:
+    """Other services at the same arrivals, on slots that are nearly full; the bench could bound no sojourn."""
+    run = played(seed, noise, rate_per_s=95.0, mean_s=0.05, sigma=0.8, slots=5, duration_s=20.0, run_noise=0.0)
+    return replace(run, schedule="same", unsure=frozenset({"sojourn", "wait"}))
+
+
+def test_one_run_on_slots_that_are_nearly_full_shows_no_regression_of_sojourns() -> None:
+    noise = random.Random(1)
+    comparisons = [
+        compare([Round(nearly_full(seed, noise), nearly_full(seed + 50, noise))], FLOORS) for seed in range(4)
+    ]
+    sojourns = [line(lines, "sojourn.mean") for lines in comparisons]
+
+    assert {sojourn.finding for sojourn in sojourns} == {Finding.CANNOT_TELL}
+    assert any(abs(sojourn.relative or 0.0) > 0.5 for sojourn in sojourns), "chance alone moves them by half"
+    assert all("compare 3 rounds" in (sojourn.reason or "") for sojourn in sojourns)
+
+
+def test_three_rounds_on_slots_that_are_nearly_full_tell_of_sojourns() -> None:
+    one, other = (replace(steady(value_s), unsure=frozenset({"sojourn"})) for value_s in (0.5, 0.6))
+
+    assert suspects(compare([Round(one, other)] * 2, FLOORS)) == ("service.mean",)
+    assert "sojourn.mean" in suspects(compare([Round(one, other)] * 3, FLOORS))
 
 
 def test_a_constant_that_grew_by_a_fifth_is_a_regression_of_a_fifth() -> None:
@@ -107,6 +133,13 @@ def test_a_higher_throughput_is_an_improvement() -> None:
     lines = compare([Round(Run(1.0, tuple(missing), "same"), steady(0.1))], FLOORS)
 
     assert line(lines, "throughput").finding is Finding.IMPROVEMENT
+
+
+def test_where_jobs_were_lost_before_more_of_them_are_no_news_and_not_nothing() -> None:
+    more, as_many = (verdict([Round(steady(0.1, lost=1), steady(0.1, lost=now))]) for now in (9, 1))
+
+    assert (more.finding, more.reasons) == (Finding.CANNOT_TELL, ("lost: 1 before and 9 now",))
+    assert as_many.finding is Finding.NO_CHANGE
 
 
 def test_a_lost_job_is_a_fact_and_needs_no_statistics() -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from jobctl.core.demand import Upstream
 from jobctl.core.probing import Cause, Finding, Phase, Probe
-from jobctl.core.searching import Aim, Bracket, Stop, answer, next_step
+from jobctl.core.searching import Aim, Bracket, KnownLimit, Stop, answer, needed_s, next_step
 from jobctl.core.service import parse_law
 from jobctl.core.slo import Objective, Verdict
-from support.searches import SimulatedFleet, search
+from support.searches import MinuteFleet, SimulatedFleet, search
 
 
 def fleet(slots: int, law: str, **changes: Any) -> SimulatedFleet:
@@ -83,10 +83,11 @@ def test_a_probe_that_could_not_tell_is_run_again_for_longer() -> None:
     assert step.duration_s >= 8.0
 
 
-def test_a_generator_that_fell_behind_twice_ends_the_search_before_a_maximum() -> None:
+def test_a_generator_that_fell_behind_three_times_ends_the_search_before_a_maximum() -> None:
     behind = finding(800.0, Verdict.INCONCLUSIVE, cause=Cause.GENERATOR)
-    findings = [finding(400.0, Verdict.KEPT), behind, behind]
+    findings = [finding(400.0, Verdict.KEPT), behind, behind, behind]
 
+    assert next_step(Aim(25.0), findings[:-1], 23.0) == behind.probe, "a busy moment is no limit"
     end = next_step(Aim(25.0), findings, 30.0)
 
     assert isinstance(end, Bracket)
@@ -132,6 +133,97 @@ def test_what_is_to_hold_against_a_limit_of_a_minute_is_sustained_for_longer_tha
     assert elapsed_s <= 180.0
 
 
+MINUTES = Aim(25.0, memory_s=60.0)
+CONFIGURED = replace(MINUTES, limit=KnownLimit(20.0, 60.0))
+
+
+@pytest.mark.parametrize("rpm", [120, 1200, 6000])
+def test_an_upstream_that_admits_so_many_calls_in_any_minute_is_told_within_three_minutes(rpm: int) -> None:
+    aim = replace(MINUTES, limit=KnownLimit(rpm / 60, 60.0))
+    upstream = MinuteFleet(rpm, aim)
+
+    bracket, _, elapsed_s = search(upstream, aim, seed=1, distort=upstream.held)
+
+    assert bracket.stop is Stop.FOUND
+    assert bracket.high is not None
+    assert bracket.high.cause is Cause.REFUSED
+    assert holds(bracket, rpm / 60)
+    assert bracket.width is not None
+    assert bracket.width <= 0.05
+    assert elapsed_s <= 180.0
+    assert bracket.confidence is not None
+    assert bracket.confidence >= 0.9
+
+
+def test_a_generator_that_fell_behind_once_is_no_reason_to_leave_a_limit_that_is_known() -> None:
+    aim = replace(CONFIGURED, within_s=300.0)
+    upstream = MinuteFleet(1200, aim)
+
+    def busy(found: Finding) -> Finding:
+        if len(upstream.findings) in {0, 2}:
+            found = replace(found, verdict=Verdict.INCONCLUSIVE, cause=Cause.GENERATOR)
+        return upstream.held(found)
+
+    bracket, findings, _ = search(upstream, aim, seed=1, distort=busy)
+
+    assert bracket.stop is Stop.FOUND
+    assert holds(bracket, 20.0)
+    assert len(findings) == 5
+
+
+def test_a_limit_that_only_refusals_tell_is_searched_once_its_minute_is_over() -> None:
+    aim = replace(MINUTES, within_s=360.0)
+    upstream = MinuteFleet(1200, aim)
+
+    bracket, findings, elapsed_s = search(upstream, aim, seed=1, distort=upstream.held)
+
+    assert bracket.stop is Stop.FOUND
+    assert holds(bracket, 20.0)
+    assert bracket.width is not None
+    assert bracket.width <= 0.05
+    assert elapsed_s <= 300.0
+    assert sum(finding.probe.rest_s > 0 for finding in findings) == 1
+
+
+def test_where_there_is_no_time_to_wait_for_an_upstream_that_refuses_the_search_ends_early() -> None:
+    upstream = MinuteFleet(1200, MINUTES)
+
+    bracket, _, elapsed_s = search(upstream, MINUTES, seed=1, distort=upstream.held)
+
+    assert bracket.stop is Stop.REFUSED
+    assert elapsed_s < 60.0
+
+
+def test_a_configured_limit_that_is_not_the_one_that_binds_misleads_nobody() -> None:
+    slots = fleet(2, "constant:200ms")
+    bracket, _, _ = search(slots, CONFIGURED, seed=1)
+    assert bracket.stop is Stop.FOUND
+    assert holds(bracket, slots.capacity_per_s)
+
+    wider = MinuteFleet(3000, CONFIGURED)
+    bracket, findings, _ = search(wider, replace(CONFIGURED, within_s=200.0), seed=1, distort=wider.held)
+    assert findings[2].verdict is Verdict.KEPT, "it is not refused where the hint says so"
+    assert bracket.high is None or bracket.high.probe.rate_per_s > 50.0
+
+
+def test_calls_that_workers_space_evenly_show_their_limit_to_the_first_probe() -> None:
+    limited = fleet(50, "constant:100ms", upstream=Upstream(1165.0, 24))
+
+    bracket, findings, elapsed_s = search(limited, replace(MINUTES, limit=KnownLimit(1165.0 / 60)), seed=1)
+
+    assert bracket.stop is Stop.FOUND
+    assert holds(bracket, 1165.0 / 60)
+    assert len(findings) == 2
+    assert elapsed_s <= 110.0
+
+
+def test_a_limit_beyond_the_highest_rate_that_may_be_tried_changes_nothing() -> None:
+    first = next_step(replace(CONFIGURED, most_per_s=20.0), [], 0.0)
+
+    assert isinstance(first, Probe)
+    assert (first.rate_per_s, first.phase) == (20.0, Phase.DOUBLE)
+
+
 def test_what_held_for_less_than_a_limit_remembers_is_no_low_end() -> None:
     findings = [finding(100.0, Verdict.KEPT), finding(104.0, Verdict.BROKEN)]
 
@@ -149,6 +241,26 @@ def test_a_low_end_near_the_measured_capacity_is_less_sure() -> None:
     assert errors[0] == pytest.approx(0.01)
     assert errors[1] == pytest.approx(0.034, abs=0.01)  # two standard errors below, Student's t with 12 degrees
     assert errors[2] == pytest.approx(0.35, abs=0.03)
+
+
+def test_of_rates_that_held_equally_surely_the_highest_is_the_low_end() -> None:
+    findings = [finding(rate_per_s, Verdict.KEPT) for rate_per_s in (25.0, 50.0, 100.0)]
+
+    bracket = answer(Aim(25.0), [*findings, finding(200.0, Verdict.BROKEN)], Stop.TIME)
+
+    assert bracket.low is findings[-1]
+    assert bracket.low_error == pytest.approx(0.4)
+
+
+def test_what_came_out_of_a_load_that_held_is_no_capacity() -> None:
+    failed = finding(10.14, Verdict.BROKEN, 25.0, is_saturated=True, throughput_per_s=9.79, throughput_error_per_s=0.05)
+    held = finding(9.67, Verdict.KEPT, 66.0, is_saturated=True, throughput_per_s=9.56, throughput_error_per_s=0.03)
+
+    bracket = answer(Aim(25.0), [failed, held], Stop.TIME)
+
+    assert bracket.capacity is not None
+    assert bracket.capacity.rate_per_s == pytest.approx(9.79)
+    assert bracket.low is held
 
 
 def test_the_longer_of_two_probes_that_contradict_each_other_is_believed() -> None:
@@ -222,6 +334,21 @@ def test_an_objective_that_fails_before_the_slots_are_full_ends_the_bracket_ther
     assert bracket.high is not None
     assert bracket.high.cause is Cause.OBJECTIVE
     assert bracket.high.probe.rate_per_s < built.capacity_per_s
+
+
+def test_jobs_that_vary_foretell_a_longer_search_and_even_ones_do_not() -> None:
+    def foretold_s(built: SimulatedFleet) -> float:
+        aim = Aim(25.0)
+        _, findings, _ = search(built, aim, seed=1)
+        first = next(n for n, one in enumerate(findings, 1) if one.probe.phase is Phase.SUSTAIN)
+        elapsed_s = sum(one.probe.length_s + 3.0 for one in findings[:first])
+        longer_s = needed_s(aim, findings[:first], elapsed_s)
+        assert longer_s is not None
+        return longer_s
+
+    assert foretold_s(fleet(50, "exponential:1s")) > 240.0
+    assert foretold_s(fleet(50, "constant:200ms")) < 180.0
+    assert needed_s(Aim(25.0), [], 0.0) is None
 
 
 def test_time_that_is_over_leaves_a_wider_bracket_and_says_so() -> None:

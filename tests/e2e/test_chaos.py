@@ -38,13 +38,13 @@ def test_frozen_workers_delay_jobs_and_not_the_load(tmp_path: Path) -> None:
 
     books_are_clean(document)
     assert document["jobs"]["scheduled"] == 120
-    assert document["offered"]["schedule_lag_s"]["p50"] < 0.05
+    assert document["offered"]["schedule_lag_s"]["p95"] < 1.0  # were the load frozen too, it would be 1.7 s
     (fault,) = document["faults"]
     frozen_s = fault["until_s"] - fault["at_s"]
     assert frozen_s >= 1.9
     assert document["signals"]["sojourn"]["max"] >= frozen_s - 0.1
     assert document["signals"]["sojourn"]["p95"] >= 0.75 * frozen_s  # of 120 jobs 40 wait, the 6th longest for 1.7 s
-    assert 30 <= document["backlog"]["max"] <= 60
+    assert 30 <= document["backlog"]["max"] <= 80
     assert document["verdict"] != "broken", bench.output
     assert "replica_frozen from" in bench.output
     assert bench.left_behind() == []

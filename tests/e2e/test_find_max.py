@@ -15,7 +15,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from jobctl.core.evidence import from_bench
+from jobctl.core.service import Constant
 from support.benches import run, started
+from support.running_mock import KEY, running
 
 #: A busy machine wakes the generator late; where lateness is not the subject it may be.
 LATE = ("--max-schedule-lag", "2s")
@@ -81,6 +83,44 @@ def test_an_interrupted_search_reports_what_it_found(tmp_path: Path) -> None:
     assert document["maximum"]["low_per_s"] >= 20.0
 
 
+@pytest.mark.proof
+@pytest.mark.parametrize(("within", "expected"), [("3m", 97), ("6m", 105)])
+def test_an_upstream_that_refuses_is_waited_for_only_if_there_is_time(
+    within: str, expected: int, tmp_path: Path
+) -> None:
+    words = ("--find-max", "--within", within, "--json", "max.json", *LATE)
+    with (
+        running(Constant(0.1), {}, rpm=60) as mock,
+        started(*words, "--openrouter-url", mock.url, directory=tmp_path, OPENROUTER_API_KEY=KEY) as bench,
+    ):
+        if expected == 105:
+            bench.wait_for("offering nothing for 61 s", timeout_s=60)
+            bench.process.send_signal(signal.SIGTERM)
+        status = bench.finish(timeout_s=60.0)
+    document = json.loads((tmp_path / "max.json").read_text())
+
+    assert status == expected, bench.output
+    assert document["maximum"]["limit"] == "upstream"
+    if expected == 97:
+        assert "after it had accepted 60 in a minute; give --within 6m" in document["reasons"][0]
+
+
+@pytest.mark.proof
+def test_a_limit_that_nobody_told_is_found_by_its_refusals(tmp_path: Path) -> None:
+    words = ("--find-max", "--within", "6m", "--json", "max.json", *LATE)
+    with (
+        running(Constant(0.1), {}, rpm=1200) as mock,
+        started(*words, "--openrouter-url", mock.url, directory=tmp_path, OPENROUTER_API_KEY=KEY) as bench,
+    ):
+        status = bench.finish(timeout_s=420.0)
+    maximum = json.loads((tmp_path / "max.json").read_text())["maximum"]
+
+    assert status == 0, bench.output
+    assert maximum["width"] <= 0.05
+    assert holds(maximum, 20.0), maximum
+    assert maximum["limit"] == "upstream"
+
+
 def holds(maximum: dict[str, Any], *truths_per_s: float) -> bool:
     return all(maximum["low_per_s"] <= truth_per_s <= maximum["high_per_s"] for truth_per_s in truths_per_s)
 
@@ -91,9 +131,10 @@ def holds(maximum: dict[str, Any], *truths_per_s: float) -> bool:
     [
         (("--job", "sleep", "--service-time", "200ms"), (250.0,), "slots"),
         (("--openrouter-rpm", "1200", "--latency", "constant:100ms"), (1200 / 61.8, 20.0), "limiter"),
+        (("--rpm", "1200", "--latency", "constant:100ms"), (20.0,), "upstream"),
         (("--replicas", "1", "--concurrency", "1", "--job", "sleep", "--service-time", "200ms"), (5.0,), "slots"),
     ],
-    ids=["2 x 25 slots of 200 ms", "a limiter of 20 calls/s", "one slot of 200 ms"],
+    ids=["2 x 25 slots of 200 ms", "a limiter of 20 calls/s", "an upstream of 20 calls/s", "one slot of 200 ms"],
 )
 def test_a_bracket_of_five_percent_holds_a_known_capacity_within_three_minutes(
     words: tuple[str, ...], truths_per_s: tuple[float, ...], limit: str, tmp_path: Path

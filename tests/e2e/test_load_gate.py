@@ -20,7 +20,7 @@ from support.github import TOKEN, Job, PullRequest, read_yaml
 ACTION = read_yaml(REPOSITORY / "action.yml")
 GITLAB = read_yaml(REPOSITORY / "docs" / "ci" / "gitlab-ci.yml")["load-gate"]
 #: A short load; a busy machine wakes the generator late, which is not the subject.
-QUICK = '--rate 20 --job sleep --service-time 50ms --warmup 0s --max-schedule-lag "2 s"'
+QUICK = '--rate 20 --job sleep --service-time 50ms --warmup 0s --max-schedule-lag "10 s"'
 REPORTS = {"bench.json", "report.html", "junit.xml", "report.md"}
 
 
@@ -141,7 +141,7 @@ def test_the_log_tells_the_exit_codes_apart_and_the_job_ends_with_them(job: Job,
 
 
 def test_the_script_for_gitlab_keeps_the_reports_of_a_broken_gate_and_exits_with_99(machine: Machine) -> None:
-    (machine.checkout / "strict.toml").write_text('[[gate]]\ncheck = "service.p50 < 1ms"\n')
+    (machine.checkout / "strict.toml").write_text('[[gate]]\ncheck = "lost > 0"\n')  # whatever else is measured
     variables = {**GITLAB["variables"], "PER_DAY": "2M", "DURATION": "3s", "GATES": "strict.toml"}
     done = subprocess.run(
         ["bash", "-eo", "pipefail", "-c", "\n".join(GITLAB["script"])],

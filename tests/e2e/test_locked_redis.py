@@ -71,7 +71,8 @@ def test_jobctl_enqueues_works_and_measures_with_the_rights_of_the_manual(server
 
         enqueued = jobctl(server, tmp_path, "enqueue", "--job", "noop", "--count", "30")
         worked = jobctl(server, tmp_path, "work", "--burst", "--queues", "default")
-        bench = jobctl(server, tmp_path, "bench", "--job", "noop", "--rate", "20", "--duration", "2s", "--warmup", "0s")
+        load = ("--job", "noop", "--rate", "20", "--duration", "2s", "--warmup", "0s", "--max-schedule-lag", "10s")
+        bench = jobctl(server, tmp_path, "bench", *load)
 
         assert (enqueued.returncode, enqueued.stderr) == (0, "")
         assert worked.returncode == 0, worked.stderr

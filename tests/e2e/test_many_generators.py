@@ -23,7 +23,7 @@ from support.benches import environment, run, started
 from support.networks import NETWORKS, Network, connected
 
 ROOT = Path(__file__).resolve().parents[2]
-LATE = ("--max-schedule-lag", "2s")
+LATE = ("--max-schedule-lag", "10s")
 QUICK = ("--rate", "20", "--duration", "3s", "--job", "sleep", "--service-time", "50ms", *LATE)
 SCHEDULE = list(make_schedule(POISSON, (Stage.steady(20.0, 3.0),), seed=1))
 FAKETIME = ROOT / f".tools/faketime/usr/lib/{platform.machine()}-linux-gnu/faketime/libfaketimeMT.so.1"

@@ -15,6 +15,12 @@ OPTIONAL = (
 )  # fmt: skip
 
 
+def make_type(job: str, share: float) -> dict[str, Any]:
+    """One type of a mix."""
+    laws = {"service_law": "exponential:2s", "latency_law": None, "failure_rate": 0.0}
+    return {"job": job, "function": "jobctl.tasks.sleep", "share": share, "queue": None, **laws}
+
+
 def make_document(
     *,
     rate_per_s: float = 5.0,
@@ -48,7 +54,7 @@ def make_document(
             "arrivals": "poisson", "seed": 1, "replicas": workers, "concurrency": 25, "job": "chat, summary",
             "scenario": None, "schedule_digest": "68471f7e3cc3036a", "shape": "steady", "time_scale": 1.0,
             "stages": [{"duration_s": duration_s, "start_per_s": rate_per_s, "end_per_s": rate_per_s}],
-            "mix": [{"job": "chat", "share": 0.7}, {"job": "summary", "share": 0.3}],
+            "mix": [make_type("chat", 0.7), make_type("summary", 0.3)],
             "chaos": ["mock_outage@20s+10s", "replica_killed:2@40s"],
         },
         "offered": {

@@ -10,7 +10,7 @@ import tomllib
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from jobctl.errors import InvalidOption
 
@@ -145,7 +145,8 @@ def replace_text(path: str, text: str, option: str) -> None:
 def replace_bytes(path: str, content: bytes, option: str) -> None:
     """Write a file all at once: whoever reads it meanwhile sees the old content or the new one.
 
-    A link is followed, and an existing file keeps its mode.
+    A link is followed, and an existing file keeps its mode. What is there and no file, such as ``/dev/null`` or a pipe,
+    is written to and stays what it is.
 
     Raises:
         InvalidOption: The file cannot be written.
@@ -153,6 +154,9 @@ def replace_bytes(path: str, content: bytes, option: str) -> None:
     target = Path(path).resolve()
     fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            Path(path).write_bytes(content)
+            return
         fresh.write_bytes(content)
         if target.exists():
             shutil.copymode(target, fresh)
@@ -216,14 +220,19 @@ def read_json(path: str, option: str, remedy: str) -> Any:
         remedy: What to give instead.
 
     Raises:
-        InvalidOption: It cannot be read, or is not JSON.
+        InvalidOption: It cannot be read, is empty, or is not JSON.
     """
 
-    def refuse(word: str) -> Any:
-        raise ValueError(f"{word} is no number")
+    def refuse(word: str) -> NoReturn:
+        raise InvalidOption(option, f"{path!r} holds {word}, which is no figure", remedy)
 
+    text = "\n".join(read_lines(path, option))
+    if not text.strip():
+        raise InvalidOption(option, f"{path!r} is empty", remedy)
     try:
-        return json.loads("\n".join(read_lines(path, option)), parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse)
+    except InvalidOption:
+        raise
     except (ValueError, RecursionError):
         raise InvalidOption(option, f"{path!r} is not JSON", remedy) from None
 

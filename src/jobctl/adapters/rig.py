@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib.machinery import PathFinder
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Final
@@ -24,13 +25,20 @@ from jobctl.adapters.processes import ProcessGroup, log_lines
 from jobctl.core.usage import UsageReading
 from jobctl.errors import JobctlError, ServiceUnavailable
 
-__all__ = ["Rig"]
+__all__ = ["Rig", "has_module"]
 
 #: How long a process may take to say that it is ready.
 _READY_S: Final = 30.0
 _LOOK_S: Final = 0.01
 #: How long a worker may take to stop; its jobs have ended by then.
 _STOP_S: Final = 5.0
+
+
+def has_module(code: Path, function: str) -> bool:
+    """Whether workers that run in a directory, as :meth:`Rig.renew_workers` has it, find a function's package there."""
+    own = (path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and not os.path.isabs(path))
+    roots = [str(code / part) for part in ("src", "", *own)]
+    return PathFinder.find_spec(function.partition(".")[0], roots) is not None
 
 
 @dataclass(frozen=True, slots=True)

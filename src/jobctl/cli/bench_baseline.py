@@ -4,35 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from jobctl.cli.compare_options import COMPARISON, floors_of, status_of
+from jobctl.cli.bench_flow import deliver, measuring, say_on
+from jobctl.cli.compare_options import COMPARISON, floors_of
 from jobctl.cli.exit_status import ExitStatus
-from jobctl.cli.options import parser
-from jobctl.core.units import parse_whole
+from jobctl.cli.options import whole_option
+from jobctl.core.overall import overall
 from jobctl.errors import InvalidOption
 
 if TYPE_CHECKING:
     from jobctl.apps.bench.request import BenchRequest
-    from jobctl.wiring.baseline import Against, BaselineResult
+    from jobctl.cli.bench_flow import Outputs
+    from jobctl.settings import Settings
+    from jobctl.wiring.baseline import Against
 
-__all__ = ["BaselineName", "Comparing", "Rounds", "check_comparing", "comparison_status", "severest"]
+__all__ = ["BaselineName", "Comparing", "Rounds", "check_comparing", "run_comparison"]
 
 _DEFAULT_ROUNDS: Final = 4
 _MOST_ROUNDS: Final = 100
 #: Length of each run where nothing was said, seconds.
 _DURATION_S: Final = 10.0
-#: Exit codes, the one that matters most first.
-_SEVERITY: Final = (
-    ExitStatus.INTERRUPTED,
-    ExitStatus.BROKEN,
-    ExitStatus.REGRESSION,
-    ExitStatus.INCONCLUSIVE,
-    ExitStatus.PASS,
-)
 
 BaselineName = Annotated[
     str | None,
@@ -45,13 +39,12 @@ BaselineName = Annotated[
 ]
 Rounds = Annotated[
     int | None,
-    typer.Option(
+    whole_option(
         "--rounds",
-        parser=parser(partial(parse_whole, minimum=1, maximum=_MOST_ROUNDS)),
-        metavar="N",
-        help="Runs of either side; from 3 on they tell how much runs differ "
+        "Runs of either side; from 3 on they tell how much runs differ "
         f"[default: {_DEFAULT_ROUNDS}, of {_DURATION_S:g}s each].",
-        rich_help_panel=COMPARISON,
+        COMPARISON,
+        maximum=_MOST_ROUNDS,
     ),
 ]
 
@@ -78,18 +71,16 @@ class Comparing:
         """How long one run lasts; None for the default of a bench, or of its scenario or shape."""
         return _DURATION_S if self.baseline is not None and given_s is None and not is_shaped else given_s
 
-    def resolve(self) -> Against | None:
-        """The comparison that is meant; None where there is none.
+    def against(self, baseline: str) -> Against:
+        """The comparison with a baseline.
 
         Raises:
             InvalidOption: There is no such baseline.
         """
-        if self.baseline is None:
-            return None
         from jobctl.wiring.baseline import Against, find_baseline
 
         floors = floors_of(self.relative_floor, self.absolute_floor_s, self.error_floor)
-        return Against(find_baseline(self.baseline), self.rounds or _DEFAULT_ROUNDS, floors)
+        return Against(find_baseline(baseline), self.rounds or _DEFAULT_ROUNDS, floors)
 
 
 def check_comparing(comparing: Comparing, request: BenchRequest, others: Mapping[str, bool]) -> None:
@@ -119,11 +110,34 @@ def check_comparing(comparing: Comparing, request: BenchRequest, others: Mapping
             raise InvalidOption(flag, "cannot be combined with --baseline", "give one of them")
 
 
-def severest(*statuses: ExitStatus) -> ExitStatus:
-    """The exit code that matters most."""
-    return min(statuses, key=_SEVERITY.index)
+def run_comparison(
+    comparing: Comparing, baseline: str, request: BenchRequest, settings: Settings, outputs: Outputs
+) -> ExitStatus:
+    """Run both sides, report, and say how it ended.
 
+    Args:
+        comparing: The options of the comparison.
+        baseline: The code before.
+        request: The options of the bench.
+        settings: The settings.
+        outputs: Where the result goes.
 
-def comparison_status(ran: BaselineResult) -> ExitStatus:
-    """What the comparison makes of the exit code."""
-    return ExitStatus.INCONCLUSIVE if ran.comparison is None else status_of(ran.comparison.finding)
+    Raises:
+        InvalidOption: There is no such baseline, or the bench cannot be run against it.
+    """
+    from jobctl.apps.bench.report import to_document
+    from jobctl.cli.bench_render import ProgressView
+    from jobctl.wiring.baseline import run_against_baseline
+    from jobctl.wiring.bench import prepare_bench
+
+    console = outputs.console()
+    prepared, against = prepare_bench(request, settings), comparing.against(baseline)
+    view = ProgressView(console, prepared.config.spec.duration_s)
+    with measuring(view):
+        ran = run_against_baseline(prepared, against, view.show, say_on(console))
+    document = to_document(ran.result, ran.host, ran.versions)
+    document["comparison"] = ran.document
+    document["config"]["schedule_digest"] = ran.schedule_digest
+    deliver(document, ran.result, outputs, console)
+    finding = None if ran.comparison is None else ran.comparison.finding
+    return ExitStatus.of(overall(ran.result.judgement.verdict, finding), interrupted=ran.result.interrupted)

@@ -17,12 +17,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from jobctl.core.gating import format_figure
+from jobctl.core.gate_figures import format_figure
+from jobctl.core.overall import overall, overall_in_words
 from jobctl.core.units import format_duration, format_interval
 
 __all__ = ["ProgressView", "render_report"]
 
-_STYLES: Final = {"kept": "bold green", "broken": "bold red", "inconclusive": "bold yellow"}
+_STYLES: Final = {"kept": "bold green", "broken": "bold red", "regression": "bold red", "inconclusive": "bold yellow"}
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _SPARK_WIDTH: Final = 60
 #: The widest that what must hold may be, so that a row fits 100 columns.
@@ -89,7 +90,7 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
     console.print(Text(document["sentence"], style="bold"))
     console.print(_verdict_line(document))
     for reason in document["reasons"]:
-        console.print(f"  - {reason}", highlight=False)
+        console.print(f"  - {escape(reason)}", highlight=False)
     for entry in document["errors"]:
         console.print(f"    {entry['jobs']} x {escape(entry['error'])}", highlight=False)
     console.print()
@@ -126,18 +127,24 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
 
 def _verdict_line(document: Mapping[str, Any]) -> Text:
     verdict = document["verdict"]
-    gates = "every gate held, " if any(gate["severity"] == "error" for gate in document["gates"]) else ""
-    words = {
-        "kept": f"kept ({gates}no job lost, failures within bounds, no rising backlog)",
-        "broken": "BROKEN",
-        "inconclusive": "INCONCLUSIVE",
-    }
+    gates, warns = document["gates"], any(gate["verdict"] != "kept" for gate in document["gates"])
+    held = ["every gate held but warnings" if warns else "every gate held"]
+    if all(gate["severity"] == "warning" for gate in gates):
+        held = []
+    if not document["jobs"]["lost"]:  # a gate may have allowed some
+        held.append("no job lost")
+    finding = None if document["comparison"] is None else document["comparison"]["finding"]
+    whole, words = overall(verdict, finding), overall_in_words(verdict, finding)
+    if words == "kept":
+        words = f"kept ({', '.join([*held, 'failures within bounds', 'no rising backlog'])})"
+    elif whole != "kept":
+        words = words.replace(whole, whole.upper(), 1)
     suffix = ""
     if document["interrupted"]:
         suffix = " (interrupted; figures are of what happened so far)"
     elif document["aborted"] is not None:
         suffix = f" (ended early: {document['aborted']})"
-    return Text(f"Verdict: {words[verdict]}{suffix}", style=_STYLES[verdict])
+    return Text(f"Verdict: {words}{suffix}", style=_STYLES[whole])
 
 
 def _gates(gates: Sequence[Mapping[str, Any]]) -> Table:

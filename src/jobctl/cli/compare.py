@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from jobctl.cli.compare_options import AbsoluteFloor, ErrorFloor, RelativeFloor, floors_of, status_of
+from jobctl.cli.consoles import open_console
 from jobctl.cli.json_output import write_document
 from jobctl.cli.options import Json, check_writable, parser
 from jobctl.errors import InvalidOption, InvalidValue
@@ -65,8 +66,6 @@ def compare(
     check_writable(markdown, "--markdown")
     if markdown is not None and markdown == json_target:
         raise InvalidOption("--markdown", "needs a place of its own", "give another path than --json")
-    from rich.console import Console
-
     from jobctl.apps.compare.report import to_document, to_markdown
     from jobctl.cli.compare_render import render_comparison
     from jobctl.wiring.compare import compare_files
@@ -79,7 +78,7 @@ def compare(
     write_document(json_target, document)
     if markdown is not None:
         _write_text(markdown, to_markdown(document))
-    render_comparison(Console(stderr="-" in {json_target, markdown}), document)
+    render_comparison(open_console(aside="-" in {json_target, markdown}), document)
     raise typer.Exit(status_of(comparison.finding))
 
 

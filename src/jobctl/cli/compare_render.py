@@ -40,10 +40,10 @@ def _table(document: Mapping[str, Any]) -> Table:
     table.add_column("* decides", no_wrap=True)
     for head in ("baseline", "new", "change", "interval"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("finding", no_wrap=True)
+    table.add_column("finding", no_wrap=True, min_width=max(map(len, _STYLES)))
     for line in document["lines"]:
         table.add_row(
-            f"{'*' if line['decides'] else ' '} {line['name']}",
+            f"{'*' if line['decides'] else ' '} {escape(line['name'])}",
             *cells_of(line),
             Text(line["finding"], style=_STYLES[line["finding"]] if line["decides"] else "dim"),
         )

@@ -24,3 +24,15 @@ class ExitStatus(IntEnum):
     BROKEN = 99
     #: Stopped by Ctrl-C or SIGTERM; the report so far was printed.
     INTERRUPTED = 105
+
+    @classmethod
+    def of(cls, verdict: str, *, interrupted: bool = False) -> ExitStatus:
+        """What a verdict says, or a regression; that somebody interrupted the run goes before it."""
+        if interrupted:
+            return cls.INTERRUPTED
+        return {
+            "kept": cls.PASS,
+            "broken": cls.BROKEN,
+            "regression": cls.REGRESSION,
+            "inconclusive": cls.INCONCLUSIVE,
+        }[verdict]

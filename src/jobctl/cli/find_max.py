@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from jobctl.cli.bench_flow import deliver, measuring, say_on
 from jobctl.cli.exit_status import ExitStatus
-from jobctl.cli.json_output import write_document
 from jobctl.cli.options import duration_option, parser
 from jobctl.core.arrivals import CONSTANT
-from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, Promise, Verdict, parse_objective
+from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, Promise, parse_objective
 from jobctl.core.units import SECONDS_PER_DAY, parse_count, parse_share
 from jobctl.errors import InvalidOption, InvalidValue
 
 if TYPE_CHECKING:
-    from types import FrameType
-
-    from jobctl import settings
     from jobctl.apps.bench.maximum import WantedMaximum
     from jobctl.apps.bench.request import BenchRequest
-    from jobctl.apps.report.forms import Form
+    from jobctl.cli.bench_flow import Outputs
+    from jobctl.settings import Settings
 
 __all__ = ["FindMax", "MaxRate", "MaxSlo", "MaxWidth", "Searching", "Within", "check_search", "run_search"]
 
@@ -33,11 +28,6 @@ SEARCH: Final = "Search for the maximum"
 #: Narrower brackets take longer than anybody waits.
 _NARROWEST: Final = 0.01
 _WIDEST: Final = 1.0
-_STATUS: Final = {
-    Verdict.KEPT: ExitStatus.PASS,
-    Verdict.BROKEN: ExitStatus.BROKEN,
-    Verdict.INCONCLUSIVE: ExitStatus.INCONCLUSIVE,
-}
 
 
 def _width(text: str) -> float:
@@ -152,54 +142,26 @@ def check_search(search: Searching, request: BenchRequest) -> None:
         raise InvalidOption("--max-rate", f"lies below the {promised:.4g} jobs/s that must be carried", "raise it")
 
 
-def run_search(
-    search: Searching,
-    request: BenchRequest,
-    merged: settings.Settings,
-    json_target: str | None,
-    records: str | None,
-    reports: Mapping[Form, str],
-    end_at_once: Callable[[int, FrameType | None], NoReturn],
-) -> ExitStatus:
+def run_search(search: Searching, request: BenchRequest, settings: Settings, outputs: Outputs) -> ExitStatus:
     """Search, report, and say how it ended.
 
     Args:
         search: The options of the search.
         request: Those of the bench.
-        merged: The settings.
-        json_target: Where the document goes; None for nowhere.
-        records: Where the jobs of the low end go, as CSV; None for nowhere.
-        reports: Where reports go, by their form.
-        end_at_once: Handles a signal that comes while nothing is offered.
+        settings: The settings.
+        outputs: Where the result goes; its records are the jobs of the low end.
     """
-    from rich.console import Console
-
-    from jobctl.adapters.files import write_lines
     from jobctl.apps.bench.maximum import sentence, to_maximum, verdict_of
-    from jobctl.apps.bench.records import to_lines
     from jobctl.apps.bench.report import to_document
-    from jobctl.cli.find_max_render import SearchView, render_maximum
+    from jobctl.cli.find_max_render import SearchView
     from jobctl.wiring.bench import prepare_bench
     from jobctl.wiring.find_max import find_max
-    from jobctl.wiring.report import write_reports
 
-    console = Console(stderr="-" in (json_target, *reports.values()))
-    prepared = prepare_bench(replace(request, arrivals=request.arrivals or CONSTANT), merged)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end_at_once)
+    console = outputs.console()
+    prepared = prepare_bench(replace(request, arrivals=request.arrivals or CONSTANT), settings)
     view = SearchView(console)
-    try:
-        found, host, versions = find_max(
-            prepared,
-            search.wanted(request),
-            view.show,
-            view.progress,
-            partial(console.print, highlight=False, soft_wrap=True),
-        )
-    finally:
-        view.close()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # what was measured is written down, whoever is in a hurry
+    with measuring(view):
+        found, host, versions = find_max(prepared, search.wanted(request), view.show, view.progress, say_on(console))
     verdict, reasons = verdict_of(found)
     document = {
         **to_document(found.result, host, versions),
@@ -209,9 +171,5 @@ def run_search(
         "sentence": sentence(found),
         "maximum": to_maximum(found),
     }
-    write_document(json_target, document)
-    if records is not None:
-        write_lines(records, to_lines(found.result.records, found.result.started_at_s), "--records")
-    render_maximum(console, document)
-    write_reports(document, reports, partial(typer.echo, nl=False), partial(typer.echo, err=True))
-    return ExitStatus.INTERRUPTED if found.interrupted else _STATUS[verdict]
+    deliver(document, found.result, outputs, console)
+    return ExitStatus.of(verdict, interrupted=found.interrupted)

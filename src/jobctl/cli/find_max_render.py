@@ -73,7 +73,7 @@ def render_maximum(console: Console, document: Mapping[str, Any]) -> None:
     words = {"kept": "found", "broken": "BROKEN", "inconclusive": "INCONCLUSIVE"}
     console.print(Text(f"Verdict: {words[verdict]}", style=f"bold {_STYLES[verdict]}"))
     for reason in document["reasons"]:
-        console.print(f"  - {reason}", highlight=False)
+        console.print(f"  - {escape(reason)}", highlight=False)
     console.print()
     console.print(_probes(maximum["probes"]))
     grid = Table.grid(padding=(0, 2))
@@ -86,7 +86,7 @@ def render_maximum(console: Console, document: Mapping[str, Any]) -> None:
 
 def _rows(document: Mapping[str, Any], maximum: Mapping[str, Any]) -> list[tuple[str, str]]:
     config = document["config"]
-    rows = [("load", f"{config['job']}, {config['arrivals']} arrivals, seed {config['seed']}")]
+    rows = [("load", f"{escape(config['job'])}, {config['arrivals']} arrivals, seed {config['seed']}")]
     if maximum["capacity_per_s"] is not None:
         error = f" ± {maximum['capacity_error_per_s']:.2g}" if maximum["capacity_error_per_s"] else ""
         rows.append(

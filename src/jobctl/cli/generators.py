@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from jobctl.apps.bench.request import BenchRequest
+from jobctl.cli.bench_flow import Outputs, say_on
+from jobctl.cli.consoles import open_console
 from jobctl.cli.exit_status import ExitStatus
-from jobctl.cli.options import parser
+from jobctl.cli.options import whole_option
+from jobctl.cli.signals import end_at_a_signal
 from jobctl.core.crew import ALONE, MASTER_PORT, Crew
-from jobctl.core.units import parse_whole
 from jobctl.errors import InvalidOption
 from jobctl.settings import Settings
 
@@ -37,25 +35,21 @@ _PANEL: Final = "Load generators"
 _MOST: Final = 1000
 
 
-def _whole(flag: str, text: str, maximum: int) -> Any:
-    return typer.Option(
-        flag,
-        parser=parser(partial(parse_whole, minimum=1, maximum=maximum)),
-        metavar="N",
-        help=text,
-        rich_help_panel=_PANEL,
-    )
-
-
 Processes = Annotated[
-    int | None, _whole("--processes", "Generators to start here, beside a master [default: 1, and no master].", _MOST)
+    int | None,
+    whole_option(
+        "--processes", "Generators to start here, beside a master [default: 1, and no master].", _PANEL, maximum=_MOST
+    ),
 ]
 Leads = Annotated[
     bool,
     typer.Option("--master", help="Lead generators that join from other machines.", rich_help_panel=_PANEL),
 ]
 ExpectWorkers = Annotated[
-    int | None, _whole("--expect-workers", "How many of them to wait for, with --master [default: 1].", _MOST)
+    int | None,
+    whole_option(
+        "--expect-workers", "How many of them to wait for, with --master [default: 1].", _PANEL, maximum=_MOST
+    ),
 ]
 Joins = Annotated[
     bool,
@@ -70,7 +64,9 @@ MasterHost = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
-MasterPort = Annotated[int | None, _whole("--master-port", f"Its port [default: {MASTER_PORT}].", 65535)]
+MasterPort = Annotated[
+    int | None, whole_option("--master-port", f"Its port [default: {MASTER_PORT}].", _PANEL, maximum=65535)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,50 +109,43 @@ def crew_of(asked: Generators) -> Crew:
     return Crew(asked.processes or 1)
 
 
-def check_alone(request: BenchRequest, targets: Mapping[str, str | None], reports: Sized) -> None:
+def check_alone(request: BenchRequest, outputs: Outputs) -> None:
     """Check that a generator was asked for nothing but to join.
 
     Args:
         request: The load that the options describe.
-        targets: Where documents are to go, by option.
-        reports: What reports are to be written.
+        outputs: What is to be written.
 
     Raises:
         InvalidOption: It was.
     """
     if request != BenchRequest(locustfile=request.locustfile):
         raise InvalidOption("--worker", "has its load from the master", "say what the load is to jobctl bench --master")
-    if reports or any(target is not None for target in targets.values()):
+    if outputs.given:
         raise InvalidOption("--worker", "writes no report", "ask jobctl bench --master for it")
 
 
-def run_generator(
-    asked: Generators, settings: Settings, locustfile: Path | None, interrupt: Callable[[int, FrameType | None], Any]
-) -> ExitStatus:
+def run_generator(asked: Generators, settings: Settings, locustfile: Path | None) -> ExitStatus:
     """Generate the load of a master until it ends.
 
     Args:
         asked: The options.
         settings: Name the Redis.
         locustfile: Another locustfile than jobctl's.
-        interrupt: What a signal does before the load begins.
 
     Raises:
         InvalidOption: No Redis is given.
         ServiceUnavailable: The master is not found, or lost.
     """
-    from rich.console import Console
-
     from jobctl.wiring.generator import join_load
 
-    console = Console(stderr=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    console = open_console(aside=True)
+    end_at_a_signal()
     interrupted = join_load(
         settings,
         asked.host or "127.0.0.1",
         asked.port or MASTER_PORT,
         locustfile,
-        partial(console.print, highlight=False, soft_wrap=True),
+        say_on(console),
     )
     return ExitStatus.INTERRUPTED if interrupted else ExitStatus.PASS

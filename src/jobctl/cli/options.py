@@ -63,6 +63,7 @@ __all__ = [
     "parser",
     "setting",
     "together",
+    "whole_option",
 ]
 
 T = TypeVar("T")
@@ -110,6 +111,17 @@ def duration_option(flag: str, text: str, panel: str | None = None, *, positive:
     parse = parse_positive_duration if positive else parse_duration
     return typer.Option(
         flag, parser=parser(parse), metavar="DURATION", help=text, rich_help_panel=panel, show_default=False
+    )
+
+
+def whole_option(flag: str, text: str, panel: str | None = None, *, maximum: int | None = None) -> Any:
+    """An option that is a number of things, at least one."""
+    return typer.Option(
+        flag,
+        parser=parser(partial(parse_whole, minimum=1, maximum=maximum)),
+        metavar="N",
+        help=text,
+        rich_help_panel=panel,
     )
 
 

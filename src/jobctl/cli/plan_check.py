@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from jobctl.cli.consoles import open_console
 from jobctl.cli.exit_status import ExitStatus
-from jobctl.core.slo import Verdict
+from jobctl.cli.signals import end_at_a_signal
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from jobctl.core.plans import Plan
 
 __all__ = ["check_plan"]
-
-_STATUS: Final = {
-    Verdict.KEPT: ExitStatus.PASS,
-    Verdict.BROKEN: ExitStatus.BROKEN,
-    Verdict.INCONCLUSIVE: ExitStatus.INCONCLUSIVE,
-}
 
 
 def check_plan(
@@ -41,8 +33,6 @@ def check_plan(
     Raises:
         InvalidOption: The plan cannot be run at that scale.
     """
-    from rich.console import Console
-
     from jobctl.apps.plan.check import DEFAULT_DURATION_S, choose, to_document, why_not
     from jobctl.cli.bench_render import ProgressView
     from jobctl.cli.plan_check_render import describe_check, describe_run
@@ -55,9 +45,8 @@ def check_plan(
     check = choose(planned, duration_s=duration_s or DEFAULT_DURATION_S, time_scale=time_scale, seed=planned.seed)
     for line in describe_run(check):
         typer.echo(line, err=aside)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    view = ProgressView(Console(stderr=True), check.rehearsal.duration_s)
+    end_at_a_signal()
+    view = ProgressView(open_console(aside=True), check.rehearsal.duration_s)
     try:
         validation = rehearse(check.rehearsal, view.show, lambda line: typer.echo(line, err=True))
     finally:
@@ -65,8 +54,4 @@ def check_plan(
     typer.echo(err=aside)
     for line in describe_check(validation):
         typer.echo(line, err=aside)
-    return _STATUS[validation.judgement.verdict], to_document(check, validation)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+    return ExitStatus.of(validation.judgement.verdict), to_document(check, validation)

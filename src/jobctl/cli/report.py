@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jobctl.cli.consoles import open_console
 from jobctl.cli.report_options import Csv, Html, Junit, Markdown, OpenMetrics, check_targets, targets_of
 
 __all__ = ["report"]
@@ -27,17 +28,10 @@ def report(
     targets = targets_of(html=html, junit=junit, markdown=markdown, csv=csv, openmetrics=openmetrics)
     check_targets(targets, {"RESULT": result})
 
-    from rich.console import Console
-
-    from jobctl.cli.bench_render import render_report
-    from jobctl.cli.compare_render import render_comparison
-    from jobctl.cli.find_max_render import render_maximum
+    from jobctl.cli.bench_flow import render
     from jobctl.wiring.report import read_bench_document, write_reports
 
     document = read_bench_document(result)
     write_reports(document, targets, partial(typer.echo, nl=False), partial(typer.echo, err=True))
     if not targets:
-        console = Console()
-        (render_report if document["maximum"] is None else render_maximum)(console, document)
-        if document["comparison"] is not None:
-            render_comparison(console, document["comparison"])
+        render(open_console(), document)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -54,10 +55,14 @@ def check_targets(targets: Mapping[Form, str], taken: Mapping[str, str | None]) 
     Raises:
         InvalidOption: One of them will not do.
     """
-    owners = {place: flag for flag, place in taken.items() if place is not None}
-    for form, target in targets.items():
-        flag = f"--{form}"
-        check_writable(target, flag)
-        if target in owners:
-            raise InvalidOption(flag, f"writes where {owners[target]} does", "give each of them a file of its own")
-        owners[target] = flag
+    flags = {f"--{form}": target for form, target in targets.items()}
+    for flag, place in flags.items():
+        check_writable(place, flag)
+    owners: dict[str, str] = {}
+    for flag, target in {**taken, **flags}.items():
+        if target is None:
+            continue
+        place = target if target == "-" else os.path.realpath(target)
+        if place in owners:
+            raise InvalidOption(flag, f"writes where {owners[place]} does", "give each of them a file of its own")
+        owners[place] = flag

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 __all__ = [
     "DARK",
@@ -43,6 +43,7 @@ __all__ = [
     "theme_style",
     "to_svg",
     "writable",
+    "writable_throughout",
 ]
 
 #: The colours by the names of their CSS variables, which a page may use for the rest of it.
@@ -308,6 +309,15 @@ def text(value: str) -> str:
 def writable(value: str) -> str:
     """Text without what XML cannot hold."""
     return _UNWRITABLE.sub("\ufffd", value)
+
+
+def writable_throughout(value: Any) -> Any:
+    """A JSON value whose every text is writable: what a job failed with may hold commands to a terminal."""
+    if isinstance(value, str):
+        return writable(value)
+    if isinstance(value, Mapping):
+        return {writable(key): writable_throughout(inner) for key, inner in value.items()}
+    return [writable_throughout(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def theme_style() -> str:

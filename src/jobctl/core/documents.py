@@ -132,11 +132,11 @@ class Fields:
         found = {} if fields is None else fields._document
         return {key: value for key, value in found.items() if isinstance(value, str) or _is_finite(value)}
 
-    def told(self, *path: str) -> dict[str, str]:
-        """All that an object has, lists and objects too, in words by its keys and in its order; nulls are left out."""
+    def everything(self, *path: str) -> dict[str, Any]:
+        """All that an object has, lists and objects too, by its keys and in its order; nulls are left out."""
         fields = self.inside(*path)
         found = {} if fields is None else fields._document
-        return {key: _words(value) for key, value in found.items() if value is not None}
+        return {key: value for key, value in found.items() if value is not None}
 
     def keys(self, *path: str) -> tuple[str, ...]:
         """The keys of an object; empty where it is missing."""
@@ -285,14 +285,6 @@ def _is_a(value: object, kind: str) -> bool:
     if kind == "integer" and isinstance(value, float):
         return value.is_integer()
     return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
-
-
-def _words(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items() if inner is not None)
-    if isinstance(value, list | tuple):
-        return "; ".join(map(_words, value))
-    return str(value)
 
 
 def _is_finite(value: object) -> bool:

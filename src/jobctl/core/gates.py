@@ -279,6 +279,7 @@ def parse_gate(text: str) -> Gate:
     gate = replace(gate, threshold=_threshold(threshold, gate, text))
     if gate.comparison is Comparison.EQUAL and gate.unit not in {Unit.JOBS, Unit.SHARE}:
         raise InvalidValue(f"{text!r} wants a measured {gate.figure} to equal a number", "use <, <=, > or >=")
+    _refuse_what_is_certain(gate, text)
     return _checked(_with_tails(gate, said, text), text)
 
 
@@ -395,6 +396,17 @@ def _threshold(word: str, gate: Gate, text: str) -> float:
     except InvalidValue:
         raise InvalidValue(f"{text!r}: {word!r} does not fit {gate.figure}", f"give {_EXAMPLES[unit]}") from None
     return value
+
+
+def _refuse_what_is_certain(gate: Gate, text: str) -> None:
+    """Refuse a gate that holds, or fails, whatever is measured: it judges nothing."""
+    figure, threshold = gate.figure, gate.threshold
+    if gate.statistic != "slope" and threshold == 0 and gate.comparison in {Comparison.BELOW, Comparison.AT_LEAST}:
+        raise InvalidValue(f"{text!r}: {figure} is never below 0", "use == 0, <= 0 or > 0")
+    if gate.unit is Unit.SHARE and threshold == 1 and gate.comparison in {Comparison.ABOVE, Comparison.AT_MOST}:
+        raise InvalidValue(f"{text!r}: {figure} is never above 100%", "use a smaller share")
+    if gate.unit is Unit.JOBS and gate.comparison is Comparison.EQUAL and not threshold.is_integer():
+        raise InvalidValue(f"{text!r}: {figure} is a whole number", "give a whole number")
 
 
 def _share(word: str) -> float:

@@ -21,26 +21,31 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final, Protocol
+from typing import Final
 
+from jobctl.core.gate_figures import (
+    READINGS,
+    Figure,
+    Reading,
+    RunFacts,
+    figure_of,
+    format_figure,
+    reading_of,
+    within_objectives,
+)
 from jobctl.core.gates import SIGNALS, Gate, Severity, Unit
 from jobctl.core.judging import Judgement
-from jobctl.core.quantiles import Sample, rank_of
-from jobctl.core.records import JobRecord, Outcome
+from jobctl.core.quantiles import rank_of
+from jobctl.core.records import JobRecord
 from jobctl.core.slo import Verdict
-from jobctl.core.summary import Window, backlog_over, utilisation_over
-from jobctl.core.units import format_duration
+from jobctl.core.summary import Window
 
 __all__ = [
     "GateResult",
     "LiveGates",
-    "LiveJudge",
-    "RunFacts",
-    "format_figure",
-    "goodput_per_s",
     "judge_gates",
     "replaced_promises",
     "with_gates",
@@ -48,32 +53,8 @@ __all__ = [
 
 #: A stretch this much shorter or longer than asked is as long as asked: instants are sums of floats.
 _ROUNDING_S: Final = 1e-6
-_ENDED: Final = frozenset({Outcome.FINISHED, Outcome.FAILED})
 #: Promises without gates that a gate on the same signal takes the place of.
 _PROMISES: Final = frozenset({"lost", "duplicated", "error_rate"})
-
-Reading = Callable[[JobRecord], float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What gates are judged from.
-
-    Attributes:
-        records: One per scheduled job.
-        start_s: When the schedule began, seconds since the epoch.
-        window: What is judged.
-        slots: Slots over all workers; None where they are not known.
-        doubts: Why the load may not be the one that was asked for; empty where it is.
-        cut_short: Whether the run ended before its schedule did, so that unfinished jobs say nothing.
-    """
-
-    records: Sequence[JobRecord]
-    start_s: float
-    window: Window
-    slots: int | None
-    doubts: tuple[str, ...] = ()
-    cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,31 +78,6 @@ class GateResult:
     failed_windows: tuple[tuple[float, float], ...] = ()
 
 
-class LiveJudge(Protocol):
-    """Watches a run and may end it."""
-
-    def see(self, records: Sequence[JobRecord], elapsed_s: float) -> str | None:
-        """Take the jobs that ended since the last call.
-
-        Args:
-            records: Those jobs.
-            elapsed_s: Seconds since the schedule's start.
-
-        Returns:
-            Why the run is to end; None to go on.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class _Figure:
-    """A figure over a stretch, the jobs it is from, and why it is not known where it is not."""
-
-    value: float | None
-    samples: int
-    reason: str | None = None
-    is_idle: bool = False
-
-
 def replaced_promises(gates: Iterable[Gate]) -> frozenset[str]:
     """The promises without gates that these gates take the place of: each must bind, and be about all jobs."""
     return frozenset(gate.signal for gate in gates if gate.severity is Severity.ERROR and gate.job is None) & _PROMISES
@@ -140,11 +96,11 @@ def judge_gates(
     Returns:
         One result per gate: what became of jobs first, latency after it.
     """
-    within = _within_objectives(gates)
+    within = within_objectives(gates)
     order = list(SIGNALS)
     results = []
     for gate in sorted(gates, key=lambda gate: order.index(gate.signal)):
-        result = _judge(gate, run, _reading(gate, within))
+        result = _judge(gate, run, reading_of(gate, within))
         reason = (stopped_by or {}).get(gate)
         if reason is not None and result.verdict is not Verdict.BROKEN:
             result = replace(result, verdict=Verdict.BROKEN, reason=reason)
@@ -167,32 +123,6 @@ def with_gates(judgement: Judgement, results: Iterable[GateResult]) -> Judgement
     return judgement
 
 
-def goodput_per_s(records: Iterable[JobRecord], window: Window, gates: Iterable[Gate]) -> float:
-    """Window jobs that succeeded within the objective, per second of the window.
-
-    The objective is what gates promise of a job's wait and sojourn at most: of each signal the loosest threshold of a
-    percentile or maximum. Without such a gate it is to succeed. A job whose wait is not known, because it was tried
-    more than once, is not within a promise on it.
-    """
-    within = _within_objectives(gates)
-    return sum(within(record) for record in records if window.holds(record.intended_s)) / window.length_s
-
-
-def format_figure(value: float | None, unit: str) -> str:
-    """A figure or a threshold of a gate for a person; ``-`` where it is not known."""
-    if value is None:
-        return "-"
-    match Unit(unit):
-        case Unit.SECONDS:
-            return format_duration(value)
-        case Unit.SHARE:
-            return f"{100 * value:.3g}%"
-        case Unit.JOBS:
-            return f"{value:,.0f}"
-        case _:
-            return f"{value:.3g} {unit}"
-
-
 def _judge(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResult:
     if gate.window_s is None:
         return _judge_whole(gate, run, reading)
@@ -200,7 +130,9 @@ def _judge(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResult:
     if not stretches:
         return GateResult(gate, Verdict.INCONCLUSIVE, None, 0, "the run ended before one of its windows")
     jobs = _by_stretch(gate, run.records, stretches, by_time=reading is None)
-    figures = [_figure(gate, run, present, stretch, reading) for stretch, present in zip(stretches, jobs, strict=True)]
+    figures = [
+        figure_of(gate, run, present, stretch, reading) for stretch, present in zip(stretches, jobs, strict=True)
+    ]
     return _judge_stretches(gate, run, stretches, figures)
 
 
@@ -211,7 +143,7 @@ def _judge_whole(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResu
         for record in run.records
         if _concerns(gate, record) and (everything or run.window.holds(record.intended_s))
     ]
-    figure = _figure(gate, run, jobs, run.window, reading)
+    figure = figure_of(gate, run, jobs, run.window, reading)
     if figure.samples < gate.min_samples:
         reason = figure.reason or _too_few(gate, figure.samples)
         return GateResult(gate, Verdict.INCONCLUSIVE, None, figure.samples, reason)
@@ -224,7 +156,7 @@ def _judge_whole(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResu
     return GateResult(gate, Verdict.BROKEN, figure.value, figure.samples, _measured(gate, figure.value))
 
 
-def _judge_stretches(gate: Gate, run: RunFacts, stretches: Sequence[Window], figures: Sequence[_Figure]) -> GateResult:
+def _judge_stretches(gate: Gate, run: RunFacts, stretches: Sequence[Window], figures: Sequence[Figure]) -> GateResult:
     known = [figure for figure in figures if not figure.is_idle]
     judged = [figure for figure in known if _tells(gate, figure)]
     short = [figure for figure in known if not _tells(gate, figure)]
@@ -261,7 +193,7 @@ def _holds(gate: Gate, value: float) -> bool:
     return gate.comparison.holds(value, gate.threshold)
 
 
-def _tells(gate: Gate, figure: _Figure) -> bool:
+def _tells(gate: Gate, figure: Figure) -> bool:
     """Whether there is something to hold the gate to."""
     return figure.value is not None and figure.samples >= gate.min_samples
 
@@ -274,10 +206,10 @@ def _is_broken(gate: Gate, stretches: Sequence[Window], failing: Sequence[bool])
     return any(stretches[run[-1]].end_s - stretches[run[0]].start_s >= needed_s for run in runs)
 
 
-def _worst(gate: Gate, figures: Sequence[_Figure]) -> _Figure | None:
+def _worst(gate: Gate, figures: Sequence[Figure]) -> Figure | None:
     """The figure that is furthest on the wrong side, or nearest to it."""
 
-    def badness(figure: _Figure) -> float:
+    def badness(figure: Figure) -> float:
         assert figure.value is not None
         if gate.comparison.is_upper:
             return figure.value
@@ -345,107 +277,6 @@ def _by_stretch(
     return jobs
 
 
-def _figure(gate: Gate, run: RunFacts, jobs: Sequence[JobRecord], stretch: Window, reading: Reading | None) -> _Figure:
-    if reading is not None:
-        return _fold(gate, [value for value in map(reading, jobs) if value is not None], len(jobs), stretch.length_s)
-    match gate.signal:
-        case "backlog":
-            backlog = backlog_over(jobs, stretch, math.inf if gate.window_s is None else stretch.end_s)
-            return _Figure(backlog.max if gate.statistic == "max" else backlog.slope_per_s, len(run.records))
-        case "utilisation":
-            if run.slots is None:
-                return _Figure(None, len(run.records), "the slots of the workers are not known")
-            return _Figure(utilisation_over(jobs, stretch, run.slots), len(run.records))
-        case _:
-            return _drain_time(jobs)
-
-
-def _drain_time(jobs: Sequence[JobRecord]) -> _Figure:
-    """Seconds from the last intended arrival to the last end."""
-    ends = [record.finished_s for record in jobs if record.finished_s is not None]
-    unfinished = sum(record.outcome in {Outcome.IN_FLIGHT, Outcome.LOST} for record in jobs)
-    if unfinished:
-        return _Figure(None, len(jobs), f"{unfinished} jobs had not ended")
-    if not ends:
-        return _Figure(None, len(ends), "no job ended")
-    return _Figure(max(0.0, max(ends) - max(record.intended_s for record in jobs)), len(ends))
-
-
-def _fold(gate: Gate, values: Sequence[float], jobs: int, length_s: float) -> _Figure:
-    """A figure from what the jobs of a stretch say; ``jobs`` of them were meant to arrive in it."""
-    n, idle = len(values), gate.window_s is not None and jobs == 0
-    if gate.kind.are_durations:
-        return _Figure(_statistic(gate, Sample(values)), n, is_idle=idle)
-    if not n:
-        return _Figure(None, 0, "no job says what it cost" if gate.signal == "cost" and jobs else None, is_idle=idle)
-    total = math.fsum(values)
-    if gate.unit is Unit.RATE:
-        return _Figure(total / length_s, n)
-    return _Figure(total / n if gate.unit is Unit.SHARE or gate.statistic == "per_job" else total, n)
-
-
-def _statistic(gate: Gate, sample: Sample) -> float | None:
-    if gate.quantile is None:
-        return sample.mean if gate.statistic == "mean" else sample.max
-    exact = sample.census(gate.quantile)
-    if gate.signal == "schedule_lag":
-        return exact
-    shown = sample.quantile(gate.quantile)
-    return exact if shown is None else shown
-
-
-def _reading(gate: Gate, within: Callable[[JobRecord], bool]) -> Reading | None:
-    """What a job adds to the figure; None for figures that are about time and not about jobs one by one."""
-    return (lambda record: float(within(record))) if gate.signal == "goodput" else _READINGS.get(gate.signal)
-
-
-def _flag(predicate: Callable[[JobRecord], bool], of: Callable[[JobRecord], bool]) -> Reading:
-    return lambda record: float(predicate(record)) if of(record) else None
-
-
-def _is_enqueued(record: JobRecord) -> bool:
-    return record.outcome is not Outcome.REJECTED
-
-
-def _has_finished(record: JobRecord) -> bool:
-    return record.outcome is Outcome.FINISHED
-
-
-_READINGS: Final[Mapping[str, Reading]] = {
-    "lost": _flag(lambda record: record.outcome is Outcome.LOST, _is_enqueued),
-    "duplicated": _flag(lambda record: record.successes > 1, _is_enqueued),
-    "retried": _flag(lambda record: record.retries > 0, _is_enqueued),
-    "error_rate": _flag(lambda record: record.outcome is Outcome.FAILED, lambda record: record.outcome in _ENDED),
-    "achieved/offered": _flag(_has_finished, lambda record: True),
-    "throughput": _flag(_has_finished, lambda record: True),
-    "enqueue": lambda record: record.enqueue_s,
-    "wait": lambda record: record.wait_s,
-    "service": lambda record: record.service_s if _has_finished(record) else None,
-    "sojourn": lambda record: record.sojourn_s,
-    "schedule_lag": lambda record: record.schedule_lag_s,
-    "cost": lambda record: record.cost_usd,
-}
-
-
-def _within_objectives(gates: Iterable[Gate]) -> Callable[[JobRecord], bool]:
-    """Whether a job succeeded within what gates promise of it."""
-    loosest: dict[tuple[str, str | None], float] = {}
-    for gate in gates:
-        of_a_job = gate.statistic == "max" or gate.quantile is not None
-        if gate.signal in {"wait", "sojourn"} and gate.comparison.is_upper and of_a_job:
-            key = gate.signal, gate.job
-            loosest[key] = max(loosest.get(key, 0.0), gate.threshold)
-
-    def within(record: JobRecord) -> bool:
-        return _has_finished(record) and all(
-            (seconds := _READINGS[signal](record)) is not None and seconds <= threshold_s
-            for (signal, job), threshold_s in loosest.items()
-            if job is None or job == record.job_type
-        )
-
-    return within
-
-
 @dataclass(slots=True)
 class _Count:
     """What of a stretch is known so far, in a few numbers: enough to say whether a statistic holds."""
@@ -489,7 +320,7 @@ class _Watch:
 
     def see(self, record: JobRecord) -> None:
         """Take a job that ended."""
-        value = _READINGS[self.gate.signal](record)
+        value = READINGS[self.gate.signal](record)
         if value is None or not _concerns(self.gate, record):
             return
         if self.gate.window_s is not None:
@@ -524,7 +355,15 @@ class LiveGates:
         self.broken: dict[Gate, str] = {}
 
     def see(self, records: Sequence[JobRecord], elapsed_s: float) -> str | None:
-        """As for :class:`LiveJudge`."""
+        """Take the jobs that ended since the last call.
+
+        Args:
+            records: Those jobs.
+            elapsed_s: Seconds since the schedule's start.
+
+        Returns:
+            Why the run is to end; None to go on.
+        """
         for watch in self._watches:
             for record in records:
                 watch.see(record)

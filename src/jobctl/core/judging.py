@@ -110,7 +110,7 @@ def judge(
         injected_share: Probability of a fault that the run was told to inject, summed over all kinds; so many failures
             are expected, and with any of them duplicates are.
         interrupted: Whether it was cut short; unfinished jobs then say nothing, and no promise can be called kept.
-        aborted: Whether a gate or a search ended it early: unfinished and few jobs then say nothing.
+        aborted: Whether a gate ended it early: unfinished and few jobs then say nothing.
         excuse: What faults on a timetable explain.
         replaced: Promises on the books that a gate makes instead: ``lost``, ``duplicated``, ``error_rate``.
     """
@@ -154,7 +154,7 @@ def judge_books(
         max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
         injected_share: Probability of an injected fault.
         interrupted: Whether it was cut short.
-        aborted: Whether a gate or a search ended it early.
+        aborted: Whether a gate ended it early.
         excuse: What faults on a timetable explain.
         replaced: Promises that a gate makes instead.
     """
@@ -246,7 +246,7 @@ def doubts_about(
         dropped: Arrivals that were due and never sent.
         max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
         interrupted: Whether the run was cut short.
-        aborted: Whether a gate or a search ended it early: it has few jobs, and the last arrivals were not sent.
+        aborted: Whether a gate ended it early: it has few jobs, and the last arrivals were not sent.
     """
     lag_s = summary.schedule_lag.census(0.99)
     if interrupted:

@@ -82,6 +82,8 @@ class Cause(StrEnum):
     OBJECTIVE = "objective"
     #: Jobs failed or were lost.
     ERRORS = "errors"
+    #: The upstream refused calls at a rate above the limit that it is known to have.
+    REFUSED = "refused"
     #: The load was not offered as intended.
     GENERATOR = "generator"
     #: The probe was too short to tell.
@@ -97,12 +99,14 @@ class Probe:
         duration_s: How long it is offered.
         phase: What it is for.
         push_s: Length of a stretch at twice the rate in front of it; 0 for none.
+        rest_s: How long nothing is offered before it.
     """
 
     rate_per_s: float
     duration_s: float
     phase: Phase
     push_s: float = 0.0
+    rest_s: float = 0.0
 
     @property
     def length_s(self) -> float:
@@ -128,6 +132,8 @@ class Finding:
         service_s: Mean service time; None where no job ended.
         wait_p95_s: The 0.95 quantile of the waits of these jobs; of a pushed probe None.
         utilisation: Share of the slots that was busy; None where they are not known.
+        refused_after_s: When the upstream was first seen to refuse calls, seconds from the start; None if it was not.
+        accepted: Calls that it had accepted in the minute before that; None where it refused none.
     """
 
     probe: Probe
@@ -143,6 +149,8 @@ class Finding:
     service_s: float | None = None
     wait_p95_s: float | None = None
     utilisation: float | None = None
+    refused_after_s: float | None = None
+    accepted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,11 @@ load the batches alone decide, and of the few tail intervals that a short run at
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from operator import ne
 from typing import Final
 
 from hdrh.histogram import HdrHistogram
@@ -61,25 +65,18 @@ class Sample:
     """
 
     def __init__(self, values: Iterable[float] = (), relaxation: float = 0.0) -> None:
+        given, highest_s = list(values), _HIGHEST / _PER_SECOND
         self._relaxation = relaxation
-        self._histogram = HdrHistogram(1, _HIGHEST, 3)
-        self._ordered: list[float] = []
-        self.clipped = 0
-        for value in values:
-            self._add(value)
-
-    def _add(self, seconds: float) -> None:
-        inside = min(max(seconds, 0.0), _HIGHEST / _PER_SECOND)
-        self.clipped += inside != seconds
-        self._ordered.append(inside)
-        self._histogram.record_value(max(1, round(inside * _PER_SECOND)))
+        self._ordered = [min(max(value, 0.0), highest_s) for value in given]
+        self.clipped = sum(map(ne, given, self._ordered))
+        self._counted: tuple[HdrHistogram, list[int]] | None = None
 
     def __len__(self) -> int:
         return len(self._ordered)
 
     def merge(self, other: Sample) -> None:
         """Add the other sample's values to this one."""
-        self._histogram.add(other._histogram)
+        self._counted = None
         self._ordered.extend(other._ordered)
         self.clipped += other.clipped
         self._relaxation = max(self._relaxation, other._relaxation)
@@ -133,7 +130,7 @@ class Sample:
 
     def encoded(self) -> str | None:
         """The histogram of whole microseconds, as HdrHistogram encodes it (version 2, base64); None without values."""
-        return self._histogram.encode().decode() if self._ordered else None
+        return self._histogram()[0].encode().decode() if self._ordered else None
 
     def interval(self, q: float) -> tuple[float, float] | None:
         """Bounds of the q-quantile, each one-sided at 95 %; None where the samples tell too little."""
@@ -159,8 +156,19 @@ class Sample:
         return min(self._at_rank(rank_of(q, len(self))), max(self._ordered))
 
     def _at_rank(self, rank: int) -> float:
-        value: int = self._histogram.get_value_at_percentile(100.0 * rank / len(self))
-        return value / _PER_SECOND
+        """The value of a rank, from 1; the histogram's own percentile walks all buckets each time."""
+        histogram, totals = self._histogram()
+        value: int = histogram.get_value_from_index(bisect_left(totals, rank))
+        return float(histogram.get_highest_equivalent_value(value)) / _PER_SECOND
+
+    def _histogram(self) -> tuple[HdrHistogram, list[int]]:
+        """All values counted, and how many there are up to each bucket; made when it is first asked for."""
+        if self._counted is None:
+            histogram = HdrHistogram(1, _HIGHEST, 3)
+            for value, count in Counter(max(1, round(each * _PER_SECOND)) for each in self._ordered).items():
+                histogram.record_value(value, count)
+            self._counted = histogram, list(accumulate(histogram.counts))
+        return self._counted
 
     def _inflation(self, q: float) -> float:
         """How much more the share above the quantile varies than that of independent values; at least 1."""

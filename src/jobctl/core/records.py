@@ -12,7 +12,7 @@ rather than vanishing. ``started`` and ``finished`` are those of the attempt tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 __all__ = ["JobRecord", "Outcome"]
@@ -71,6 +71,18 @@ class JobRecord:
     cost_usd: float | None = None
     acknowledged_s: float | None = None
 
+    def moved(self, by_s: float) -> JobRecord:
+        """The same job, all its instants later by so many seconds."""
+        return replace(
+            self,
+            intended_s=self.intended_s + by_s,
+            enqueued_s=_later(self.enqueued_s, by_s),
+            started_s=_later(self.started_s, by_s),
+            finished_s=_later(self.finished_s, by_s),
+            entered_s=_later(self.entered_s, by_s),
+            acknowledged_s=_later(self.acknowledged_s, by_s),
+        )
+
     @property
     def enqueue_s(self) -> float | None:
         """Seconds from when it was sent until Redis had taken it, as the generator saw it."""
@@ -101,3 +113,7 @@ class JobRecord:
     def sojourn_s(self) -> float | None:
         """Seconds from the intended arrival to the outcome."""
         return None if self.finished_s is None else self.finished_s - self.intended_s
+
+
+def _later(instant_s: float | None, by_s: float) -> float | None:
+    return None if instant_s is None else instant_s + by_s

@@ -3,7 +3,9 @@
 *A line* is a statistic of either side, such as the p95 of service times. Of durations the logarithm of new over
 baseline is estimated, of shares and rates the difference. Its interval is the wider of two: that of the block bootstrap
 within the rounds (:mod:`jobctl.core.resampling`), and, from three rounds on, that of the rounds' own estimates. What
-differs from one run to the next (a warmer machine, a busier neighbour) shows only in the second.
+differs from one run to the next (a warmer machine, a busier neighbour) shows only in the second. So does what chance
+makes of a queue whose memory is as long as a run: where slots are nearly full, fewer rounds cannot tell of sojourns. Of
+60 pairs of M/M/5 runs at a utilisation of 0.95 that differed by chance alone 23 would have been regressions.
 
 *The verdict of a line.* A change counts beyond a floor, the larger of a relative and an absolute one. It is a
 *regression* if the whole interval lies beyond the floor on the bad side, an *improvement* if on the good one. There is
@@ -73,6 +75,8 @@ _RULED_OUT: Final = 3.0
 _JOBS_ABOVE: Final = 50
 #: From so many rounds on their estimates tell how much runs differ.
 _FEWEST_ROUNDS: Final = 3
+#: Why a line says nothing where the queue remembers for as long as a run.
+_UNSURE: Final = f"the slots are so full that a run does not tell how much chance did: compare {_FEWEST_ROUNDS} rounds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +279,7 @@ class _Plan:
         decides: Whether it takes part in the verdict.
         obstacle: Why it cannot be told; None where it can.
         least_error: A standard error below which that of the draws is not believed.
+        is_unsure: Whether its error cannot be told, so that its values are shown and say nothing.
     """
 
     name: str
@@ -286,6 +291,7 @@ class _Plan:
     decides: bool
     obstacle: str | None
     least_error: float = 0.0
+    is_unsure: bool = False
 
 
 def _plans(data: Measured, floors: Floors) -> list[_Plan]:
@@ -334,6 +340,7 @@ def _duration_plan(data: Measured, floors: Floors, signal: str, name: str, quant
         higher_is_worse=True,
         decides=line in _DECISIVE and (quantile is None or jobs * (1 - quantile) >= _JOBS_ABOVE),
         obstacle=obstacle,
+        is_unsure=signal in data.unsure and len(data.each_round) < _FEWEST_ROUNDS,
     )
 
 
@@ -356,6 +363,8 @@ def _line(plan: _Plan, data: Measured, confidence: float) -> Line:
     )
     if line.baseline is None or line.new is None or line.change is None:
         return line
+    if plan.is_unsure:
+        return replace(line, reason=_UNSURE)
     interval, floor = _interval(plan, data, line.baseline, line.new, confidence), plan.floor(line.baseline)
     if interval is None:
         return line
@@ -412,8 +421,12 @@ def _gap(plan: _Plan, before: float | None, after: float | None) -> float | None
 
 
 def _fact(name: str, rounds: Sequence[Round]) -> Line:
-    """A count that needs no statistics: jobs that were lost or done twice, now and not before."""
+    """A count that needs no statistics: jobs lost or done twice now and not before; where both have some, who knows."""
     before = sum(getattr(item.baseline, name) for item in rounds)
     after = sum(getattr(item.new, name) for item in rounds)
-    finding = Finding.REGRESSION if after and not before else Finding.NO_CHANGE
-    return Line(name, "jobs", before, after, after - before, None, None, None, name == "lost", finding)
+    finding, reason = Finding.NO_CHANGE, None
+    if after > before:
+        finding, reason = (
+            (Finding.CANNOT_TELL, f"{before} before and {after} now") if before else (Finding.REGRESSION, None)
+        )
+    return Line(name, "jobs", before, after, after - before, None, None, None, name == "lost", finding, reason)

@@ -102,6 +102,8 @@ class Run:
         schedule: Fingerprint of what was offered; runs with the same one had the same jobs.
         lost: Jobs that vanished in the whole run.
         duplicated: Jobs that ran to success more than once.
+        unsure: The durations of which this run alone does not tell how much chance moves them: slots so full that jobs
+            wait behind each other for most of it.
     """
 
     length_s: float
@@ -109,6 +111,7 @@ class Run:
     schedule: str
     lost: int = 0
     duplicated: int = 0
+    unsure: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class Measured:
         self.lengths_s = tuple([run.length_s for run in side for _ in run.stretches] for side in runs)
         self._sizes = tuple([len(run.stretches) for run in side] for side in runs)
         self._paired = all(item.is_paired for item in rounds)
+        self.unsure = frozenset[str]().union(*(run.unsure for side in runs for run in side))
         self.ones = tuple([1] * len(side) for side in self.sides)
         self.draws = self._draw(rng)
         self.each_round = [self._alone(number) for number in range(len(rounds))]

@@ -12,6 +12,12 @@ shown to fail.
    below C and two thirds above: a fleet falls short of its nominal capacity by what dispatch takes, and never exceeds
    it. An end that is not confirmed reopens the search around what it told.
 
+*A limit that is known* (:class:`KnownLimit`: configured, or told by the upstream's refusals) says where to look and no
+more: what the probes measure is the evidence. Calls that the workers space evenly show it within seconds, so the search
+begins with the high end. An upstream that counts the calls of any minute shows it only when its window is full, and
+loads beyond it would spoil the next: from an empty window the low end is held for longer than a minute, then at once
+the high end, until it is refused. As soon as something comes out otherwise, the search goes on as without the hint.
+
 *Which of two probes is believed* when a lower rate failed and a higher one held: the longer one; of equal ones that
 which failed.
 
@@ -33,7 +39,18 @@ from jobctl.core.estimates import student_tail
 from jobctl.core.probing import FEWEST_STRETCHES, SETTLING_SERVICES, Cause, Finding, Phase, Probe
 from jobctl.core.slo import Verdict
 
-__all__ = ["Aim", "Bracket", "Capacity", "Stop", "answer", "next_step", "resolution"]
+__all__ = [
+    "Aim",
+    "Bracket",
+    "Capacity",
+    "KnownLimit",
+    "Stop",
+    "answer",
+    "known_limit",
+    "needed_s",
+    "next_step",
+    "resolution",
+]
 
 #: A growth of this share of the rate must be excluded before a short probe counts as held.
 _COARSE: Final = 0.25
@@ -62,6 +79,8 @@ _LONGEST_S: Final = 120.0
 _LONGER: Final = 1.1
 #: A push adds the jobs of so many seconds, beyond those that fill the slots: it empties a limit's bucket.
 _PUSH_S: Final = 2.5
+#: A generator that fell behind so many times in a row can offer no more.
+_BEHIND: Final = 3
 #: What a probe takes beside its schedule, until that is known.
 _OVERHEAD_S: Final = 3.0
 #: Jobs that have not ended took longer than those that have: what probes are made longer by.
@@ -90,8 +109,31 @@ class Stop(StrEnum):
     LOWEST = "lowest"
     #: The time was over.
     TIME = "time"
+    #: The upstream refused calls, and there is no time to wait until it accepts them evenly again.
+    REFUSED = "refused"
     #: Somebody cut it short.
     INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLimit:
+    """A limit on the way of the jobs.
+
+    Attributes:
+        rate_per_s: Jobs a second that it lets pass.
+        window_s: It counts in any window of this length and refuses what is beyond; 0 if the workers know it and space
+            their calls evenly.
+        known_after: How many probes had been run when it became known; it was configured if that is 0.
+    """
+
+    rate_per_s: float
+    window_s: float = 0.0
+    known_after: int = 0
+
+    @property
+    def rest_s(self) -> float:
+        """How long until its window is empty."""
+        return self.window_s + 1 if self.known_after else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +148,7 @@ class Aim:
         within_s: How long the search may take, seconds.
         memory_s: A limit on the way is known to count in windows of this length: what is sustained lasts longer.
         least_jobs: What is sustained sends so many jobs at least: the objectives need them.
+        limit: A limit that was configured.
     """
 
     start_per_s: float
@@ -115,6 +158,7 @@ class Aim:
     within_s: float = 180.0
     memory_s: float = 0.0
     least_jobs: float = 90.0
+    limit: KnownLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +217,16 @@ def resolution(aim: Aim, probe: Probe) -> float:
     return aim.max_width if probe.phase is Phase.SUSTAIN else _COARSE
 
 
+def known_limit(aim: Aim, findings: Sequence[Finding]) -> KnownLimit | None:
+    """The limit that was configured, or the one that the first refusals told; None where there is none."""
+    if aim.limit is not None or not aim.memory_s:
+        return aim.limit
+    for number, finding in enumerate(findings, 1):
+        if finding.accepted and finding.verdict is Verdict.BROKEN:
+            return KnownLimit(finding.accepted / aim.memory_s, aim.memory_s, known_after=number)
+    return None
+
+
 def next_step(aim: Aim, findings: Sequence[Finding], elapsed_s: float) -> Probe | Bracket:
     """What to do next.
 
@@ -189,6 +243,11 @@ def next_step(aim: Aim, findings: Sequence[Finding], elapsed_s: float) -> Probe 
     return search.bracket(Stop.TIME) if fitting is None else fitting
 
 
+def needed_s(aim: Aim, findings: Sequence[Finding], elapsed_s: float) -> float | None:
+    """How long the whole search takes, seconds, going by how much the jobs vary; None until a probe told that."""
+    return _Search(aim, findings, elapsed_s).needed_s()
+
+
 def answer(aim: Aim, findings: Sequence[Finding], stop: Stop) -> Bracket:
     """What the findings tell when the search ends there."""
     return _Search(aim, findings, aim.within_s).bracket(stop)
@@ -201,7 +260,7 @@ class _Search:
         self._aim = aim
         self._findings = findings
         self._left_s = aim.within_s - elapsed_s
-        lengths_s = math.fsum(finding.probe.length_s for finding in findings)
+        lengths_s = math.fsum(finding.probe.length_s + finding.probe.rest_s for finding in findings)
         self._overhead_s = max(0.0, elapsed_s - lengths_s) / len(findings) if findings else _OVERHEAD_S
         self._held, self._high = _ends(findings, aim.max_width)
         self._low = self._held[0] if self._held else None
@@ -211,12 +270,11 @@ class _Search:
         self._service_s = services[-1] if services else 0.0
 
     def bracket(self, stop: Stop) -> Bracket:
-        """The answer; its low end is the highest rate that surely held, or else more likely than not."""
+        """The answer; its low end is the highest rate that surely held, or else the likeliest that did."""
         errors = [(one, self._low_error(one)) for one in self._held]
-        sure = next((one for one, error in errors if error <= _DOUBT), None)
-        likely = next((one for one, error in reversed(errors) if error < _UNKNOWN), None)
-        low = sure or likely
-        error = None if low is None else self._low_error(low)
+        sure = next((pair for pair in errors if pair[1] <= _DOUBT), None)
+        likely = min((pair for pair in errors if pair[1] < _UNKNOWN), key=lambda pair: pair[1], default=(None, None))
+        low, error = sure or likely
         return Bracket(low, self._high, self._capacity, stop, error)
 
     def _low_error(self, low: Finding) -> float:
@@ -232,7 +290,7 @@ class _Search:
 
     def fitted(self, probe: Probe) -> Probe | None:
         """The probe, shortened where the time is scarce; None where it no longer makes sense."""
-        spare_s = self._left_s - self._overhead_s - probe.push_s
+        spare_s = self._left_s - self._overhead_s - probe.push_s - probe.rest_s
         if spare_s >= probe.duration_s:
             return probe
         is_kept = probe.phase is Phase.SUSTAIN and not probe.push_s
@@ -241,8 +299,9 @@ class _Search:
         return replace(probe, duration_s=spare_s)
 
     def step(self) -> Probe | Stop:
-        if not self._findings:
-            return self._short(Phase.DOUBLE, min(self._aim.start_per_s, self._aim.most_per_s))
+        limited = self._at_limit()
+        if limited is not None or not self._findings:
+            return limited or self._short(Phase.DOUBLE, min(self._aim.start_per_s, self._aim.most_per_s))
         last = self._findings[-1]
         if last.verdict is Verdict.INCONCLUSIVE:
             again = self._again(last)
@@ -256,12 +315,35 @@ class _Search:
             return self._downwards(self._high)
         return self._bisected(self._low, self._high)
 
+    def _at_limit(self) -> Probe | Stop | None:
+        """The next probe around a limit that is known; None without one, and where something came out otherwise."""
+        limit = known_limit(self._aim, self._findings)
+        if limit is None or (self._findings and self._findings[-1].cause is Cause.GENERATOR):
+            return None
+        since = [one for one in self._findings[limit.known_after :] if one.cause is not Cause.GENERATOR]
+        room = math.log1p(self._aim.max_width) * _USED
+        low_per_s = limit.rate_per_s * math.exp(-room * (1 - _ABOVE))
+        high_per_s = limit.rate_per_s * math.exp(room * _ABOVE)
+        if low_per_s < self._aim.least_per_s or high_per_s > self._aim.most_per_s:
+            return None
+        if not limit.window_s:
+            plan = [replace(self._sustained(high_per_s, runs=2), push_s=self._push_s())]
+        else:
+            first = replace(self._short(Phase.BISECT, low_per_s), rest_s=limit.rest_s)
+            plan = [first, self._sustained(low_per_s, runs=1), self._sustained(high_per_s, runs=1)]
+        if len(since) >= len(plan) or any(one.verdict is not Verdict.KEPT for one in since):
+            return None
+        needed_s = limit.rest_s + 2 * limit.window_s + _SHORT_S + len(plan) * self._overhead_s
+        if limit.known_after and not since and needed_s > self._left_s:
+            return Stop.REFUSED
+        return plan[len(since)]
+
     def _again(self, last: Finding) -> Probe | Stop | None:
         """A probe that could not tell is run again, longer; None where what it told leads on."""
         probe = last.probe
         if last.cause is Cause.GENERATOR:
-            behind = [finding.cause is Cause.GENERATOR for finding in self._findings[-2:]]
-            return Stop.GENERATOR if behind == [True, True] else probe
+            behind = [finding.cause is Cause.GENERATOR for finding in self._findings[-_BEHIND:]]
+            return Stop.GENERATOR if behind == [True] * _BEHIND else replace(probe, rest_s=0.0)
         if probe.push_s and last.is_saturated:
             return None
         return replace(probe, duration_s=max(2 * probe.duration_s, self._seen_s()))
@@ -355,7 +437,21 @@ class _Search:
         wanted_s = max(_SUSTAINED_S, max(jobs, self._aim.least_jobs) / rate_per_s, 2 * self._seen_s())
         kept_s = max(0.0, self._remembered_s - _SUSTAINED_S) if runs > 1 else 0.0
         share_s = (self._left_s - kept_s - runs * (self._overhead_s + self._push_s())) / runs
-        return max(_SHORTEST_S, min(wanted_s, share_s, max(_LONGEST_S, 2 * self._seen_s())))
+        longest_s = max(_LONGEST_S, 2 * self._seen_s(), self._fewest_jobs() / rate_per_s)
+        return max(_SHORTEST_S, min(wanted_s, share_s, longest_s))
+
+    def _fewest_jobs(self) -> float:
+        """So many jobs of a sustained probe tell the width apart just so."""
+        return self._variability() * (2 * _BARELY_APART / (math.log1p(self._aim.max_width) * _USED)) ** 2
+
+    def needed_s(self) -> float | None:
+        """How long the whole search takes: both ends are sustained, and the first that is has mostly to be repeated."""
+        if self._capacity is None:
+            return None
+        runs = 2 if any(finding.probe.phase is Phase.SUSTAIN for finding in self._findings) else 3
+        jobs_s = self._fewest_jobs() / self._capacity.rate_per_s
+        each_s = max(jobs_s, self._seen_s()) + self._push_s() + self._overhead_s
+        return self._aim.within_s - self._left_s + runs * each_s
 
     @staticmethod
     def _ratio(low: Finding, high: Finding) -> float:
@@ -402,14 +498,15 @@ def _weight(finding: Finding) -> float:
 def _capacity(findings: Sequence[Finding]) -> Capacity | None:
     """What the saturated probes measured, each by its precision.
 
-    Left out are those much shorter than the longest, and those that a longer probe refutes: a fleet that is overwhelmed
-    may do less than it can.
+    Left out are those much shorter than the longest; those that a longer probe refutes, for a fleet that is overwhelmed
+    may do less than it can; and plain loads that held: of these no more comes out than was sent.
     """
     kept = [finding for finding in findings if finding.verdict is Verdict.KEPT]
     saturated = [
         (finding.throughput_per_s, finding.throughput_error_per_s, _weight(finding))
         for finding in findings
         if finding.is_saturated and finding.throughput_per_s and finding.throughput_error_per_s
+        if finding.probe.push_s or finding.verdict is not Verdict.KEPT
     ]
     believed = [
         (rate, error, weight)

@@ -6,8 +6,8 @@ changes from round to round, so that a machine that warms up or tires does so fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jobctl.core.resampling import Round
     from jobctl.wiring.stand import PreparedBench, Stand
 
-__all__ = ["Against", "Baseline", "BaselineResult", "find_baseline", "run_against_baseline"]
+__all__ = ["Against", "Baseline", "BaselineResult", "code_of", "find_baseline", "run_against_baseline"]
 
 _OPTION: Final = "--baseline"
 
@@ -89,15 +89,14 @@ def find_baseline(name: str) -> Baseline:
     """
     from jobctl.adapters.git import find_revision
 
-    directory = Path(name).expanduser()
     is_path = name.startswith((".", "/", "~"))
-    revision = None if is_path else find_revision(name)
-    if revision is None and directory.is_dir():
+    directory, revision = Path(name).expanduser(), None if is_path else find_revision(name)
+    if is_path and directory.is_dir():
         return Baseline(name, directory.resolve(), None)
     if revision is None:
-        what = "is no directory" if is_path else "is neither a revision of this repository nor a directory"
+        what = "is no directory" if is_path else "is no revision of this repository"
         raise InvalidOption(
-            _OPTION, f"{name!r} {what}", "give a branch, tag or commit that was fetched, or a directory with the code"
+            _OPTION, f"{name!r} {what}", "give a branch, tag or commit that was fetched, or a directory as ./DIR"
         )
     return Baseline(name, None, revision)
 
@@ -142,7 +141,8 @@ def run_against_baseline(
 
     check_comparable(prepared.config, own_workers=prepared.own_workers)
     baseline = against.baseline
-    with _code_of(baseline) as code, Stand.open(prepared, say) as stand:
+    functions = {workload.function for workload in prepared.config.spec.workloads}
+    with code_of(baseline, functions) as code, Stand.open(prepared, say) as stand:
         turns = _Turns(stand, code, on_progress, say)
 
         def repeat(suspected: Sequence[str]) -> list[Round]:
@@ -242,8 +242,9 @@ class _Turns:
             self._new.append(result)
             self._ended_workers += [f"{name}: {what}" for what in stand.rig.ended_workers()]
         measured = read_measurement(to_document(result, environment.host(), {}), name)
-        if measured.doubt is not None:
-            self.doubts.append(f"{name}: {measured.doubt}")
+        doubt = measured.doubt if is_new else measured.doubt_as_baseline
+        if doubt is not None:
+            self.doubts.append(f"{name}: {doubt}")
         return measured
 
     def _config(self, is_new: bool) -> BenchConfig:
@@ -257,16 +258,26 @@ class _Turns:
 
 
 @contextmanager
-def _code_of(baseline: Baseline) -> Iterator[Path]:
-    """Where the baseline's code is; what was checked out for it is removed at the end, however that comes."""
+def code_of(baseline: Baseline, functions: Collection[str]) -> Iterator[Path]:
+    """Where the baseline's code is; what was checked out for it is removed at the end, however that comes.
+
+    Raises:
+        InvalidOption: It has none of the functions, so that both sides would run what is installed.
+    """
     from jobctl.adapters.git import checked_out
     from jobctl.adapters.processes import ProcessGroup
+    from jobctl.adapters.rig import has_module
 
-    if baseline.directory is not None:
-        yield baseline.directory
-    elif baseline.revision is not None:
-        with (
-            ProcessGroup() as guarded,
-            checked_out(baseline.revision, guarded.directory / "baseline", _OPTION) as directory,
-        ):
-            yield directory
+    with ExitStack() as stack:
+        directory = baseline.directory
+        if baseline.revision is not None:
+            place = stack.enter_context(ProcessGroup()).directory / "baseline"
+            directory = stack.enter_context(checked_out(baseline.revision, place, _OPTION))
+        assert directory is not None
+        if not any(has_module(directory, function) for function in functions):
+            raise InvalidOption(
+                _OPTION,
+                f"{baseline.name!r} has no code of {' or '.join(sorted(functions))}: both sides would run the same",
+                "name a job of yours by --job, and run it where its code is imported from",
+            )
+        yield directory

@@ -64,7 +64,9 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
     calls_upstream = any(workload.synthetic not in {"sleep", "noop"} for workload in config.spec.workloads)
     wants_mock = calls_upstream and request.openrouter_url is None and not request.no_workers
     mock = mock_arguments(request, scenario, config.spec.workloads) if wants_mock else None
-    if mock is not None:
+    if mock is None:
+        _refuse_mock_options(request, scenario)
+    else:
         options = list(zip(mock[::2], mock[1::2], strict=True))
         faults, laws = ([value for name, value in options if name == flag] for flag in ("--fault", "--latency-of"))
         make_behaviour(dict(options).get("--latency", DEFAULT_LATENCY), faults, request.seed, laws)
@@ -86,6 +88,22 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
         own_workers=request.no_workers,
         crew=request.crew,
     )
+
+
+def _refuse_mock_options(request: BenchRequest, scenario: Scenario | None) -> None:
+    """Refuse what would do nothing, and faults that would excuse failures which nobody injected.
+
+    A scenario's other keys about the mock do no harm where the command line replaces what it stands for.
+    """
+    given = {"--latency": request.latency, "--fault": request.fault, "--rpm": request.rpm, "--tpm": request.tpm}
+    option = next((flag for flag, value in given.items() if value), None)
+    problem = "is about the mock, and this bench starts none"
+    if option is None and scenario is not None and scenario.mock.get("fault"):
+        option, problem = f"scenario {scenario.name}", f"[mock] fault {problem}"
+    if option is not None:
+        raise InvalidOption(
+            option, problem, "drop it, or use jobs that call the mock, without --openrouter-url and --no-workers"
+        )
 
 
 def _scenario_files(request: BenchRequest, scenario: Scenario | None) -> tuple[list[str], dict[str, Sequence[Payload]]]:

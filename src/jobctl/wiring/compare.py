@@ -54,6 +54,11 @@ def compare_files(paths: Sequence[str], floors: Floors, allowed: Collection[str]
         raise InvalidOption(
             _OPTION, f"takes files in pairs, got {len(paths)}", "give BASELINE NEW, and likewise for each repeat"
         )
+    for path in paths:
+        if len({place // 2 for place, other in enumerate(paths) if other == path}) > 1:
+            raise InvalidOption(
+                _OPTION, f"{path} is in two pairs", "give each pair measurements of its own, as repeats"
+            )
     measurements = [_read(path) for path in paths]
     found = [
         words
@@ -63,7 +68,8 @@ def compare_files(paths: Sequence[str], floors: Floors, allowed: Collection[str]
     rounds = pair_up(measurements)
     half = (len(rounds) + 1) // 2
     repeat = rounds[half:]
-    doubts = [f"{each.name}: {each.doubt}" for each in measurements if each.doubt is not None]
+    told = [(each.name, each.doubt if place % 2 else each.doubt_as_baseline) for place, each in enumerate(measurements)]
+    doubts = [f"{name}: {doubt}" for name, doubt in told if doubt is not None]
     comparison = judge_rounds(rounds[:half], floors, (lambda _: repeat) if repeat else None, lambda: doubts)
     return Compared(comparison, _side(measurements[::2]), _side(measurements[1::2]), tuple(dict.fromkeys(found)))
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
 from jobctl.core.units import format_duration, parse_positive_duration
@@ -82,22 +81,14 @@ def _from_file(path: str) -> Evidence:
     from jobctl.adapters import files
     from jobctl.core.evidence import from_bench, from_csv
 
-    lines = files.read_lines(path, _OPTION)
     try:
         if path.lower().endswith((".csv", ".csv.gz")):
-            return from_csv(lines, path)
-        return from_bench(_json("\n".join(lines), path), path)
+            return from_csv(files.read_lines(path, _OPTION), path)
+        return from_bench(files.read_json(path, _OPTION, _REMEDY), path)
     except InvalidOption:
         raise
     except InvalidValue as error:
         raise InvalidOption(_OPTION, error.problem, error.remedy) from None
-
-
-def _json(text: str, path: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise InvalidOption(_OPTION, f"{path!r} is neither JSON nor a .csv file", _REMEDY) from None
 
 
 def _split(url: str, names: tuple[str, ...]) -> tuple[str, Mapping[str, str]]:

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from jobctl.apps.bench.maximum import FoundMaximum, WantedMaximum
     from jobctl.core.limiting import ScopeStatus
     from jobctl.core.probing import Finding, Probe
-    from jobctl.core.searching import Aim, Bracket
+    from jobctl.core.searching import Aim, Bracket, KnownLimit
 
 __all__ = ["find_max"]
 
-#: What limits of an upstream count in, seconds: a rate that holds for less may only use up what they allow.
-_MINUTE_S: Final = 60.0
+#: Beyond so many times the time that it is given, a search is said to take longer.
+_HARDLY: Final = 1.1
+#: How often a rest looks whether somebody cuts it short, seconds.
+_LOOK_S: Final = 0.2
 
 
 def find_max(
@@ -59,9 +61,21 @@ def find_max(
         )
     calls = any(workload.synthetic not in {"sleep", "noop"} for workload in prepared.config.spec.workloads)
     with Stand.open(prepared, say) as stand:
-        search = _Search(stand, wanted, aim_of(wanted, prepared.config.slots, _MINUTE_S if calls else 0.0))
+        search = _Search(
+            stand, wanted, aim_of(wanted, prepared.config.slots, calls=calls, limit=_configured_limit(prepared)), say
+        )
         search.run(on_finding, on_progress)
         return search.found(), environment.host(), stand.versions()
+
+
+def _configured_limit(prepared: PreparedBench) -> KnownLimit | None:
+    """What flags, scenario and settings say of calls a minute: where to look, and no evidence."""
+    from jobctl.apps.bench.maximum import limit_ahead
+
+    options = prepared.mock or []
+    mock = dict(zip(options[::2], options[1::2], strict=True))
+    models = {model for workload in prepared.config.spec.workloads for model in workload.models}
+    return limit_ahead(models, prepared.settings.limits, float(mock["--rpm"]) if "--rpm" in mock else None)
 
 
 class _Search:
@@ -71,16 +85,19 @@ class _Search:
         stand: The fleet.
         wanted: What is asked for.
         aim: The same, as the search is told.
+        say: Takes lines for the person who waits.
     """
 
-    def __init__(self, stand: Stand, wanted: WantedMaximum, aim: Aim) -> None:
+    def __init__(self, stand: Stand, wanted: WantedMaximum, aim: Aim, say: Callable[[str], None]) -> None:
         self._stand = stand
         self._wanted = wanted
         self._aim = aim
+        self._say = say
         self._findings: list[Finding] = []
         self._results: list[BenchResult] = []
         self._limiters: list[Sequence[ScopeStatus]] = []
         self._interrupted = False
+        self._foretold_s: float | None = None
         self._bracket: Bracket | None = None
         self._cut: Interruption | None = None
         self._began_s = time.monotonic()
@@ -108,6 +125,7 @@ class _Search:
                     break
                 if finding is not None:
                     on_finding(finding)
+                    self._foretell()
         self._interrupted = True
         if not self._findings:
             raise KeyboardInterrupt
@@ -135,6 +153,21 @@ class _Search:
             result=self._results[low],
             elapsed_s=self._elapsed_s(),
             interrupted=self._interrupted,
+            needed_s=self._foretold_s,
+        )
+
+    def _foretell(self) -> None:
+        """Say once, as soon as it shows, that the time will hardly do."""
+        from jobctl.apps.bench.maximum import longer_within
+        from jobctl.core.searching import needed_s
+
+        longer_s = needed_s(self._aim, self._findings, self._elapsed_s())
+        if longer_s is None or longer_s <= _HARDLY * self._aim.within_s or self._foretold_s is not None:
+            return
+        self._foretold_s = longer_s
+        self._say(
+            f"to tell {self._aim.max_width:.0%} apart, jobs so uneven take longer: give {longer_within(longer_s)}, "
+            "or a wider --max-width"
         )
 
     def _elapsed_s(self) -> float:
@@ -142,25 +175,34 @@ class _Search:
 
     def _probe(self, probe: Probe, on_progress: Callable[[Mapping[str, Any]], None]) -> Finding | None:
         """Run a probe; None where it was cut short."""
-        from jobctl.apps.bench.maximum import held_to_gates, probe_config
+        from jobctl.apps.bench.maximum import held_to_gates, held_to_upstream, probe_config
         from jobctl.core.probing import read_probe
-        from jobctl.core.searching import resolution
+        from jobctl.core.searching import known_limit, resolution
 
+        if not self._rested(probe.rest_s):
+            return None
         services = [finding.service_s for finding in self._findings if finding.service_s is not None]
         service_s = services[-1] if services else None
         config = probe_config(self._stand.prepared.config, probe, new_run_id(), service_s)
         limiter = self._limiter()
         limiters: list[ScopeStatus] = []
+        refused_at_s: list[float] = []
+
+        def look() -> None:
+            status = self._read_limiter(limiter)
+            limiters.extend(status)
+            if any(scope.paused_s > 0 for scope in status):
+                refused_at_s.append(time.time())
 
         def watch(message: Mapping[str, Any]) -> None:
             if self._cut is not None and self._cut.happened:  # it came before this load took signals for itself
                 raise KeyboardInterrupt
             on_progress(message)
-            limiters.extend(self._read_limiter(limiter))
+            look()
 
         with closing(limiter) if limiter is not None else nullcontext():
             result = self._stand.run(config, watch)
-            limiters.extend(self._read_limiter(limiter))
+            look()
         ended = self._stand.rig.ended_workers()
         if ended:
             raise RunFailed(f"the fleet cannot be measured: {ended[0]}")
@@ -177,11 +219,26 @@ class _Search:
             usual_service_s=service_s,
             doubts=_doubts(result),
         )
-        finding = held_to_gates(finding, result.gates)
-        self._findings.append(finding)
         self._results.append(result)
+        finding = held_to_upstream(
+            held_to_gates(finding, result.gates),
+            known_limit(self._aim, self._findings),
+            refused_at_s[0] if refused_at_s and not config.injected_share else None,
+            result.started_at_s,
+            [record for run in self._results for record in run.records],
+        )
+        self._findings.append(finding)
         self._limiters.append(limiters)
         return finding
+
+    def _rested(self, rest_s: float) -> bool:
+        """Whether so long nothing was offered, and nobody cut that short."""
+        if rest_s:
+            self._say(f"offering nothing for {rest_s:.0f} s: the upstream refused calls, and counts those of a minute")
+        until_s = time.monotonic() + rest_s
+        while time.monotonic() < until_s and not (self._cut is not None and self._cut.happened):
+            time.sleep(_LOOK_S)
+        return self._cut is None or not self._cut.happened
 
     def _limiter(self) -> RedisLimiter | None:
         """The limiter that the workers share, by their API key; None without one."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from jobctl import settings
-from jobctl.adapters.files import append_text, read_lines, replace_text
+from jobctl.adapters.files import append_text, read_json, replace_text
 from jobctl.apps.report.figures import Report
 from jobctl.apps.report.forms import Form, tell
 from jobctl.apps.report.reading import read_report
+from jobctl.core.charts import writable_throughout
 from jobctl.core.documents import settle
 from jobctl.errors import InvalidOption, InvalidValue
 
@@ -27,19 +28,16 @@ def read_bench_document(path: str) -> dict[str, Any]:
     Raises:
         InvalidOption: It holds something else, or cannot be read.
     """
-    content = "\n".join(read_lines(path, _ARGUMENT))
-    if not content.strip():
-        raise InvalidOption(_ARGUMENT, f"{path!r} is empty", _REMEDY)
+    document = read_json(path, _ARGUMENT, _REMEDY)
     try:
-        document = json.loads(content, parse_constant=_refuse_constant)
         read_report(document, path)
         settled = settle(document, _schema("bench"), path)
         if settled["comparison"] is not None:
             settled["comparison"] = settle(settled["comparison"], _schema("compare"), f"{path}: comparison")
     except InvalidValue as error:
         raise InvalidOption(_ARGUMENT, error.problem, error.remedy) from None
-    except (ValueError, RecursionError):
-        raise InvalidOption(_ARGUMENT, f"{path!r} is not JSON", _REMEDY) from None
+    except RecursionError:
+        raise InvalidOption(_ARGUMENT, f"{path!r} is nested too deeply", _REMEDY) from None
     return settled
 
 
@@ -60,7 +58,7 @@ def write_reports(
     summary = settings.step_summary()
     if not targets and summary is None:
         return
-    report = read_report(document, "the document")
+    report = read_report(writable_throughout(document), "the document")
     for form, target in targets.items():
         if target == "-":
             out(tell(report, form))
@@ -82,7 +80,3 @@ def _schema(name: str) -> dict[str, Any]:
     text = resources.files("jobctl").joinpath("schemas", f"{name}.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
-
-
-def _refuse_constant(word: str) -> NoReturn:
-    raise InvalidValue(f"it holds {word}, which is no figure", _REMEDY)

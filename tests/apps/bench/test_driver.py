@@ -162,6 +162,13 @@ def test_an_interrupted_run_is_judged_by_what_happened_so_far() -> None:
     assert result.judgement.verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_warm_up_that_leaves_hardly_any_job_to_judge_makes_a_run_inconclusive() -> None:
+    result = bench(Load(make_spec(warmup_s=9.9)))
+
+    assert result.summary.window.length_s == pytest.approx(0.1)
+    assert result.judgement.verdict is Verdict.INCONCLUSIVE
+
+
 def test_too_few_jobs_make_a_run_inconclusive() -> None:
     result = bench(Load(make_spec(stages=(Stage.steady(1.0, 10.0),))))
 

@@ -156,9 +156,9 @@ class Streaming:
         return JobctlError("it ended early")
 
 
-def ended_early(load: Streaming, *gates: Gate, **more: Any) -> BenchResult:
+def ended_early(load: Streaming, *gates: Gate) -> BenchResult:
     config = make_config(make_spec(live=True), gates=tuple(replace(gate, abort=True) for gate in gates))
-    return run(config, load, lambda: START_S, lambda message: None, lambda: False, **more)
+    return run(config, load, lambda: START_S, lambda message: None, lambda: False)
 
 
 def test_a_gate_that_aborts_ends_the_run_and_breaks_it() -> None:
@@ -179,15 +179,3 @@ def test_a_backlog_that_aborts_ends_the_run() -> None:
     assert load.interrupted_at == 6
     assert result.judgement.verdict is Verdict.BROKEN
     assert "60 jobs waited" in str(result.aborted)
-
-
-def test_whoever_judges_a_run_while_it_goes_on_may_end_it() -> None:
-    class Enough:
-        def see(self, records: Sequence[JobRecord], elapsed_s: float) -> str | None:
-            return "enough" if elapsed_s >= 5 else None
-
-    load = Streaming(waits_s=0.0)
-    result = ended_early(load, live=Enough())
-
-    assert (load.interrupted_at, result.aborted) == (5, "enough")
-    assert result.judgement.verdict is Verdict.KEPT

@@ -16,6 +16,8 @@ from jobctl.apps.bench.maximum import (
     WantedMaximum,
     aim_of,
     held_to_gates,
+    held_to_upstream,
+    limit_ahead,
     limit_of,
     probe_config,
     sentence,
@@ -26,10 +28,11 @@ from jobctl.core.arrivals import Stage
 from jobctl.core.gates import parse_gate
 from jobctl.core.gating import GateResult
 from jobctl.core.judging import Judgement
-from jobctl.core.limiting import ScopeStatus
+from jobctl.core.limiting import Limit as ModelLimit
+from jobctl.core.limiting import Limits, ScopeStatus, Tuning
 from jobctl.core.probing import Cause, Finding, Phase, Probe
 from jobctl.core.records import JobRecord, Outcome
-from jobctl.core.searching import Bracket, Capacity, Stop
+from jobctl.core.searching import Bracket, Capacity, KnownLimit, Stop
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Window, summarise
 from jobctl.core.usage import Usage
@@ -130,7 +133,7 @@ def test_a_low_end_that_was_not_sustained_is_told_with_its_length() -> None:
 def test_where_no_rate_holds_the_sentence_says_which_failed() -> None:
     told = sentence(found(Bracket(None, HIGH, None, Stop.LOWEST)))
 
-    assert told.startswith("2 replicas of 25 slots showed no rate that holds; 255 jobs/s failed")
+    assert told.startswith("2 replicas of 25 slots sustained no rate; 255 jobs/s failed")
 
 
 def test_without_a_high_end_the_sentence_says_that_the_maximum_was_not_reached() -> None:
@@ -228,9 +231,69 @@ def test_a_pushed_probe_doubles_its_rate_in_front_and_is_judged_behind() -> None
 
 
 def test_the_search_begins_at_what_must_be_carried_or_at_half_the_slots() -> None:
-    assert aim_of(promising(7.0), 50, 0.0).start_per_s == 7.0
-    assert aim_of(WantedMaximum(), 50, 0.0).start_per_s == 25.0
-    assert aim_of(WantedMaximum(), 1, 0.0).start_per_s == 2.0
-    assert aim_of(WantedMaximum(), None, 0.0).start_per_s == 5.0
-    assert aim_of(WantedMaximum(), 50, 0.0).most_per_s == math.inf
-    assert aim_of(WantedMaximum(max_per_s=80.0), 50, 60.0).most_per_s == 80.0
+    assert aim_of(promising(7.0), 50, calls=False).start_per_s == 7.0
+    assert aim_of(WantedMaximum(), 50, calls=False).start_per_s == 25.0
+    assert aim_of(WantedMaximum(), 1, calls=False).start_per_s == 2.0
+    assert aim_of(WantedMaximum(), None, calls=False).start_per_s == 5.0
+    assert aim_of(WantedMaximum(), 50, calls=False).most_per_s == math.inf
+    assert aim_of(WantedMaximum(max_per_s=80.0), 50, calls=True).most_per_s == 80.0
+
+
+def test_refusals_above_a_limit_that_is_known_are_the_verdict_and_others_are_only_noted() -> None:
+    limit = KnownLimit(20.0, 60.0)
+    steady = replace(LOW, probe=Probe(20.6, 66.0, Phase.SUSTAIN))
+    records = [JobRecord(f"r-{n}", "chat", n, n, n, n + 0.1, Outcome.FINISHED) for n in range(100)]
+
+    refused = held_to_upstream(steady, limit, 90.5, 40.0, records)
+    assert (refused.verdict, refused.cause) == (Verdict.BROKEN, Cause.REFUSED)
+    assert refused.reason == "the upstream refused calls from 50.5 s on"
+    assert refused.accepted == 60, "those that began in the minute before"
+
+    below = replace(steady, probe=Probe(19.7, 66.0, Phase.SUSTAIN))
+    assert held_to_upstream(below, limit, 90.5, 40.0, records).verdict is Verdict.KEPT
+    assert held_to_upstream(steady, None, 90.5, 40.0, records).verdict is Verdict.KEPT
+    assert held_to_upstream(steady, KnownLimit(20.0), 90.5, 40.0, records).verdict is Verdict.KEPT
+    assert held_to_upstream(steady, limit, None, 40.0, records) is steady
+
+    behind = replace(steady, verdict=Verdict.INCONCLUSIVE, cause=Cause.GENERATOR)
+    late = JobRecord("r-100", "chat", 80.0, 80.5, 80.5, 80.6, Outcome.FINISHED)
+    assert held_to_upstream(behind, limit, 90.5, 40.0, [*records, late]).cause is Cause.REFUSED
+    later = replace(late, enqueued_s=82.0)
+    assert held_to_upstream(behind, limit, 90.5, 40.0, [*records, later]).cause is Cause.GENERATOR, "40 calls at once"
+
+
+def test_an_upstream_that_refused_is_the_limit_and_its_calls_of_a_minute_the_evidence() -> None:
+    refused = replace(IDLE, cause=Cause.REFUSED, accepted=1200)
+
+    assert limit_of(replace(BRACKET, high=refused), result(), ()) == (
+        Limit.UPSTREAM,
+        "it accepted 1200 calls in a minute and refused more",
+    )
+    early = found(Bracket(None, refused, None, Stop.REFUSED), findings=(LOW, refused))
+    assert verdict_of(early) == (
+        Verdict.INCONCLUSIVE,
+        (
+            "the upstream refused calls after it had accepted 1200 in a minute; give --within 6m, or tell the workers "
+            "its limit (--openrouter-rpm)",
+        ),
+    )
+
+
+def test_a_search_that_foretold_its_time_says_how_long_to_give_it() -> None:
+    _, reasons = verdict_of(found(replace(BRACKET, stop=Stop.TIME), needed_s=300.0))
+
+    assert reasons == ("the ends were not confirmed within 180 s; give --within 6m",)
+
+
+def test_the_tightest_limit_that_every_job_meets_is_where_to_look() -> None:
+    limits = Limits(by_model={"m": ModelLimit(rpm=1200.0)})
+    evenly = KnownLimit(1200 / Tuning().spread_s)
+
+    assert limit_ahead({"m"}, limits, None) == evenly
+    assert limit_ahead({"m"}, limits, 1200.0) == evenly, "the workers keep within what the mock admits"
+    assert limit_ahead({"m"}, limits, 600.0) == KnownLimit(10.0, 60.0)
+    assert limit_ahead({"m", "n"}, limits, 600.0) == KnownLimit(10.0, 60.0), "the mock counts all models together"
+    assert limit_ahead({"m", "n"}, limits, None) is None
+    assert limit_ahead({"n"}, limits, None) is None
+    assert limit_ahead({None}, limits, 600.0) is None, "its jobs call nothing"
+    assert limit_ahead({"m", None}, limits, 600.0) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from jobctl.apps.bench.pooling import pool
 from jobctl.apps.bench.report import to_document
 from jobctl.core.arrivals import POISSON, Stage
 from jobctl.core.quantiles import Sample
+from jobctl.core.records import JobRecord
 from jobctl.core.slo import Verdict
 from jobctl.core.workload import make_workload
 from support.loads import START_S, Load, make_config, make_spec
@@ -44,6 +46,23 @@ def test_counts_add_up_and_percentiles_are_those_of_all_jobs_together() -> None:
         / len(pooled.summary.service)
     )
     assert pooled.judgement.verdict is Verdict.KEPT
+
+
+def test_a_job_keeps_all_its_durations_whichever_run_it_is_of() -> None:
+    def durations(job: JobRecord) -> list[float | None]:
+        return [job.schedule_lag_s, job.enqueue_s, job.wait_s, job.service_s, job.sojourn_s]
+
+    results = runs(3)
+    pooled = pool(results[0].config, results, interrupted=False)
+
+    known = {job.job_id: job for result in results for job in result.records}
+    assert len(pooled.records) == len(known)
+    assert any(job.enqueue_s is not None for job in known.values())
+    for job in pooled.records:
+        assert durations(job) == [
+            pytest.approx(seconds, abs=1e-5) if seconds is not None else None
+            for seconds in durations(known[job.job_id])
+        ]
 
 
 def test_the_window_is_that_of_all_runs_and_the_warm_up_of_one() -> None:
@@ -87,6 +106,16 @@ def test_one_run_is_itself() -> None:
     assert pooled.records == result.records
     assert pooled.summary.counts == result.summary.counts
     assert pooled.judgement == result.judgement
+
+
+def test_what_a_generator_doubts_of_one_run_is_doubted_of_all() -> None:
+    """Only the second run's clock moved."""
+    first, second = runs(2)
+    doubts = ("the clock of this generator moved by 0.500 s against Redis' during the run",)
+    pooled = pool(first.config, [first, replace(second, doubts=doubts)], interrupted=False)
+
+    assert pooled.judgement.verdict is Verdict.INCONCLUSIVE
+    assert pooled.judgement.reasons == doubts
 
 
 def test_workers_that_ended_and_an_interrupt_are_told() -> None:

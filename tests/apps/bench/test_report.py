@@ -46,6 +46,12 @@ def test_every_outcome_is_a_valid_document(validator: Draft202012Validator, load
     assert list(validator.iter_errors(json.loads(text))) == []
 
 
+def test_a_plain_bench_says_that_it_has_no_maximum_and_no_comparison() -> None:
+    told = document(bench(Load(make_spec())))
+
+    assert told["maximum"] is told["comparison"] is None
+
+
 def test_what_the_workers_used_is_told_for_each_attempt(validator: Draft202012Validator) -> None:
     """Two workers use 0.2 CPU seconds a second in all; the window holds 9 s and 90 jobs."""
     load = Load(make_spec())

@@ -100,7 +100,9 @@ def test_a_single_type_needs_no_share_and_its_name_is_its_type() -> None:
         ({"stage": [STAGE], "gate": [{"check": "weit.p95 < 1s"}]}, "did you mean 'wait'?"),
         ({"stage": [STAGE], "gate": {"check": "wait.p95 < 1s"}}, "[[gate]]"),
         ({"stage": [STAGE], "job": [SLEEP, {**NOOP, "share": "half"}]}, "half"),
-        ({"stage": [STAGE], "job": [{**SLEEP, "failure_rate": 2}, NOOP]}, "2"),
+        ({"stage": [STAGE], "job": [{**SLEEP, "failure_rate": 2}, NOOP]}, "failure_rate = 2: must lie"),
+        ({"stage": [STAGE], "arrivals": "renewal:-1"}, "arrivals = 'renewal:-1': must be"),
+        ({"stage": [{**STAGE, "duration": "soon"}]}, "duration = 'soon': "),
         ({"stage": [STAGE], "job": [{**SLEEP, "service_time": "soon"}, NOOP]}, "soon"),
         ({"stage": [STAGE], "service_time": "1s", "job": [SLEEP, NOOP]}, "service_time stands beside [[job]]"),
     ],
@@ -210,6 +212,14 @@ def test_a_time_for_calls_is_refused_where_no_mock_of_ours_answers_them(tmp_path
 
     with pytest.raises(InvalidOption, match="only a mock of this bench can keep"):
         prepare_bench(BenchRequest(scenario=str(path), openrouter_url="http://127.0.0.1:1"), load({}, env={}))
+
+
+def test_faults_of_a_mock_that_is_not_there_are_refused_for_they_would_excuse_failures(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('job = "noop"\n[[stage]]\nduration = "9s"\nrate = 9\n[mock]\nfault = ["429=0.5"]\n', "utf-8")
+
+    with pytest.raises(InvalidOption, match=r"\[mock\] fault is about the mock"):
+        prepare_bench(BenchRequest(scenario=str(path)), load({}, env={}))
 
 
 @pytest.mark.parametrize("name", scenario_names())

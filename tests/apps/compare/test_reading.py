@@ -34,6 +34,23 @@ def test_percentiles_are_those_of_the_document_to_the_digit() -> None:
 
 
 @pytest.mark.parametrize(
+    ("signals", "unsure"),
+    [
+        ({"p50": 0.2, "intervals": {"p50": [0.1, 0.3]}}, frozenset()),
+        ({"p50": None, "intervals": {"p50": None}}, frozenset()),
+        ({"p50": 0.2, "intervals": {"p50": None}}, frozenset({"sojourn"})),
+    ],
+    ids=["bounded", "too few", "too much alike"],
+)
+def test_a_median_that_could_not_be_bounded_is_of_jobs_too_much_alike(
+    signals: dict[str, Any], unsure: frozenset[str]
+) -> None:
+    document = {**bench_document([[0.2] * 5]), "signals": {"sojourn": signals}}
+
+    assert read_measurement(document, "r.json").run.unsure == unsure
+
+
+@pytest.mark.parametrize(
     ("change", "complaint"),
     [
         ({"schema": "jobctl.plan/1"}, "is a document of jobctl.plan/1"),
@@ -44,6 +61,9 @@ def test_percentiles_are_those_of_the_document_to_the_digit() -> None:
         ({"blocks": {"length_s": 1.0, "offered": [1.5], "failed": [0]}}, "blocks.offered holds something else"),
         ({"blocks": {"length_s": float("nan"), "offered": [1], "failed": [0]}}, "blocks.length_s is nan"),
         ({"config": {}}, "config.schedule_digest is"),
+        ({"jobs": {"rejected": 0, "duplicated": 0}}, "lacks jobs.lost"),
+        ({"jobs": None}, "lacks jobs.lost"),
+        ({"offered": None}, "lacks offered.dropped"),
     ],
 )
 def test_another_or_a_broken_document_is_refused(change: dict[str, Any], complaint: str) -> None:
@@ -96,6 +116,27 @@ def test_what_was_asked_and_where_it_ran_must_be_the_same_unless_told() -> None:
     with pytest.raises(InvalidOption, match=r"host: a.json and b.json differ: name: here and elsewhere"):
         check_alike(one, host, ["config"])
     assert check_alike(one, rate, ["config"]) == ("config rate_per_s: 5 and 6",)
+
+
+@pytest.mark.parametrize("what", ["mix", "stages", "chaos"])
+def test_what_was_asked_in_lists_must_be_the_same_too(what: str) -> None:
+    one, other = (
+        read_measurement(bench_document([[0.1]], config={what: value}), "r.json") for value in ([{"a": 1}], [{"a": 2}])
+    )
+
+    assert check_alike(one, one, ()) == ()
+    with pytest.raises(InvalidOption, match=f"differ: {what}"):
+        check_alike(one, other, ())
+
+
+@pytest.mark.parametrize(("failed", "doubt"), [(2, None), (3, "3 of 5 jobs failed, most with KeyError: 'a': nothing")])
+def test_against_jobs_that_mostly_failed_nothing_is_measured(failed: int, doubt: str | None) -> None:
+    document = {**bench_document([[0.1] * 5], failed=failed), "errors": [{"error": "KeyError: 'a'", "jobs": 3}]}
+    measured = read_measurement(document, "r.json")
+
+    assert measured.doubt is None
+    assert (measured.doubt_as_baseline or "").startswith(doubt or "")
+    assert (measured.doubt_as_baseline is None) == (doubt is None)
 
 
 def test_gates_and_the_last_bit_of_a_number_are_no_difference() -> None:

@@ -21,7 +21,7 @@ from jobctl.apps.report.forms import Form, tell
 from jobctl.apps.report.reading import read_report
 from jobctl.apps.report.words import quantity
 from jobctl.errors import InvalidValue
-from support.whole_documents import OPTIONAL, make_document
+from support.whole_documents import OPTIONAL, make_document, make_gate
 
 SIGNALS = ("enqueue", "wait", "service", "sojourn")
 DOCUMENT = make_document()
@@ -172,6 +172,17 @@ def test_signals_of_no_job_at_all_are_not_measured(form: Form) -> None:
     assert "not measured" in told or form in {Form.CSV, Form.OPENMETRICS}
 
 
+@pytest.mark.parametrize("form", [Form.MARKDOWN, Form.HTML])
+def test_a_warning_is_called_one_only_where_it_warns(form: Form) -> None:
+    def told(verdict: str) -> str:
+        gate = make_gate("spare", "utilisation < 80%", verdict, 0.5, 0.8, "", severity="warning")
+        return tell(read(gates=[gate]), form)
+
+    assert "a warning" not in told("kept")
+    assert "a warning" in told("broken")
+    assert "❌ broken, a warning" not in told("broken")
+
+
 @pytest.mark.parametrize("form", Form)
 def test_an_interrupted_and_an_aborted_run_have_their_report(form: Form) -> None:
     stopped = tell(read(interrupted=True, verdict="inconclusive", reasons=["the run was interrupted"]), form)
@@ -254,3 +265,14 @@ def test_the_page_refers_to_nothing_outside_of_it() -> None:
 
     assert not re.search(r"://(?!www\.w3\.org/2000/svg)|\b(src|href|srcset|action)=|url\(|@import|<script", told)
     assert "default-src 'none'" in told
+
+
+def test_no_name_is_a_formula_to_a_spreadsheet() -> None:
+    gates = [make_gate(name, "lost == 0", "kept", 0, 0, "jobs") for name in ("=1+1", "@x", "plain")]
+    told = tell(read(gates=gates), Form.CSV)
+
+    assert [name for name in ("'=1+1", "'@x", "plain") if f"\ngate,{name},gate,value" in told] == [
+        "'=1+1",
+        "'@x",
+        "plain",
+    ]

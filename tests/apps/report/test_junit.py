@@ -62,7 +62,7 @@ def test_each_gate_is_a_case_and_a_warning_never_fails() -> None:
         make_gate("unknown", "wait.p99 < 1s", "inconclusive", None, 1.0, "s", reason="too few jobs"),
         make_gate("warned", "cost < 1", "broken", 2.0, 1.0, "USD", severity="warning"),
     ]
-    found = suite(gates=gates, reasons=["broken: wait.p95 is 0.5 s"])
+    found = suite(gates=gates, reasons=["broken: wait.p95 is 0.5 s"], comparison=None)
 
     assert [fates(found)[f"{gate['name']}: {gate['check']}"] for gate in gates] == [
         "passed", "failure", "error", "skipped",
@@ -128,9 +128,21 @@ def test_a_run_that_was_not_kept_never_passes(verdict: str, fate: str, reasons: 
 
 
 def test_a_run_that_was_kept_passes() -> None:
-    found = fates(suite(gates=[], verdict="kept", reasons=[]))
+    found = fates(suite(gates=[], verdict="kept", reasons=[], comparison=None))
 
     assert found == dict.fromkeys([promise.name for promise in PROMISES], "passed")
+
+
+@pytest.mark.parametrize(
+    ("finding", "fate"),
+    [("regression", "failure"), ("cannot tell", "error"), ("no change", "passed"), ("improvement", "passed")],
+)
+def test_a_comparison_is_a_case_and_fails_where_the_bench_does(finding: str, fate: str) -> None:
+    comparison = {**DOCUMENT["comparison"], "finding": finding}
+    found = fates(suite(gates=[], verdict="kept", reasons=[], comparison=comparison))
+
+    assert found.pop("no regression against the baseline") == fate
+    assert set(found.values()) == {"passed"}
 
 
 def test_a_gate_makes_the_promise_of_its_signal_instead() -> None:

@@ -13,7 +13,7 @@ import heapq
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, field
 from typing import Any, Final
 
 from jobctl.apps.bench.session import Say, read_records
@@ -213,20 +213,7 @@ def _shifted(lines: list[list[Any]], shift_s: float) -> Iterator[list[Any]]:
         yield from lines
         return
     for record in read_records(lines):
-        moved = replace(
-            record,
-            intended_s=record.intended_s + shift_s,
-            enqueued_s=_moved(record.enqueued_s, shift_s),
-            started_s=_moved(record.started_s, shift_s),
-            finished_s=_moved(record.finished_s, shift_s),
-            entered_s=_moved(record.entered_s, shift_s),
-            acknowledged_s=_moved(record.acknowledged_s, shift_s),
-        )
-        yield [*astuple(moved)]
-
-
-def _moved(instant_s: float | None, shift_s: float) -> float | None:
-    return None if instant_s is None else instant_s + shift_s
+        yield [*astuple(record.moved(shift_s))]
 
 
 def _summed_rows(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 Order of a run, and why: the generator says ``ready`` once its slow imports are done; only then is the start agreed, so
 that no arrival is late because a process was still starting. Its records arrive after the drain and are the only source
 of figures. An interrupt stops the sending and nothing else: what happened so far is still counted and judged. So does
-a gate that ends the run when it is broken, or whoever else judges the run while it goes on.
+a gate that ends the run when it is broken.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from jobctl.apps.bench.session import read_records
 from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.chaos import Disturbance, PlayedFault, TimedFault
 from jobctl.core.crew import GeneratorUse
+from jobctl.core.gate_figures import RunFacts
 from jobctl.core.gates import Gate
 from jobctl.core.gating import (
     GateResult,
     LiveGates,
-    LiveJudge,
-    RunFacts,
     judge_gates,
     replaced_promises,
     with_gates,
@@ -118,8 +117,9 @@ class BenchResult:
         usage: What the workers used of the machine during the window; None where nobody measured it.
         faults: The faults that were played, in order of time.
         gates: How each gate stands.
-        aborted: Why a gate or a search ended the run early; None where none did.
+        aborted: Why a gate ended the run early; None where none did.
         generator: What generating the load took; None where the generator does not say.
+        doubts: Why the load or the instants may be wrong, as the generator said.
     """
 
     config: BenchConfig
@@ -137,6 +137,7 @@ class BenchResult:
     gates: tuple[GateResult, ...] = ()
     aborted: str | None = None
     generator: GeneratorUse | None = None
+    doubts: tuple[str, ...] = ()
 
 
 def run(
@@ -148,7 +149,6 @@ def run(
     ended_workers: Callable[[], Sequence[str]] = tuple,
     read_usage: Callable[[], UsageReading | None] = lambda: None,
     played_faults: Callable[[], Sequence[PlayedFault]] = tuple,
-    live: LiveJudge | None = None,
 ) -> BenchResult:
     """Drive a bench.
 
@@ -161,7 +161,6 @@ def run(
         ended_workers: What became of workers that ended by themselves, asked once it is over.
         read_usage: What the workers have used so far, asked with every message; None where nobody knows.
         played_faults: What was broken on purpose, asked once it is over and before anything else.
-        live: Sees the jobs as they end and may end the run; the load's ``live`` must be set.
 
     Raises:
         RunFailed: The generator could not measure the run to its end.
@@ -171,7 +170,7 @@ def run(
     records: list[JobRecord] = []
     readings: list[UsageReading] = []
     end: Mapping[str, Any] | None = None
-    referee = _Referee(config, load, live)
+    referee = _Referee(config, load)
     for message in load.events():
         match message["event"]:
             case "ready":
@@ -200,18 +199,16 @@ def run(
 
 
 class _Referee:
-    """Ends a run early when one of its gates is broken, or when somebody else who judges it says so.
+    """Ends a run early when one of its gates is broken.
 
     Args:
         config: What was asked.
         load: The generator.
-        live: The somebody else.
     """
 
-    def __init__(self, config: BenchConfig, load: LoadRun, live: LiveJudge | None) -> None:
+    def __init__(self, config: BenchConfig, load: LoadRun) -> None:
         self._config = config
         self._load = load
-        self._judges = [live] if live is not None else []
         self._gates: LiveGates | None = None
         #: Why the run was ended.
         self.aborted: str | None = None
@@ -226,13 +223,11 @@ class _Referee:
         spec = self._config.spec
         window = Window(start_s + spec.warmup_s, start_s + spec.duration_s)
         self._gates = LiveGates(self._config.gates, start_s, window)
-        self._judges.append(self._gates)
 
     def see(self, message: Mapping[str, Any]) -> None:
-        """Show an ``ended`` message to all who judge."""
-        records = list(read_records(message["records"]))
-        for judge_live in self._judges:
-            self._end(judge_live.see(records, message["elapsed_s"]))
+        """Show an ``ended`` message to the gates."""
+        if self._gates is not None:
+            self._end(self._gates.see(list(read_records(message["records"])), message["elapsed_s"]))
 
     def see_backlog(self, message: Mapping[str, Any]) -> None:
         """Show the backlog of a ``progress`` message to the gates."""
@@ -256,7 +251,9 @@ def _result(
     referee: _Referee,
 ) -> BenchResult:
     start_s, end_s = end["start_s"], end["offered_until_s"]
-    warmup_s = min(config.spec.warmup_s, (end_s - start_s) / 2)
+    warmup_s = config.spec.warmup_s
+    if interrupted or referee.aborted is not None:  # of a schedule cut short half is judged at least
+        warmup_s = min(warmup_s, (end_s - start_s) / 2)
     window = Window(start_s + warmup_s, end_s)
     disturbance = Disturbance.of(faults, start_s, config.recover_after_s, config.replicas)
     summary = summarise(records, window, config.slots, disturbance.struck)
@@ -294,6 +291,7 @@ def _result(
         faults=faults,
         gates=gates,
         aborted=referee.aborted,
+        doubts=tuple(end.get("doubts", ())),
     )
 
 

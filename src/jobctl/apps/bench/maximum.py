@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -12,9 +13,10 @@ from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.arrivals import Stage
 from jobctl.core.gates import Severity
 from jobctl.core.gating import GateResult
-from jobctl.core.limiting import ScopeStatus
+from jobctl.core.limiting import Limits, ScopeStatus, Tuning
 from jobctl.core.probing import Cause, Finding, Phase, Probe
-from jobctl.core.searching import Aim, Bracket, Stop
+from jobctl.core.records import JobRecord, Outcome
+from jobctl.core.searching import Aim, Bracket, KnownLimit, Stop
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, Verdict
 from jobctl.core.units import format_duration
 from jobctl.core.usage import Usage
@@ -25,7 +27,10 @@ __all__ = [
     "WantedMaximum",
     "aim_of",
     "held_to_gates",
+    "held_to_upstream",
+    "limit_ahead",
     "limit_of",
+    "longer_within",
     "probe_config",
     "sentence",
     "to_maximum",
@@ -40,6 +45,12 @@ _SLOWEST_FIRST_PER_S: Final = 2.0
 _DRAIN_S: Final = 3.0
 #: How likely a gate is taken to be wrong, which does not say so itself.
 _GATE_ERROR: Final = 0.05
+#: What limits of an upstream count in, seconds: a rate that holds for less may only use up what they allow.
+_MINUTE_S: Final = 60.0
+#: How likely refusals above a known limit are taken to have another cause.
+_REFUSED_ERROR: Final = 0.01
+#: So much longer than it needs a search is given.
+_SPARE: Final = 1.2
 #: From this share on slots, a core or the limiter's rate count as used up.
 _FULL: Final = 0.93
 
@@ -100,6 +111,7 @@ class FoundMaximum:
         result: The run of the low end; the last one where no rate held.
         elapsed_s: How long it took.
         interrupted: Whether it was cut short.
+        needed_s: How long it takes, as was foretold; None where the time seemed to do.
     """
 
     wanted: WantedMaximum
@@ -110,22 +122,42 @@ class FoundMaximum:
     result: BenchResult
     elapsed_s: float
     interrupted: bool
+    needed_s: float | None = None
 
 
-def aim_of(wanted: WantedMaximum, slots: int | None, memory_s: float) -> Aim:
+def limit_ahead(models: Collection[str | None], limits: Limits, mock_rpm: float | None) -> KnownLimit | None:
+    """The tightest limit that was configured and that every job meets; None without one.
+
+    Args:
+        models: That jobs call; None stands for jobs that call none.
+        limits: What the workers are told.
+        mock_rpm: What the mock admits in any minute.
+    """
+    if None in models:
+        return None
+    known = [] if mock_rpm is None else [KnownLimit(mock_rpm / _MINUTE_S, _MINUTE_S)]
+    rpm = limits.of(next(iter(models)) or "").rpm if len(models) == 1 else None
+    if rpm is not None:
+        known.append(KnownLimit(rpm / Tuning().spread_s))
+    return min(known, key=lambda limit: limit.rate_per_s, default=None)
+
+
+def aim_of(wanted: WantedMaximum, slots: int | None, *, calls: bool, limit: KnownLimit | None = None) -> Aim:
     """What the search is told.
 
     Args:
         wanted: What was asked for.
         slots: Slots over all workers; None when they are not known.
-        memory_s: A limit on the way counts in windows of this length.
+        calls: Whether jobs may call an API, whose limits count in minutes.
+        limit: The one that was configured.
     """
     first_per_s = _FIRST_PER_S if slots is None else max(_SLOWEST_FIRST_PER_S, slots * _FIRST_PER_SLOT)
     aim = Aim(
         start_per_s=wanted.promised_per_s or first_per_s,
         max_width=wanted.max_width,
         within_s=wanted.within_s,
-        memory_s=memory_s,
+        memory_s=_MINUTE_S if calls else 0.0,
+        limit=limit,
     )
     return aim if wanted.max_per_s is None else replace(aim, most_per_s=wanted.max_per_s)
 
@@ -174,6 +206,41 @@ def held_to_gates(finding: Finding, gates: Sequence[GateResult]) -> Finding:
     return finding
 
 
+def held_to_upstream(
+    finding: Finding,
+    limit: KnownLimit | None,
+    refused_at_s: float | None,
+    started_at_s: float,
+    records: Sequence[JobRecord],
+) -> Finding:
+    """A finding with the refusals of its probe: above a limit that is known they are the verdict.
+
+    Unless calls that were sent late, and so came close together, explain them.
+
+    Args:
+        finding: What the probe told by itself.
+        limit: The limit, as far as the search knows one.
+        refused_at_s: When the upstream was first seen to refuse calls, seconds since the epoch; None if it was not.
+        started_at_s: When the probe began.
+        records: The jobs of all probes.
+    """
+    if refused_at_s is None:
+        return finding
+    accepted = sum(
+        record.outcome is Outcome.FINISHED and refused_at_s - _MINUTE_S < (record.started_s or 0.0) <= refused_at_s
+        for record in records
+    )
+    finding = replace(finding, refused_after_s=refused_at_s - started_at_s, accepted=accepted)
+    if limit is None or not limit.window_s:
+        return finding
+    late_s = max((record.schedule_lag_s or 0.0 for record in records if record.intended_s >= started_at_s), default=0.0)
+    beyond_s = limit.window_s * (finding.probe.rate_per_s / limit.rate_per_s - 1)
+    if late_s >= beyond_s:
+        return finding
+    reason = f"the upstream refused calls from {format_duration(refused_at_s - started_at_s)} on"
+    return replace(finding, verdict=Verdict.BROKEN, reason=reason, cause=Cause.REFUSED, error=_REFUSED_ERROR)
+
+
 def limit_of(bracket: Bracket, high: BenchResult | None, limiters: Sequence[ScopeStatus]) -> tuple[Limit, str]:
     """What keeps the fleet from more, and what shows it.
 
@@ -185,8 +252,12 @@ def limit_of(bracket: Bracket, high: BenchResult | None, limiters: Sequence[Scop
     finding = bracket.high
     if finding is None or high is None:
         return _UNREACHED.get(bracket.stop, (Limit.UNKNOWN, "no rate failed"))
-    if finding.cause is Cause.ERRORS:
-        return Limit.ERRORS, finding.reason
+    decided = {
+        Cause.ERRORS: (Limit.ERRORS, finding.reason),
+        Cause.REFUSED: (Limit.UPSTREAM, f"it accepted {finding.accepted} calls in a minute and refused more"),
+    }
+    if finding.cause in decided:
+        return decided[finding.cause]
     busy = finding.utilisation
     if busy is not None and busy >= _FULL:
         return Limit.SLOTS, f"{busy:.0%} of the slots were busy"
@@ -246,14 +317,33 @@ def _unanswered(found: FoundMaximum) -> str:
     if bracket.stop is Stop.GENERATOR:
         confirmed = "maximum not reached" if bracket.high is None else "the ends were not confirmed"
         return f"{confirmed}: the load generator fell behind"
+    return _out_of_time(found)
+
+
+def _out_of_time(found: FoundMaximum) -> str:
+    bracket = found.bracket
+    if bracket.stop is Stop.REFUSED:
+        accepted = next(finding.accepted for finding in found.findings if finding.accepted)
+        longer = f"--within {math.ceil(found.wanted.within_s / 60) + 3}m"
+        return (
+            f"the upstream refused calls after it had accepted {accepted} in a minute; give {longer}, or tell the "
+            "workers its limit (--openrouter-rpm)"
+        )
+    wanted = found.wanted
+    longer = "--within more" if found.needed_s is None else longer_within(found.needed_s)
     if bracket.width is None:
-        return f"no bracket within {found.wanted.within_s:g} s; give --within more"
-    if bracket.width <= found.wanted.max_width:
-        return f"the ends were not confirmed within {found.wanted.within_s:g} s; give --within more"
+        return f"no bracket within {wanted.within_s:g} s; give {longer}"
+    if bracket.width <= wanted.max_width:
+        return f"the ends were not confirmed within {wanted.within_s:g} s; give {longer}"
     return (
-        f"the bracket is {bracket.width:.1%} wide after {found.wanted.within_s:g} s, {found.wanted.max_width:.1%} was "
-        "asked for; give --within more"
+        f"the bracket is {bracket.width:.1%} wide after {wanted.within_s:g} s, {wanted.max_width:.1%} was asked for; "
+        f"give {longer}"
     )
+
+
+def longer_within(needed_s: float) -> str:
+    """The option that gives a search so much time and some more."""
+    return f"--within {math.ceil(_SPARE * needed_s / 60)}m"
 
 
 def sentence(found: FoundMaximum) -> str:
@@ -262,7 +352,7 @@ def sentence(found: FoundMaximum) -> str:
     fleet = "The fleet" if config.replicas is None else _fleet(config)
     if bracket.low is None:
         failed = "" if bracket.high is None else f"; {bracket.high.probe.rate_per_s:.4g} jobs/s failed"
-        return f"{fleet} showed no rate that holds{failed}; the limit: {found.limit} ({found.evidence})."
+        return f"{fleet} sustained no rate{failed}; the limit: {found.limit} ({found.evidence})."
     low = _carried(bracket.low.probe)
     if bracket.high is None:
         return f"{fleet} {low}; maximum not reached: {found.evidence}."

@@ -38,7 +38,7 @@ def pool(
         records += _moved(result, until_s - window.start_s, start_s - result.started_at_s, first)
         until_s += window.length_s
     records.sort(key=lambda record: record.intended_s)
-    load = _Pooled(records, start_s, until_s, sum(result.dropped for result in results))
+    load = _Pooled(records, start_s, until_s, results)
     spec = replace(
         config.spec,
         warmup_s=first.summary.window.start_s - start_s,
@@ -69,17 +69,20 @@ class _Pooled:
         records: What became of its jobs, in the order of the schedule.
         start_s: When it began, seconds since the epoch.
         until_s: When its schedule ended.
-        dropped: Arrivals that were never sent.
+        results: The runs that it was.
     """
 
-    def __init__(self, records: Sequence[JobRecord], start_s: float, until_s: float, dropped: int) -> None:
+    def __init__(
+        self, records: Sequence[JobRecord], start_s: float, until_s: float, results: Sequence[BenchResult]
+    ) -> None:
         self._records = records
         self._end = {
             "event": "end",
             "start_s": start_s,
             "offered_until_s": until_s,
-            "dropped": dropped,
+            "dropped": sum(result.dropped for result in results),
             "tool_statistics": [],
+            "doubts": list(dict.fromkeys(doubt for result in results for doubt in result.doubts)),
         }
 
     def events(self) -> Iterator[Mapping[str, Any]]:
@@ -107,19 +110,7 @@ def _moved(result: BenchResult, by_s: float, warmup_by_s: float, like: BenchResu
     names = dict(zip(_workers(result), _workers(like), strict=False))
     for record in result.records:
         shift_s = by_s if record.intended_s >= result.summary.window.start_s else warmup_by_s
-        yield replace(
-            record,
-            intended_s=record.intended_s + shift_s,
-            enqueued_s=_later(record.enqueued_s, shift_s),
-            started_s=_later(record.started_s, shift_s),
-            finished_s=_later(record.finished_s, shift_s),
-            entered_s=_later(record.entered_s, shift_s),
-            worker=names.get(record.worker or "", record.worker),
-        )
-
-
-def _later(instant_s: float | None, by_s: float) -> float | None:
-    return None if instant_s is None else instant_s + by_s
+        yield replace(record.moved(shift_s), worker=names.get(record.worker or "", record.worker))
 
 
 def _workers(result: BenchResult) -> list[str]:

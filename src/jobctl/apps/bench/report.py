@@ -18,7 +18,8 @@ from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.arrivals import digest
 from jobctl.core.chaos import PlayedFault
 from jobctl.core.crew import GeneratorUse
-from jobctl.core.gating import GateResult, goodput_per_s
+from jobctl.core.gate_figures import goodput_per_s
+from jobctl.core.gating import GateResult
 from jobctl.core.sizing import replicas_needed
 from jobctl.core.slo import DEFAULT_OBJECTIVE
 from jobctl.core.units import SECONDS_PER_DAY
@@ -96,6 +97,8 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
         "tool_statistics": [dict(row) for row in result.tool_statistics],
         "host": dict(host),
         "versions": dict(versions),
+        "maximum": None,
+        "comparison": None,
     }
 
 

@@ -55,9 +55,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jobctl.apps.bench.shaping import WantedLoad
 from jobctl.core.arrivals import Arrivals, Stage, parse_arrivals
@@ -89,6 +89,8 @@ KEYS: Final[Mapping[str, set[str]]] = {
 }
 #: Queues are told to workers in a list with commas.
 _QUEUE: Final = re.compile(r"[\w.:-]+")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +173,11 @@ def parse_scenario(name: str, content: Mapping[str, Any]) -> Scenario:
         return Scenario(
             name=name,
             description=str(content.get("description", "")),
-            arrivals=parse_arrivals(str(content.get("arrivals", "poisson"))),
+            arrivals=_read(parse_arrivals, content, "arrivals", "poisson"),
             stages=_stages(content),
             shape=_shape(_table(content, "shape", _SHAPE)) if "shape" in content else None,
             job=None if is_mix else _optional_text(content, "job"),
-            service_law=parse_service_law(str(content["service_time"])) if "service_time" in content else None,
+            service_law=_read(parse_service_law, content, "service_time") if "service_time" in content else None,
             jobs=_jobs(jobs) if isinstance(jobs, list) else (),
             replicas=_whole(fleet, "replicas"),
             concurrency=_whole(fleet, "concurrency"),
@@ -229,7 +231,7 @@ def _stage(content: Any) -> Stage:
     if end is None:
         raise InvalidValue("a stage has no rate", "add rate = 5.2 (jobs/s) or per_day = 450000")
     start = _rate(content, "from_rate", "from_per_day")
-    return Stage(parse_duration(str(content["duration"])), end if start is None else start, end)
+    return Stage(_read(parse_duration, content, "duration"), end if start is None else start, end)
 
 
 def _shape(content: Mapping[str, Any]) -> WantedLoad:
@@ -239,7 +241,7 @@ def _shape(content: Mapping[str, Any]) -> WantedLoad:
     return WantedLoad(
         shape=parse_wanted_shape(str(content["kind"]), BENCH_SHAPES),
         rate_per_s=_level(content),
-        duration_s=parse_positive_duration(str(content["duration"])) if "duration" in content else None,
+        duration_s=_read(parse_positive_duration, content, "duration") if "duration" in content else None,
         peak_factor=_at_least(content, "peak_factor", 1.0),
         time_scale=_at_least(content, "time_scale", 0.0),
         service_rule=_optional_text(content, "service_rule"),
@@ -275,12 +277,12 @@ def _job(content: Any, *, alone: bool) -> WantedJob:
     return WantedJob(
         job=job_type,
         name=name,
-        share=parse_share(str(content.get("share", 1))),
-        service_law=parse_service_law(str(content["service_time"])) if "service_time" in content else None,
+        share=_read(parse_share, content, "share", 1),
+        service_law=_read(parse_service_law, content, "service_time") if "service_time" in content else None,
         queue=_queue(content),
         payload=_payload(content["args"], name) if "args" in content else None,
         args_from=_optional_text(content, "args_from"),
-        failure_rate=parse_fraction(str(content.get("failure_rate", 0))),
+        failure_rate=_read(parse_fraction, content, "failure_rate", 0),
         slo=tuple(_promise(text, name) for text in (slo if isinstance(slo, list) else [slo])),
     )
 
@@ -343,6 +345,15 @@ def _at_least(content: Mapping[str, Any], key: str, least: float) -> float | Non
             f"give a number of {f'at least {least:g}' if least else 'more than 0'}",
         )
     return value
+
+
+def _read(parse: Callable[[str], T], content: Mapping[str, Any], key: str, default: Any = None) -> T:
+    """A value in one of our notations; an error names its key."""
+    value = content.get(key, default)
+    try:
+        return parse(str(value))
+    except InvalidValue as error:
+        raise InvalidValue(f"{key} = {value!r}: {error.problem}", error.remedy) from None
 
 
 def _number(content: Mapping[str, Any], key: str) -> float:

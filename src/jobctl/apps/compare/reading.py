@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from hdrh.histogram import HdrHistogram
 
@@ -13,6 +14,7 @@ from jobctl.core.documents import Fields, bench_fields
 from jobctl.core.regression import SIGNALS
 from jobctl.core.resampling import Round, Run, Stretch, Tally
 from jobctl.core.units import format_duration
+from jobctl.core.words import count_of
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["Measurement", "check_alike", "differences", "pair_up", "read_measurement", "run_of"]
@@ -39,6 +41,7 @@ class Measurement:
         host: The machine.
         versions: What it was measured with.
         doubt: Why its figures are not to be trusted; None where they are.
+        doubt_as_baseline: Why nothing is to be measured against it.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Measurement:
     host: Mapping[str, str | float | bool]
     versions: Mapping[str, str | float | bool]
     doubt: str | None
+    doubt_as_baseline: str | None
 
 
 def read_measurement(document: object, name: str) -> Measurement:
@@ -60,13 +64,15 @@ def read_measurement(document: object, name: str) -> Measurement:
         InvalidValue: It is something else, or lacks what a comparison needs.
     """
     read = bench_fields(document, name)
+    run, doubt = run_of(read, name), _doubt(read, name)
     return Measurement(
         name=name,
-        run=run_of(read, name),
-        config=read.scalars("config"),
+        run=run,
+        config={key: _plain(value) for key, value in read.everything("config").items()},
         host=read.scalars("host"),
         versions=read.scalars("versions"),
-        doubt=_doubt(read),
+        doubt=doubt,
+        doubt_as_baseline=doubt or _mostly_failed(run, read),
     )
 
 
@@ -90,8 +96,9 @@ def run_of(read: Fields, name: str) -> Run:
             for place, (jobs, failures) in enumerate(zip(offered, failed, strict=True))
         ),
         schedule=read.text("config", "schedule_digest"),
-        lost=read.count("jobs", "lost") or 0,
-        duplicated=read.count("jobs", "duplicated") or 0,
+        lost=_needed(read, name, "jobs", "lost"),
+        duplicated=_needed(read, name, "jobs", "duplicated"),
+        unsure=frozenset(signal for signal in SIGNALS if _is_unsure(read, signal)),
     )
 
 
@@ -138,20 +145,49 @@ def pair_up(measurements: Sequence[Measurement]) -> list[Round]:
     return [Round(one.run, other.run) for one, other in zip(measurements[::2], measurements[1::2], strict=True)]
 
 
-def _doubt(read: Fields) -> str | None:
+def _doubt(read: Fields, name: str) -> str | None:
     """Why the load was not the one that was asked for. That slots were too full is no doubt: it is what is compared."""
     if read.flag("interrupted"):
         return "it was interrupted"
     early = read.text_or_none("aborted")
     if early is not None:
         return f"it ended early: {early}"
-    dropped, rejected = read.count("offered", "dropped"), read.count("jobs", "rejected")
-    if dropped or rejected:
-        return f"{(dropped or 0) + (rejected or 0)} jobs were never enqueued"
+    unsent = _needed(read, name, "offered", "dropped") + _needed(read, name, "jobs", "rejected")
+    if unsent:
+        return f"{unsent} jobs were never enqueued"
     lag_s = read.number("offered", "schedule_lag_s", "p99") or 0.0
     if read.text_or_none("verdict") == "inconclusive" and lag_s > _LATE_S:
         return f"the generator fell behind: schedule lag p99 {format_duration(lag_s)}"
     return None
+
+
+def _mostly_failed(run: Run, read: Fields) -> str | None:
+    """Jobs that fail at once are quick, and whatever works is slower: that is no regression."""
+    offered, failed = (sum(getattr(stretch, name) for stretch in run.stretches) for name in ("offered", "failed"))
+    if failed <= offered / 2:
+        return None
+    errors = read.rows("errors")
+    why = f", most with {errors[0].text('error')}" if errors else ""
+    return f"{failed:,} of {count_of(offered, 'job')} failed{why}: nothing is measured against that"
+
+
+def _plain(value: Any) -> str | float | bool:
+    """A value itself; a list or an object, such as the mix, as text that is the same for the same content."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | tuple | dict) else value
+
+
+def _is_unsure(read: Fields, signal: str) -> bool:
+    """Whether the bench has a median of that signal and could not bound it: its jobs resemble each other too much."""
+    known = read.number("signals", signal, "p50") is not None
+    return known and not read.numbers("signals", signal, "intervals", "p50")
+
+
+def _needed(read: Fields, name: str, *path: str) -> int:
+    """A count without which nobody knows whether the run was any good."""
+    value = read.count(*path)
+    if value is None:
+        raise InvalidValue(f"{name} lacks {'.'.join(path)}", _REWRITE)
+    return value
 
 
 def _counts(read: Fields, name: str, key: str) -> list[int]:

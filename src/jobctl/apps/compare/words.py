@@ -11,6 +11,9 @@ from jobctl.core.words import count_of, number, share
 
 __all__ = ["cells_of", "sentence"]
 
+#: Relative changes and shares from which on a digit less is shown.
+_MANY_TIMES: Final = 10.0
+_MANY_POINTS: Final = 0.1
 #: Stands where nothing could be told.
 _NOTHING: Final = "-"
 
@@ -60,8 +63,10 @@ def _change(value: float | None, relative: float | None, unit: str) -> str:
     if value is None:
         return _NOTHING
     if relative is not None:
-        return f"{relative:+.1%}"
-    return f"{100 * value:+.2f} pp" if unit == "" else f"{value:+g}"
+        return f"{relative:+.1%}" if abs(relative) < _MANY_TIMES else f"{relative:+.0%}"
+    if unit == "":
+        return f"{100 * value:+.2f} pp" if abs(value) < _MANY_POINTS else f"{100 * value:+.1f} pp"
+    return f"{value:+.4g}"
 
 
 def _interval(bounds: Sequence[float] | None, relative: Sequence[float] | None, unit: str) -> str:

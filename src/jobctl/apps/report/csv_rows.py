@@ -21,5 +21,12 @@ def to_csv(report: Report) -> str:
     writer = csv.writer(rows, lineterminator="\n")
     writer.writerow(COLUMNS)
     for each in statistics(report):
-        writer.writerow((each.subject, each.name, each.measure, each.statistic, each.unit, exact(each.value)))
+        writer.writerow(
+            (each.subject, _no_formula(each.name), each.measure, each.statistic, each.unit, exact(each.value))
+        )
     return rows.getvalue()
+
+
+def _no_formula(name: str) -> str:
+    """A name that a spreadsheet takes for text, whatever it begins with."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

@@ -210,6 +210,7 @@ class Change:
         baseline: Its value before.
         new: Its value now.
         interval: In which the change lies.
+        decides: Whether it counts for the finding of the whole.
         finding: What that amounts to.
         reason: Why nothing can be said; None where something is.
     """
@@ -219,6 +220,7 @@ class Change:
     baseline: float | None
     new: float | None
     interval: tuple[float, float] | None
+    decides: bool
     finding: str
     reason: str | None
 
@@ -322,6 +324,11 @@ class Report:
     comparison: Comparison | None
     host: Scalars
     versions: Scalars
+
+    @property
+    def finding(self) -> str | None:
+        """What the comparison found; None where there was none."""
+        return None if self.comparison is None else self.comparison.finding
 
     def signal(self, name: str) -> Signal | None:
         """The signal of that name."""

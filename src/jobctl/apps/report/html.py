@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from jobctl.apps.report.figures import STATISTICS, Change, Gate, Maximum, Probe, Report, Scalars, Signal
+from jobctl.apps.report.figures import STATISTICS, Gate, Report, Scalars, Signal
 from jobctl.apps.report.pictures import over_time, spectrum
 from jobctl.apps.report.words import (
     NOT_MEASURED,
     bounds,
+    changed,
     comparison_in_words,
     duration_of,
     equation,
@@ -25,16 +26,17 @@ from jobctl.apps.report.words import (
     quantity,
     reasons_of,
     title,
+    tried,
 )
 from jobctl.core.charts import text
+from jobctl.core.overall import overall
 from jobctl.core.pages import facts, figure, page, section, state, table_of, tabulated
-from jobctl.core.slo import Verdict
 from jobctl.core.units import format_duration
-from jobctl.core.words import count_of, number
+from jobctl.core.words import count_of
 
 __all__ = ["to_html"]
 
-_KINDS: Final = {Verdict.KEPT: "good", Verdict.BROKEN: "bad", Verdict.INCONCLUSIVE: "doubt"}
+_KINDS: Final = {"kept": "good", "broken": "bad", "regression": "bad", "inconclusive": "doubt"}
 #: What a generator used of the CPU, in words.
 _SPENT: Final = {"cpu_s": "CPU", "cpu_s_per_job": "CPU a job"}
 #: Windows of a gate that are listed.
@@ -48,14 +50,14 @@ def to_html(report: Report) -> str:
         f"jobctl bench: {title(report)}",
         [
             *_verdict(report),
+            *section("The maximum", _maximum(report)),
+            *section("Against the baseline", _comparison(report)),
             *section("Gates", _gates(report.gates)),
             *section("Latency", _latency(report)),
             *section("Over time", _time(report)),
             *section("Replicas", _replicas(report)),
             *section("Predicted and measured", _predicted(report)),
             *section("By job type", _by_job(report)),
-            *section("Against the baseline", _comparison(report)),
-            *section("The maximum", _maximum(report.maximum)),
             *section("Faults", _faults(report)),
             *section("Where every job went", _jobs(report)),
             *section("The load generator", _generator(report)),
@@ -67,7 +69,7 @@ def to_html(report: Report) -> str:
 
 def _verdict(report: Report) -> Iterator[str]:
     yield f'<header><p class="soft">jobctl bench: {text(headline(report))}</p><h1>{text(report.sentence)}</h1>'
-    yield f"<p>{state(title(report), _KINDS[report.verdict])}</p>"
+    yield f"<p>{state(title(report), _KINDS[overall(report.verdict.value, report.finding)])}</p>"
     reasons = "".join(f"<li>{text(reason)}</li>" for reason in reasons_of(report))
     errors = "".join(f"<li>{jobs:,} x {text(error)}</li>" for error, jobs in report.errors)
     if reasons or errors:
@@ -122,7 +124,7 @@ def _gates(gates: Sequence[Gate]) -> Iterator[str]:
     for gate in gates:
         _, allowed = gate_figures(gate)
         badge = state(gate.verdict.value, _KINDS[gate.verdict]) + (
-            " <small>a warning</small>" if gate.severity == "warning" else ""
+            " <small>a warning</small>" if gate.severity == "warning" and gate.verdict != "kept" else ""
         )
         remark = "; ".join(filter(None, (gate.reason, _windows(gate))))
         samples = "" if gate.samples is None else f"{gate.samples:,}"
@@ -226,36 +228,20 @@ def _comparison(report: Report) -> Iterator[str]:
         return
     yield f"<p>{text(comparison_in_words(comparison))}</p>"
     heads = ["", "baseline", "new", "change lies in", "finding"]
-    yield tabulated("figures", "Against the baseline", heads, [_changed(change) for change in comparison.changes])
+    rows = [changed(change) for change in comparison.changes]
+    yield tabulated("figures", "Against the baseline", heads, rows, [change.decides for change in comparison.changes])
+    yield '<p class="soft">The lines set off decide.</p>'
 
 
-def _changed(change: Change) -> list[str]:
-    lies = NOT_MEASURED
-    if change.interval is not None:
-        lies = " .. ".join(quantity(bound, change.unit) for bound in change.interval)
-    values = (quantity(value, change.unit) for value in (change.baseline, change.new))
-    return [change.name, *values, lies, change.finding]
-
-
-def _maximum(maximum: Maximum | None) -> Iterator[str]:
+def _maximum(report: Report) -> Iterator[str]:
+    maximum = report.maximum
     if maximum is None:
         return
-    yield f"<p>{text(maximum_in_words(maximum))}</p>"
+    answer = maximum_in_words(maximum)
+    if answer != report.sentence:
+        yield f"<p>{text(answer)}</p>"
     heads = ["jobs/s", "for", "phase", "verdict", "throughput", "p95 wait", "utilisation", ""]
-    yield tabulated("words", "Rates that were tried", heads, [_tried(probe) for probe in maximum.probes])
-
-
-def _tried(probe: Probe) -> list[str]:
-    return [
-        number(probe.rate_per_s),
-        quantity(probe.duration_s, "s"),
-        probe.phase,
-        probe.verdict,
-        quantity(probe.throughput_per_s, "jobs/s"),
-        quantity(probe.wait_p95_s, "s"),
-        quantity(probe.utilisation, ""),
-        probe.reason,
-    ]
+    yield tabulated("words", "Rates that were tried", heads, [tried(probe) for probe in maximum.probes])
 
 
 def _faults(report: Report) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """A report as JUnit XML, which every CI knows how to show.
 
-One testcase for each gate and for each promise that holds without gates. What was broken is a failure, what could not
-be told is an error. A gate of severity ``warning`` never is either: it is skipped, with what it found, and so is what
-was not judged because something else had failed before. A reason that belongs to none of them has a testcase of its
-own, so the file fails exactly where the run did. Every figure is a property, to the digit of the document.
+One testcase for each gate, for the comparison with a baseline and for each promise that holds without gates. What was
+broken is a failure, what could not be told is an error. A gate of severity ``warning`` never is either: it is skipped,
+with what it found, and so is what was not judged because something else had failed before. A reason of none of them
+has a testcase of its own, so the file fails exactly where the run did. Every figure is a property, to the digit
+of the document.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from typing import Final
 from xml.etree import ElementTree as Xml
 
 from jobctl.apps.report.figures import Report, Statistic, Subject, statistics
-from jobctl.apps.report.words import NOT_MEASURED, equation, exact, gate_figures, gate_name, reasons_of
+from jobctl.apps.report.words import (
+    NOT_MEASURED,
+    comparison_in_words,
+    equation,
+    exact,
+    gate_figures,
+    gate_name,
+    reasons_of,
+)
 from jobctl.core.charts import writable
 from jobctl.core.slo import Verdict
 
@@ -56,6 +65,8 @@ PROMISES: Final = (
         2,
     ),
 )
+#: What a comparison found that is no success.
+_VERDICTS: Final = {"regression": Verdict.BROKEN, "cannot tell": Verdict.INCONCLUSIVE}
 _SUITE: Final = "jobctl bench"
 
 
@@ -72,7 +83,7 @@ class _Case:
 
 def to_junit(report: Report) -> str:
     """The file."""
-    cases = [*_of_gates(report), *_of_promises(report)]
+    cases = [*_of_gates(report), *_of_comparison(report), *_of_promises(report)]
     root = Xml.Element("testsuites")
     suite = Xml.SubElement(root, "testsuite", _head(report, cases))
     properties = Xml.SubElement(suite, "properties")
@@ -111,6 +122,13 @@ def _of_gates(report: Report) -> Iterator[_Case]:
         reasons = () if gate.verdict is Verdict.KEPT else tuple(filter(None, (gate.reason, figures)))
         is_skipped = gate.severity == "warning" and gate.verdict is not Verdict.KEPT
         yield _Case("gates", gate_name(gate), gate.verdict, reasons, is_skipped)
+
+
+def _of_comparison(report: Report) -> Iterator[_Case]:
+    if report.comparison is not None:
+        verdict = _VERDICTS.get(report.comparison.finding, Verdict.KEPT)
+        reasons = () if verdict is Verdict.KEPT else (comparison_in_words(report.comparison),)
+        yield _Case("comparison", "no regression against the baseline", verdict, reasons)
 
 
 def _of_promises(report: Report) -> Iterator[_Case]:

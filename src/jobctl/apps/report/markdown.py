@@ -8,6 +8,7 @@ from typing import Final
 from jobctl.apps.report.figures import STATISTICS, JobType, Report, Signal
 from jobctl.apps.report.words import (
     NOT_MEASURED,
+    changed,
     comparison_in_words,
     duration_of,
     equation,
@@ -19,14 +20,15 @@ from jobctl.apps.report.words import (
     quantity,
     reasons_of,
     title,
+    tried,
 )
 from jobctl.core.markdown import plain, table
-from jobctl.core.slo import Verdict
+from jobctl.core.overall import overall
 from jobctl.core.units import format_duration
 
 __all__ = ["to_markdown"]
 
-_MARKS: Final = {Verdict.KEPT: "✅", Verdict.BROKEN: "❌", Verdict.INCONCLUSIVE: "⚠️"}
+_MARKS: Final = {"kept": "✅", "broken": "❌", "regression": "❌", "inconclusive": "⚠️"}
 _MOST_ERRORS: Final = 5
 _TAILS: Final = ("wait", "service", "sojourn")
 
@@ -34,14 +36,23 @@ _TAILS: Final = ("wait", "service", "sojourn")
 def to_markdown(report: Report) -> str:
     """The text."""
     parts = [
-        f"### {_MARKS[report.verdict]} jobctl bench: {plain(title(report))}",
+        f"### {_MARKS[overall(report.verdict.value, report.finding)]} jobctl bench: {plain(title(report))}",
         plain(report.sentence),
         "\n".join(f"- {plain(reason)}" for reason in reasons_of(report)),
+        *_comparison(report),
         *_gates(report),
         _percentiles(report.signals),
         *_details(report),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _comparison(report: Report) -> Iterator[str]:
+    """The lines that decide; all of them are in the page."""
+    if report.comparison is not None:
+        yield plain(f"Against the baseline: {comparison_in_words(report.comparison)}")
+        rows = [changed(change) for change in report.comparison.changes if change.decides]
+        yield table(["", "baseline", "new", "change lies in", "finding"], rows)
 
 
 def _gates(report: Report) -> Iterator[str]:
@@ -50,7 +61,8 @@ def _gates(report: Report) -> Iterator[str]:
     rows = []
     for gate in report.gates:
         measured, threshold = gate_figures(gate)
-        verdict = f"{_MARKS[gate.verdict]} {gate.verdict}" + (", a warning" if gate.severity == "warning" else "")
+        warns = gate.severity == "warning" and gate.verdict != "kept"
+        verdict = f"{'⚠️' if warns else _MARKS[gate.verdict]} {gate.verdict}" + (", a warning" if warns else "")
         rows.append([gate_name(gate), measured, threshold, verdict])
     yield table(["gate", "measured", "allowed", "verdict"], rows)
 
@@ -69,6 +81,9 @@ def _details(report: Report) -> Iterator[str]:
             ["job type", "share", "finished", *(f"p95 {name}" for name in _TAILS)],
             [_row(each) for each in report.by_job],
         )
+    if report.maximum is not None:
+        heads = ["jobs/s", "for", "phase", "verdict", "throughput", "p95 wait", "utilisation", ""]
+        yield table(heads, [tried(probe) for probe in report.maximum.probes])
     for error, jobs in report.errors[:_MOST_ERRORS]:
         yield f"- {jobs:,} x {plain(error)}"
     yield "Seconds, to the digit:"
@@ -89,10 +104,8 @@ def _lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "jobs", equation(report)
     if report.predicted is not None:
         yield "predicted", f"utilisation {quantity(report.predicted.utilisation, '')}, p95 wait {_expected(report)}"
-    if report.maximum is not None:
-        yield "maximum", maximum_in_words(report.maximum)
-    if report.comparison is not None:
-        yield "against the baseline", comparison_in_words(report.comparison)
+    if report.maximum is not None and (answer := maximum_in_words(report.maximum)) != report.sentence:
+        yield "maximum", answer
     for fault in report.faults:
         yield "fault", f"{fault.what} at {format_duration(fault.at_s)}"
 

@@ -25,6 +25,7 @@ from jobctl.apps.report.figures import (
     Spread,
     Timeline,
 )
+from jobctl.apps.report.words import in_words
 from jobctl.core.documents import Fields, bench_fields
 from jobctl.core.slo import Verdict
 from jobctl.errors import InvalidValue
@@ -64,7 +65,7 @@ def read_report(document: object, name: str) -> Report:
         errors=tuple((row.text("error"), row.count("jobs") or 0) for row in read.rows("errors")),
         started_at=read.text("started_at"),
         config=read.scalars("config"),
-        asked=read.told("config"),
+        asked=in_words(read.everything("config")),
         job=read.text("config", "job"),
         duration_s=duration_s,
         warmup_s=warmup_s,
@@ -241,9 +242,10 @@ def _maximum(read: Fields) -> Maximum | None:
 
 
 def _probe(row: Fields) -> Probe:
+    lengths_s = (row.number("push_s") or 0.0, row.number("duration_s"))
     return Probe(
         rate_per_s=row.number("rate_per_s") or 0.0,
-        duration_s=row.number("duration_s"),
+        duration_s=None if lengths_s[1] is None else lengths_s[0] + lengths_s[1],
         phase=row.text_or_none("phase") or "",
         verdict=row.text_or_none("verdict") or "",
         reason=row.text_or_none("reason") or "",
@@ -272,6 +274,7 @@ def _change(row: Fields) -> Change:
         baseline=row.number("baseline", least=-math.inf),
         new=row.number("new", least=-math.inf),
         interval=_bounds(row, "interval", least=-math.inf),
+        decides=row.flag("decides"),
         finding=row.text("finding"),
         reason=row.text_or_none("reason"),
     )

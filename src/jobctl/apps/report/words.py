@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
-from jobctl.apps.report.figures import Comparison, Gate, Maximum, Report, Signal
-from jobctl.core.slo import Verdict
+from jobctl.apps.report.figures import Change, Comparison, Gate, Maximum, Probe, Report, Signal
+from jobctl.core.overall import overall_in_words
 from jobctl.core.units import format_duration, format_interval
 from jobctl.core.words import count_of, number, share, usd
 
 __all__ = [
     "NOT_MEASURED",
     "bounds",
+    "changed",
     "comparison_in_words",
     "duration_of",
     "equation",
@@ -20,10 +21,12 @@ __all__ = [
     "gate_figures",
     "gate_name",
     "headline",
+    "in_words",
     "maximum_in_words",
     "quantity",
     "reasons_of",
     "title",
+    "tried",
 ]
 
 #: Stands wherever there is no figure.
@@ -50,6 +53,13 @@ _WRITERS: Final[Mapping[str, Callable[[float], str]]] = {
     "jobs": _jobs,
     "bytes": lambda value: f"{number(value / 1e6)} MB",
 }
+
+#: What is greater is no float.
+_GREATEST: Final = 1e300
+#: A rate that was tried holds or fails; "kept" is what a promise is.
+_TOLD_BY_PROBES: Final = {"kept": "held", "broken": "failed", "inconclusive": "not told"}
+#: The unit of a figure by how its key ends; an ending that is no word of its own is left out of the name.
+_UNITS_OF_KEYS: Final[Mapping[str, str]] = {"_per_s": "jobs/s", "_s": "s", "share": "", "failure_rate": ""}
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -85,7 +95,7 @@ def bounds(interval: tuple[float, float] | None) -> str:
 
 def title(report: Report) -> str:
     """The verdict in a few words."""
-    words = {Verdict.KEPT: "kept", Verdict.BROKEN: "broken", Verdict.INCONCLUSIVE: "inconclusive"}[report.verdict]
+    words = overall_in_words(report.verdict.value, report.finding)
     if report.interrupted:
         return f"{words}, interrupted"
     return f"{words}, ended early" if report.aborted else words
@@ -115,7 +125,7 @@ def maximum_in_words(maximum: Maximum) -> str:
 
 def comparison_in_words(comparison: Comparison) -> str:
     """What a comparison found and why."""
-    return "; ".join((comparison.sentence or comparison.finding, *comparison.reasons))
+    return "; ".join(((comparison.sentence or comparison.finding).removesuffix("."), *comparison.reasons))
 
 
 def gate_figures(gate: Gate) -> tuple[str, str]:
@@ -136,3 +146,52 @@ def equation(report: Report) -> str:
         f"enqueued {jobs['enqueued']} = finished {jobs['finished']} + failed {jobs['failed']} + "
         f"in flight {jobs['in_flight']} + lost {jobs['lost']}"
     )
+
+
+def changed(change: Change) -> list[str]:
+    """A line of a comparison for a table: name, baseline, new, interval of the change, finding."""
+    lies = NOT_MEASURED if change.baseline is None else ""
+    if change.interval is not None:
+        lies = " .. ".join(quantity(bound, change.unit) for bound in change.interval)
+    values = (quantity(value, change.unit) for value in (change.baseline, change.new))
+    return [change.name, *values, lies, change.finding]
+
+
+def tried(probe: Probe) -> list[str]:
+    """A probe of a search for a table: rate, length, phase, verdict, throughput, p95 wait, utilisation, reason."""
+    return [
+        number(probe.rate_per_s),
+        quantity(probe.duration_s, "s"),
+        probe.phase,
+        _TOLD_BY_PROBES.get(probe.verdict, probe.verdict),
+        quantity(probe.throughput_per_s, "jobs/s"),
+        quantity(probe.wait_p95_s, "s"),
+        quantity(probe.utilisation, ""),
+        probe.reason,
+    ]
+
+
+def in_words(values: Mapping[str, Any]) -> dict[str, str]:
+    """What was asked, as a person writes it: the unit beside the figure and not in its name; what is empty left out."""
+    told = {key: _in_words(key, value) for key, value in values.items()}
+    return {_name_of(key): words for key, words in told.items() if words}
+
+
+def _in_words(key: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {words}" for name, words in in_words(value).items())
+    if isinstance(value, list | tuple):
+        return "; ".join(_in_words(key, inner) for inner in value)
+    if isinstance(value, bool) or not isinstance(value, float | int) or not abs(value) < _GREATEST:
+        return str(value)
+    for ending, unit in _UNITS_OF_KEYS.items():
+        if key.endswith(ending):
+            return quantity(value, unit)
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _name_of(key: str) -> str:
+    ending = next((ending for ending in _UNITS_OF_KEYS if ending[0] == "_" and key.endswith(ending)), "")
+    return key.removesuffix(ending).replace("_", " ")
