@@ -83,6 +83,10 @@ def measuring(view: _View) -> Iterator[None]:
     end_at_a_signal()
     try:
         yield
+    except KeyboardInterrupt:
+        view.close()
+        typer.echo("jobctl: interrupted; there is no report", err=True)
+        raise
     finally:
         view.close()
     ignore_signals()

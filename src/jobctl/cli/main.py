@@ -45,8 +45,6 @@ VERBS: Final = {
 
 #: What typer makes of a KeyboardInterrupt.
 _TYPER_INTERRUPTED: Final = 130
-#: What is said of a command that was interrupted and told nothing itself.
-_NO_REPORT: Final = "interrupted; there is no report"
 
 
 def _version(value: bool) -> None:
@@ -85,7 +83,6 @@ def run(arguments: list[str] | None = None) -> None:
     try:
         status = app(args=words, prog_name="jobctl", standalone_mode=False)
         if status == _TYPER_INTERRUPTED:
-            _complain(_NO_REPORT)
             status = ExitStatus.INTERRUPTED
     except typer.TyperException as error:
         _complain(_one_line(error, words))
@@ -100,7 +97,6 @@ def run(arguments: list[str] | None = None) -> None:
         _complain(str(error))
         status = ExitStatus.INTERNAL
     except (typer.Abort, KeyboardInterrupt):
-        _complain(_NO_REPORT)
         status = ExitStatus.INTERRUPTED
     except OSError as error:
         _complain(f"the operating system refused: {error}")
