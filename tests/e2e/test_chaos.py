@@ -38,7 +38,7 @@ def test_frozen_workers_delay_jobs_and_not_the_load(tmp_path: Path) -> None:
 
     books_are_clean(document)
     assert document["jobs"]["scheduled"] == 120
-    assert document["offered"]["schedule_lag_s"]["p95"] < 1.0  # were the load frozen too, it would be 1.7 s
+    assert document["offered"]["schedule_lag_s"]["p99"] < 1.5  # were the load frozen too, it would be 1.9 s
     (fault,) = document["faults"]
     frozen_s = fault["until_s"] - fault["at_s"]
     assert frozen_s >= 1.9

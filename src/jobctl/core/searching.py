@@ -518,4 +518,8 @@ def _capacity(findings: Sequence[Finding]) -> Capacity | None:
     longest_s = max(weight for _, _, weight in believed)
     chosen = [(rate, error) for rate, error, weight in believed if weight >= longest_s / 2]
     precision = math.fsum(error**-2 for _, error in chosen)
-    return Capacity(math.fsum(rate * error**-2 for rate, error in chosen) / precision, precision**-0.5)
+    mean = math.fsum(rate * error**-2 for rate, error in chosen) / precision
+    # Where probes differ by more than their own errors explain, something else moved between them: the error grows by
+    # the ratio (Birge 1932, "The calculation of errors by the method of least squares").
+    spread = math.fsum(((rate - mean) / error) ** 2 for rate, error in chosen) / max(1, len(chosen) - 1)
+    return Capacity(mean, precision**-0.5 * max(1.0, math.sqrt(spread)))

@@ -124,6 +124,18 @@ class FoundMaximum:
     interrupted: bool
     needed_s: float | None = None
 
+    @property
+    def confidence(self) -> float | None:
+        """The bracket's; None where something is promised of the jobs and the low end was not sustained.
+
+        What a short probe sees of a promise is little: its rate looked as if it kept it.
+        """
+        low = self.bracket.low
+        is_promised = bool(self.wanted.objectives or self.result.config.gates)
+        if is_promised and (low is None or low.probe.phase is not Phase.SUSTAIN):
+            return None
+        return self.bracket.confidence
+
 
 def limit_ahead(models: Collection[str | None], limits: Limits, mock_rpm: float | None) -> KnownLimit | None:
     """The tightest limit that was configured and that every job meets; None without one.
@@ -356,7 +368,7 @@ def sentence(found: FoundMaximum) -> str:
     low = _carried(bracket.low.probe)
     if bracket.high is None:
         return f"{fleet} {low}; maximum not reached: {found.evidence}."
-    sure = "" if bracket.confidence is None else f", with {bracket.confidence:.1%} confidence"
+    sure = "" if found.confidence is None else f", with {found.confidence:.1%} confidence"
     high = bracket.high.probe.rate_per_s
     return (
         f"{fleet} {low} and not {high:.4g} jobs/s ({bracket.width:.1%} apart{sure}); "
@@ -387,7 +399,7 @@ def to_maximum(found: FoundMaximum) -> dict[str, Any]:
         "low_per_s": low_per_s,
         "high_per_s": None if bracket.high is None else bracket.high.probe.rate_per_s,
         "width": bracket.width,
-        "confidence": bracket.confidence,
+        "confidence": found.confidence,
         "low_error": bracket.low_error,
         "high_error": bracket.high_error,
         "capacity_per_s": None if capacity is None else capacity.rate_per_s,
