@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -34,13 +35,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _same_signal_handlers() -> Iterator[None]:
-    """A command that a test runs in this process leaves its own behind."""
+def _same_process() -> Iterator[None]:
+    """What a command that a test runs in this process leaves behind: signal handlers, and how much is logged."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
+    level, disabled = logging.root.level, logging.root.manager.disable
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
+    logging.root.setLevel(level)
+    logging.disable(disabled)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.partition(".")[0] == "jobctl" and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
