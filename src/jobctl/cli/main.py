@@ -97,8 +97,8 @@ def run(arguments: list[str] | None = None) -> None:
         _complain(str(error))
         status = ExitStatus.INTERNAL
     except (typer.Abort, KeyboardInterrupt):
-        # An interrupt that came while a string was executed, such as the body of a dataclass, makes CPython end by SIGINT
-        # whatever the exit code (pythonrun.c, unhandled_keyboard_interrupt); executing another one takes that back.
+        # An interrupt that came while a string was executed, such as the body of a dataclass, makes CPython end by
+        # SIGINT whatever the exit code (pythonrun.c, unhandled_keyboard_interrupt); executing another takes that back.
         exec("pass")
         status = ExitStatus.INTERRUPTED
     except OSError as error:
