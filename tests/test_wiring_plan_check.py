@@ -58,7 +58,7 @@ def test_workers_hear_of_the_retries_and_of_nothing_else(monkeypatch: pytest.Mon
 
     assert (settings.attempts, settings.retry_base_s, settings.retry_cap_s) == (4, 0.25, 2.0)
     assert (settings.redis_url, settings.database_url) == (None, None)
-    assert (prepared.secluded, prepared.own_workers, prepared.mock) == (True, False, None)
+    assert (prepared.secluded, prepared.own_workers, prepared.config.mock) == (True, False, None)
 
 
 def test_behind_a_limit_jobs_call_a_mock_whose_latency_is_the_law() -> None:
@@ -66,7 +66,7 @@ def test_behind_a_limit_jobs_call_a_mock_whose_latency_is_the_law() -> None:
     prepared = prepare(limited)
 
     assert prepared.config.spec.workloads[0].job_type == "chat_completion"
-    assert prepared.mock == ["--latency", "exponential:0.5s"]
+    assert prepared.config.mock == ("--latency", "exponential:0.5s")
     assert (prepared.settings.openrouter_rpm, prepared.settings.openrouter_burst) == (600.0, 5)
 
 

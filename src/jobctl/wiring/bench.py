@@ -77,13 +77,12 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
             f"job {timed.job_type!r} has a service_time, which only a mock of this bench can keep",
             "drop it, or let the bench start the mock and the workers",
         )
-    config = replace(config, recover_after_s=settings.recover_after_s)
+    config = replace(config, recover_after_s=settings.recover_after_s, mock=None if mock is None else tuple(mock))
     origin = "--chaos" if request.chaos is not None or scenario is None else f"scenario {scenario.name}"
     check_chaos(config, settings, mock=mock is not None, own_workers=request.no_workers, option=origin)
     return PreparedBench(
         config=config,
         locustfile=files.find_locustfile(request.locustfile).resolve(),
-        mock=mock,
         settings=settings,
         own_workers=request.no_workers,
         crew=request.crew,

@@ -72,7 +72,7 @@ def _configured_limit(prepared: PreparedBench) -> KnownLimit | None:
     """What flags, scenario and settings say of calls a minute: where to look, and no evidence."""
     from jobctl.apps.bench.maximum import limit_ahead
 
-    options = prepared.mock or []
+    options = prepared.config.mock or ()
     mock = dict(zip(options[::2], options[1::2], strict=True))
     models = {model for workload in prepared.config.spec.workloads for model in workload.models}
     return limit_ahead(models, prepared.settings.limits, float(mock["--rpm"]) if "--rpm" in mock else None)
@@ -245,7 +245,7 @@ class _Search:
         from jobctl.adapters.redis_limiter import RedisLimiter, fingerprint
 
         prepared = self._stand.prepared
-        key = MOCK_KEY if prepared.mock is not None else prepared.settings.openrouter_api_key
+        key = MOCK_KEY if prepared.config.mock is not None else prepared.settings.openrouter_api_key
         if key is None:
             return None
         return RedisLimiter(self._stand.connection, fingerprint(key), prepared.settings.limits)

@@ -63,12 +63,10 @@ def prepare(rehearsal: Rehearsal) -> PreparedBench:
     from jobctl.adapters import files
     from jobctl.wiring.stand import PreparedBench
 
-    config, locustfile = _config(rehearsal), files.find_locustfile(None).resolve()
-    mock = None if rehearsal.upstream.rpm is None else ["--latency", law_text(rehearsal.service)]
+    locustfile = files.find_locustfile(None).resolve()
     return PreparedBench(
-        config=config,
+        config=_config(rehearsal),
         locustfile=locustfile,
-        mock=mock,
         settings=_settings(rehearsal, locustfile.parent),
         own_workers=False,
         secluded=True,
@@ -122,6 +120,7 @@ def _config(rehearsal: Rehearsal) -> BenchConfig:
         scenario=None,
         injected_share=rehearsal.job_failure_rate,
         max_schedule_lag_s=_MAX_SCHEDULE_LAG_S,
+        mock=None if rehearsal.upstream.rpm is None else ("--latency", law_text(rehearsal.service)),
     )
 
 

@@ -44,7 +44,6 @@ class PreparedBench:
     Attributes:
         config: What it does.
         locustfile: What its generator runs.
-        mock: Options of the mock to start; None when none is needed.
         settings: The merged settings.
         own_workers: Whether the workers are somebody else's.
         secluded: Whether workers that are started hear of no settings but those that flags gave: no database, no
@@ -54,7 +53,6 @@ class PreparedBench:
 
     config: BenchConfig
     locustfile: Path
-    mock: list[str] | None
     settings: Settings
     own_workers: bool
     secluded: bool = False
@@ -197,7 +195,7 @@ def start_system(prepared: PreparedBench, rig: Rig, connection: Redis, redis_url
     told = {**_silence(prepared), **upstream, **_told_by_flags(prepared.settings), **_declared_model(prepared)}
     shown_url = redis_url if prepared.settings.redis_url is None else prepared.settings.masked_redis_url
     parts = [f"Redis {shown_url}"]
-    if prepared.mock is not None:
+    if prepared.config.mock is not None:
         parts.append(f"mock {upstream['OPENROUTER_BASE_URL']}")
     if prepared.own_workers:
         for queue in config.spec.queues:
@@ -235,10 +233,10 @@ def _start_upstream(rig: Rig, prepared: PreparedBench) -> dict[str, str]:
     from jobctl.settings import MOCK_CONTROL
 
     settings = prepared.settings
-    if prepared.mock is None:
+    if prepared.config.mock is None:
         key = {} if settings.openrouter_api_key is None else {"OPENROUTER_API_KEY": settings.openrouter_api_key}
         return {"OPENROUTER_BASE_URL": settings.openrouter_url, **key}
-    url = rig.start_mock([*prepared.mock, "--seed", str(prepared.config.spec.seed)], MOCK_CONTROL)
+    url = rig.start_mock([*prepared.config.mock, "--seed", str(prepared.config.spec.seed)], MOCK_CONTROL)
     return {"OPENROUTER_BASE_URL": url, "OPENROUTER_API_KEY": MOCK_KEY}
 
 

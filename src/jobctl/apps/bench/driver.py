@@ -58,6 +58,7 @@ class BenchConfig:
         time_scale: How many times as fast time runs in it; None where it does as it does.
         chaos: Faults on a timetable.
         recover_after_s: Within this time jobs of a worker that fell silent run again.
+        mock: Options of the mock that is started; None when none is needed.
         gates: What must hold beside the promises that hold without gates.
     """
 
@@ -72,6 +73,7 @@ class BenchConfig:
     time_scale: float | None = None
     chaos: tuple[TimedFault, ...] = ()
     recover_after_s: float = 30.0
+    mock: tuple[str, ...] | None = None
     gates: tuple[Gate, ...] = ()
 
     @property

@@ -7,7 +7,7 @@ measured is null, never 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -67,6 +67,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "stages": [asdict(stage) for stage in config.spec.stages],
             "mix": [_job_type(config.spec, workload) for workload in config.spec.workloads],
             "chaos": [str(fault) for fault in config.chaos],
+            "mock": None if config.mock is None else _options(config.mock),
         },
         "offered": {
             "jobs": summary.offered_jobs,
@@ -104,6 +105,11 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
 
 def _generator(use: GeneratorUse | None) -> dict[str, Any] | None:
     return None if use is None else {**asdict(use), "cpu_s_per_job": use.cpu_s_per_job}
+
+
+def _options(words: Sequence[str]) -> list[str]:
+    """Options and their values, ``--latency``, ``constant:1s``, as one text each: ``latency constant:1s``."""
+    return [f"{flag.removeprefix('--')} {value}" for flag, value in zip(words[::2], words[1::2], strict=True)]
 
 
 def sentence(result: BenchResult) -> str:
