@@ -52,6 +52,13 @@ def test_a_plain_bench_says_that_it_has_no_maximum_and_no_comparison() -> None:
     assert told["maximum"] is told["comparison"] is None
 
 
+def test_what_the_mock_was_told_stands_in_the_configuration(validator: Draft202012Validator) -> None:
+    told = document(bench(Load(make_spec()), mock=("--latency", "constant:1s", "--rpm", "600")))
+    assert told["config"]["mock"] == ["latency constant:1s", "rpm 600"]
+    assert list(validator.iter_errors(told)) == []
+    assert document(bench(Load(make_spec())))["config"]["mock"] is None
+
+
 def test_what_the_workers_used_is_told_for_each_attempt(validator: Draft202012Validator) -> None:
     """Two workers use 0.2 CPU seconds a second in all; the window holds 9 s and 90 jobs."""
     load = Load(make_spec())
