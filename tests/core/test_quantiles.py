@@ -139,3 +139,8 @@ def test_a_merged_sample_remembers_as_long_as_the_longer_of_the_two() -> None:
 def test_the_scv_of_exponential_values_is_one() -> None:
     rng = random.Random(2)
     assert Sample(rng.expovariate(3) for _ in range(20_000)).scv == pytest.approx(1.0, abs=0.06)
+
+
+def test_an_interval_of_values_below_the_histograms_resolution_is_in_order() -> None:
+    low, high = Sample([0.0] * 100).interval(0.5) or (1.0, 0.0)
+    assert low <= high == 0.0

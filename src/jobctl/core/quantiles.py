@@ -141,7 +141,8 @@ class Sample:
         spread = (_T if inflation > 1 else _Z) * math.sqrt(n * q * (1 - q) * inflation)
         lower = max(1, math.floor(n * q - spread))
         upper = min(n, math.ceil(n * q + spread) + 1)
-        return self._at_rank(lower), min(self._at_rank(upper), max(self._ordered))
+        longest = max(self._ordered)
+        return min(self._at_rank(lower), longest), min(self._at_rank(upper), longest)
 
     def _is_bounded(self, q: float) -> bool:
         """Whether the values are worth as many independent ones as an upper bound needs."""

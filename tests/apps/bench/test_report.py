@@ -55,7 +55,7 @@ def test_a_plain_bench_says_that_it_has_no_maximum_and_no_comparison() -> None:
 def test_what_the_mock_was_told_stands_in_the_configuration(validator: Draft202012Validator) -> None:
     told = document(bench(Load(make_spec()), mock=("--latency", "constant:1s", "--rpm", "600")))
     assert told["config"]["mock"] == ["latency constant:1s", "rpm 600"]
-    assert list(validator.iter_errors(told)) == []
+    assert list(validator.iter_errors(json.loads(json.dumps(told)))) == []
     assert document(bench(Load(make_spec())))["config"]["mock"] is None
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from jobctl.core.slo import Verdict
+from jobctl.core.timeline import Spread
 
 __all__ = [
     "STATISTICS",
@@ -27,7 +28,6 @@ __all__ = [
     "Report",
     "Scalars",
     "Signal",
-    "Spread",
     "Statistic",
     "Subject",
     "Timeline",
@@ -132,15 +132,6 @@ class Prediction:
     utilisation: float | None
     wait: Mapping[str, float | None]
     method: str
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """How long the jobs of each step took, seconds; None where there was none."""
-
-    p50: tuple[float | None, ...]
-    p95: tuple[float | None, ...]
-    max: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)

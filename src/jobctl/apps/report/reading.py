@@ -22,12 +22,12 @@ from jobctl.apps.report.figures import (
     Replica,
     Report,
     Signal,
-    Spread,
     Timeline,
 )
 from jobctl.apps.report.words import in_words
 from jobctl.core.documents import Fields, bench_fields
 from jobctl.core.slo import Verdict
+from jobctl.core.timeline import Spread
 from jobctl.errors import InvalidValue
 
 __all__ = ["read_report"]
