@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobctl.core.demand import Upstream
 from jobctl.core.probing import Cause, Finding, Phase, Probe
-from jobctl.core.searching import Aim, Bracket, KnownLimit, Stop, answer, needed_s, next_step
+from jobctl.core.searching import Aim, Bracket, KnownLimit, Stop, answer, needed_s, next_step, resolution
 from jobctl.core.service import parse_law
 from jobctl.core.slo import Objective, Verdict
 from support.searches import MinuteFleet, SimulatedFleet, search
@@ -31,6 +31,12 @@ def holds(bracket: Bracket, truth_per_s: float) -> bool:
 def finding(rate_per_s: float, verdict: Verdict, duration_s: float = 4.0, **changes: Any) -> Finding:
     cause = Cause.TREND if verdict is Verdict.BROKEN else None
     return replace(Finding(Probe(rate_per_s, duration_s, Phase.DOUBLE), verdict, cause=cause, error=0.01), **changes)
+
+
+def test_a_sustained_end_excludes_the_growth_of_the_widest_bracket_and_a_short_probe_a_quarter() -> None:
+    aim = Aim(25.0, max_width=0.08)
+    assert resolution(aim, Probe(100.0, 25.0, Phase.SUSTAIN)) == 0.08
+    assert resolution(aim, Probe(100.0, 4.0, Phase.DOUBLE)) == resolution(aim, Probe(100.0, 8.0, Phase.BISECT)) == 0.25
 
 
 def test_the_first_probe_is_the_first_rate_and_the_next_twice_that() -> None:
