@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jobctl.core.slo import Verdict
-from jobctl.core.timeline import Spread
+
+if TYPE_CHECKING:
+    from jobctl.core.timeline import Spread
 
 __all__ = [
     "STATISTICS",
