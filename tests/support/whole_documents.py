@@ -56,6 +56,7 @@ def make_document(
             "stages": [{"duration_s": duration_s, "start_per_s": rate_per_s, "end_per_s": rate_per_s}],
             "mix": [make_type("chat", 0.7), make_type("summary", 0.3)],
             "chaos": ["mock_outage@20s+10s", "replica_killed:2@40s"],
+            "mock": None,
         },
         "offered": {
             "jobs": counts["scheduled"] - 7, "rate_per_s": rate_per_s * 0.9876,

@@ -40,6 +40,8 @@ __all__ = ["BenchConfig", "BenchResult", "Prediction", "run"]
 
 #: Different errors that a report lists.
 _MOST_ERRORS: Final = 5
+#: No run is shorter, seconds.
+_SHORTEST_S: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,8 @@ def _result(
     faults: tuple[PlayedFault, ...],
     referee: _Referee,
 ) -> BenchResult:
-    start_s, end_s = end["start_s"], end["offered_until_s"]
+    start_s = end["start_s"]
+    end_s = max(end["offered_until_s"], start_s + _SHORTEST_S)  # it may have been stopped before its first instant
     warmup_s = config.spec.warmup_s
     if interrupted or referee.aborted is not None:  # of a schedule cut short half is judged at least
         warmup_s = min(warmup_s, (end_s - start_s) / 2)
