@@ -403,6 +403,7 @@ def weather(storm: Storm, server: DurableRedis, directory: Path, mock_url: str, 
                 server.start()
                 continue
             victim = fleet.pop(rng.randrange(len(fleet)))
+            victim.wait_until_it_listens()  # one that is not at work yet leaves no orphans
             killed[victim.process.pid] = time.monotonic()
             victim.kill()
             gone.append(victim)
