@@ -123,7 +123,7 @@ def render(console: Console, document: Mapping[str, Any]) -> None:
     from jobctl.cli.bench_render import render_report
     from jobctl.cli.compare_render import render_comparison
     from jobctl.cli.find_max_render import render_maximum
-    from jobctl.core.charts import writable_throughout
+    from jobctl.core.words import writable_throughout
 
     document = writable_throughout(document)
     (render_report if document["maximum"] is None else render_maximum)(console, document)

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
+
+from jobctl.core.words import writable
 
 __all__ = [
     "DARK",
@@ -42,8 +44,6 @@ __all__ = [
     "text",
     "theme_style",
     "to_svg",
-    "writable",
-    "writable_throughout",
 ]
 
 #: The colours by the names of their CSS variables, which a page may use for the rest of it.
@@ -117,8 +117,6 @@ _SWATCH: Final = 16
 _DOT_ROOM: Final = 16
 #: Classes that fill an area.
 _SHADES: Final = frozenset({"c-void", "c-aside", "c-fault"})
-#: XML has no way to write these.
-_UNWRITABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: Less than this is drawn as 0.
 _NOTHING: Final = 1e-12
 #: Steps between the marks of a linear axis of durations, and the marks of a logarithmic one, seconds.
@@ -304,20 +302,6 @@ class Drawing:
 def text(value: str) -> str:
     """Text for an element or attribute of HTML or SVG: escaped, and what XML cannot hold replaced."""
     return escape(writable(value))
-
-
-def writable(value: str) -> str:
-    """Text without what XML cannot hold."""
-    return _UNWRITABLE.sub("\ufffd", value)
-
-
-def writable_throughout(value: Any) -> Any:
-    """A JSON value whose every text is writable: what a job failed with may hold commands to a terminal."""
-    if isinstance(value, str):
-        return writable(value)
-    if isinstance(value, Mapping):
-        return {writable(key): writable_throughout(inner) for key, inner in value.items()}
-    return [writable_throughout(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def theme_style() -> str:

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jobctl.errors import InvalidValue
 
 __all__ = ["BENCH_SCHEMA", "Fields", "bench_fields", "settle"]
 
+T = TypeVar("T")
+
 #: The document that a bench writes.
 BENCH_SCHEMA: Final = "jobctl.bench/1"
 #: A number beyond this is none that was measured, and arithmetic with it would end in infinity.
 _GREATEST: Final = 1e300
+_REMEDY: Final = "give the file as jobctl bench wrote it"
 #: Characters of a value that a message shows.
 _LONGEST_SHOWN: Final = 40
 
@@ -70,6 +73,14 @@ class Fields:
         if value is not None and value != int(value):
             raise self._wrong(path, value, "a whole number")
         return None if value is None else int(value)
+
+    def needed_number(self, *path: str, least: float = 0.0) -> float:
+        """A finite number of at least ``least``; the document is none without it."""
+        return self._needed(path, self.number(*path, least=least))
+
+    def needed_count(self, *path: str) -> int:
+        """A whole number of at least 0; the document is none without it."""
+        return self._needed(path, self.count(*path))
 
     def text(self, *path: str) -> str:
         """A text."""
@@ -165,6 +176,11 @@ class Fields:
         number: float = value
         return number
 
+    def _needed(self, path: Sequence[str], value: T | None) -> T:
+        if value is None:
+            raise InvalidValue(f"{self._name} lacks {'.'.join((*self._place, *path))}", _REMEDY)
+        return value
+
     def _object(self, value: Any, path: Sequence[str]) -> Fields:
         if not isinstance(value, Mapping):
             raise self._wrong(path, value, "an object")
@@ -184,7 +200,7 @@ class Fields:
         shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else type(value).__name__
         return InvalidValue(
             f"{self._name}: {'.'.join((*self._place, *path))} is {shown}, not {wanted}",
-            "give the file as jobctl bench wrote it",
+            _REMEDY,
         )
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from jobctl.core.gates import Gate, Unit
 from jobctl.core.quantiles import Sample
 from jobctl.core.records import JobRecord, Outcome
-from jobctl.core.summary import Window, backlog_over, utilisation_over
+from jobctl.core.summary import Window, backlog_over, drain_of, utilisation_over
 from jobctl.core.units import format_duration
 
 __all__ = [
@@ -119,13 +119,11 @@ def figure_of(gate: Gate, run: RunFacts, jobs: Sequence[JobRecord], stretch: Win
 
 def _drain_time(jobs: Sequence[JobRecord]) -> Figure:
     """Seconds from the last intended arrival to the last end."""
-    ends = [record.finished_s for record in jobs if record.finished_s is not None]
     unfinished = sum(record.outcome in {Outcome.IN_FLIGHT, Outcome.LOST} for record in jobs)
     if unfinished:
         return Figure(None, len(jobs), f"{unfinished} jobs had not ended")
-    if not ends:
-        return Figure(None, len(ends), "no job ended")
-    return Figure(max(0.0, max(ends) - max(record.intended_s for record in jobs)), len(ends))
+    ended = sum(record.finished_s is not None for record in jobs)
+    return Figure(drain_of(jobs), ended, None if ended else "no job ended")
 
 
 def _fold(gate: Gate, values: Sequence[float], jobs: int, length_s: float) -> Figure:
@@ -178,7 +176,7 @@ READINGS: Final[Mapping[str, Reading]] = {
     "throughput": _flag(_has_finished, lambda record: True),
     "enqueue": lambda record: record.enqueue_s,
     "wait": lambda record: record.wait_s,
-    "service": lambda record: record.service_s if _has_finished(record) else None,
+    "service": lambda record: record.served_s,
     "sojourn": lambda record: record.sojourn_s,
     "schedule_lag": lambda record: record.schedule_lag_s,
     "cost": lambda record: record.cost_usd,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from jobctl.core.charts import writable
+from jobctl.core.words import writable
 
 __all__ = ["plain", "table"]
 

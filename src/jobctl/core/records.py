@@ -110,6 +110,11 @@ class JobRecord:
         return self.finished_s - self.started_s
 
     @property
+    def served_s(self) -> float | None:
+        """The service time of a job that finished: one that failed held its slot for another reason, and has none."""
+        return self.service_s if self.outcome is Outcome.FINISHED else None
+
+    @property
     def sojourn_s(self) -> float | None:
         """Seconds from the intended arrival to the outcome."""
         return None if self.finished_s is None else self.finished_s - self.intended_s

@@ -36,6 +36,7 @@ __all__ = [
     "Window",
     "backlog_over",
     "conserved",
+    "drain_of",
     "summarise",
     "utilisation_over",
 ]
@@ -210,9 +211,9 @@ def summarise(
     """
     inside = [record for record in records if window.holds(record.intended_s)]
     finished = [record for record in inside if record.outcome is Outcome.FINISHED]
-    service = Sample(_known(record.service_s for record in finished))
+    service = Sample(_known(record.served_s for record in inside))
     arrival_scv = _arrival_scv(inside)
-    calm = Sample(_known(record.service_s for record in finished if not struck(record)))
+    calm = Sample(_known(record.served_s for record in inside if not struck(record)))
     load = _load(len(inside) / window.length_s, len(inside), arrival_scv, calm if len(calm) else service, slots)
     relaxation = 0.0 if load is None else load.relaxation
     return Summary(
@@ -254,6 +255,14 @@ def count_outcomes(records: Iterable[JobRecord]) -> Counts:
         attempts=retries + ended[Outcome.FINISHED] + ended[Outcome.FAILED],
         failed_attempts=retries + ended[Outcome.FAILED],
     )
+
+
+def drain_of(records: Sequence[JobRecord]) -> float | None:
+    """Seconds from the last intended arrival to the end of the last job; None while one is open, or if none ended."""
+    if any(record.outcome in (Outcome.IN_FLIGHT, Outcome.LOST) for record in records):
+        return None
+    ends = [record.finished_s for record in records if record.finished_s is not None]
+    return max(0.0, max(ends) - max(record.intended_s for record in records)) if ends else None
 
 
 def conserved(counts: Counts) -> bool:

@@ -29,7 +29,7 @@ _MOST_STEPS: Final = 300
 _MOST_BLOCKS: Final = 60
 _JOBS_PER_BLOCK: Final = 10
 #: The durations of a job, by the name of its field.
-SIGNALS: Final = {"wait": "wait_s", "service": "service_s", "sojourn": "sojourn_s"}
+SIGNALS: Final = {"wait": "wait_s", "service": "served_s", "sojourn": "sojourn_s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +145,8 @@ def cut_blocks(records: Sequence[JobRecord], window: Window) -> Blocks:
 
 
 def _durations(records: Iterable[JobRecord], field: str) -> Iterable[float]:
-    """The known durations of this field; of services those of jobs that finished, as everywhere."""
-    for record in records:
-        value = getattr(record, field)
-        if value is not None and (field != SIGNALS["service"] or record.outcome is Outcome.FINISHED):
-            yield value
+    """The known durations of this field."""
+    return (value for record in records if (value := getattr(record, field)) is not None)
 
 
 def _spread(records: Sequence[JobRecord], field: str, start_s: float, step_s: float, steps: int) -> Spread:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["count_of", "number", "share", "usd"]
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = ["count_of", "number", "share", "usd", "writable", "writable_throughout"]
+
+#: XML has no way to write these.
+_UNWRITABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def number(value: float) -> str:
@@ -26,3 +33,17 @@ def usd(value: float) -> str:
 def count_of(many: int, one: str) -> str:
     """``1 replica``, ``2 replicas``."""
     return f"{many:,} {one}" if many == 1 else f"{many:,} {one}s"
+
+
+def writable(value: str) -> str:
+    """Text without what XML cannot hold."""
+    return _UNWRITABLE.sub("\ufffd", value)
+
+
+def writable_throughout(value: Any) -> Any:
+    """A JSON value whose every text is writable: what a job failed with may hold commands to a terminal."""
+    if isinstance(value, str):
+        return writable(value)
+    if isinstance(value, Mapping):
+        return {writable(key): writable_throughout(inner) for key, inner in value.items()}
+    return [writable_throughout(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -12,8 +12,8 @@ from jobctl.adapters.files import append_text, read_json, replace_text
 from jobctl.apps.report.figures import Report
 from jobctl.apps.report.forms import Form, tell
 from jobctl.apps.report.reading import read_report
-from jobctl.core.charts import writable_throughout
 from jobctl.core.documents import settle
+from jobctl.core.words import writable_throughout
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["read_bench_document", "write_reports"]

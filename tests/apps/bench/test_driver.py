@@ -221,3 +221,10 @@ def test_jobs_that_ended_after_the_last_look_are_told_with_the_census() -> None:
     result = bench(load, interrupted=True)
 
     assert result.tool_statistics[0]["requests"] == len(load.ended) == result.summary.counts.finished
+
+
+def test_a_run_that_was_stopped_before_its_first_instant_never_began() -> None:
+    load = Load(make_spec())
+    load.session.stop()
+    with pytest.raises(KeyboardInterrupt):
+        run(make_config(load.session.spec), load, lambda: START_S, lambda message: None, lambda: True)

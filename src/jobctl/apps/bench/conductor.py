@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any, Final
 
-from jobctl.apps.bench.session import Say, read_records
+from jobctl.apps.bench.session import Say, read_records, record_messages
 from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.clocks import ClockOffset, parse_offset
 from jobctl.core.crew import Shard
@@ -24,7 +24,6 @@ from jobctl.core.crew import Shard
 __all__ = ["Conductor"]
 
 _COUNTERS: Final = ("due", "sent", "refused", "ended", "failed")
-_RECORDS_PER_LINE: Final = 500
 
 
 @dataclass(slots=True)
@@ -147,8 +146,8 @@ class Conductor:
             *(_shifted(member.records, shift_s) for member, shift_s in zip(begun, shifts, strict=True)),
             key=self._position,
         )
-        for chunk in _chunks(lines):
-            self._say({"event": "records", "records": chunk})
+        for message in record_messages(lines):
+            self._say(message)
         ends = [(member.end or {}, shift_s) for member, shift_s in zip(begun, shifts, strict=True)]
         start_s = min(end["start_s"] + shift_s for end, shift_s in ends)
         until_s = max(end["offered_until_s"] + shift_s for end, shift_s in ends)
@@ -228,13 +227,3 @@ def _summed_rows(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str
         {"type": kind, "name": name, "requests": count, "failures": failures[kind, name]}
         for (kind, name), count in sorted(requests.items())
     ]
-
-
-def _chunks(lines: Iterator[list[Any]]) -> Iterator[list[list[Any]]]:
-    chunk: list[list[Any]] = []
-    for line in lines:
-        chunk.append(line)
-        if len(chunk) == _RECORDS_PER_LINE:
-            yield chunk
-            chunk = []
-    yield chunk

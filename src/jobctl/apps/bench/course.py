@@ -12,7 +12,7 @@ from typing import Any
 from jobctl.apps.bench.driver import BenchResult
 from jobctl.core.quantiles import QUANTILES, Sample
 from jobctl.core.records import Outcome
-from jobctl.core.summary import Summary, summarise
+from jobctl.core.summary import Summary, drain_of, summarise
 from jobctl.core.timeline import SIGNALS, Timeline, cut_blocks, timeline_of
 
 __all__ = ["course_of", "enqueue_signal_of", "signals_of"]
@@ -31,7 +31,7 @@ def course_of(result: BenchResult) -> dict[str, Any]:
     return {
         "by_job": _by_job(result),
         "replicas": _replicas(result),
-        "drain_s": _drain_s(result),
+        "drain_s": drain_of(records),
         "cost": _cost(result),
         "timeline": _timeline(timeline),
         "spectrum": {name: [list(point) for point in sample.spectrum()] for name, sample in samples.items()},
@@ -75,9 +75,10 @@ def _by_job(result: BenchResult) -> list[dict[str, Any]]:
     """Each type of the mix for itself; the slots are those of all types, so the load of one says nothing of them."""
     spec, rows = result.config.spec, []
     for workload in spec.workloads:
-        records = [record for record in result.records if record.job_type == workload.job_type]
-        slots = result.config.slots if len(spec.workloads) == 1 else None
-        summary = summarise(records, result.summary.window, slots)
+        summary = result.summary
+        if len(spec.workloads) > 1:
+            records = [record for record in result.records if record.job_type == workload.job_type]
+            summary = summarise(records, result.summary.window, None)
         rows.append(
             {
                 "job": workload.job_type,
@@ -109,15 +110,6 @@ def _replicas(result: BenchResult) -> list[dict[str, Any]]:
         }
         for worker in sorted(jobs)
     ]
-
-
-def _drain_s(result: BenchResult) -> float | None:
-    """From the last intended arrival to the end of the last job; None while a job has not ended."""
-    counts = result.summary.counts
-    ends = [record.finished_s for record in result.records if record.finished_s is not None]
-    if not ends or counts.in_flight or counts.lost:
-        return None
-    return max(0.0, max(ends) - max(record.intended_s for record in result.records))
 
 
 def _cost(result: BenchResult) -> dict[str, float] | None:

@@ -36,12 +36,11 @@ from jobctl.core.usage import Usage, UsageReading, usage_between
 from jobctl.errors import JobctlError, RunFailed
 from jobctl.ports import LoadRun
 
-__all__ = ["BenchConfig", "BenchResult", "Prediction", "run"]
+__all__ = ["BenchConfig", "BenchResult", "Prediction", "conclude", "run"]
 
 #: Different errors that a report lists.
 _MOST_ERRORS: Final = 5
-#: No run is shorter, seconds.
-_SHORTEST_S: Final = 1e-3
+_NOTHING: Final[Mapping[Gate, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +198,17 @@ def run(
         raise load.failure()
     if end is None or end["start_s"] is None:
         raise KeyboardInterrupt
-    return _result(config, records, end, interrupted, tuple(ended_workers()), readings, faults, referee)
+    return conclude(
+        config,
+        records,
+        end,
+        interrupted=interrupted,
+        ended_workers=ended_workers(),
+        readings=readings,
+        faults=faults,
+        aborted=referee.aborted,
+        stopped_by=referee.broken,
+    )
 
 
 class _Referee:
@@ -244,20 +253,37 @@ class _Referee:
             self._load.interrupt()
 
 
-def _result(
+def conclude(
     config: BenchConfig,
-    records: list[JobRecord],
+    records: Sequence[JobRecord],
     end: Mapping[str, Any],
+    *,
     interrupted: bool,
-    ended_workers: tuple[str, ...],
-    readings: Sequence[UsageReading],
-    faults: tuple[PlayedFault, ...],
-    referee: _Referee,
+    ended_workers: Sequence[str] = (),
+    readings: Sequence[UsageReading] = (),
+    faults: tuple[PlayedFault, ...] = (),
+    aborted: str | None = None,
+    stopped_by: Mapping[Gate, str] = _NOTHING,
 ) -> BenchResult:
-    start_s = end["start_s"]
-    end_s = max(end["offered_until_s"], start_s + _SHORTEST_S)  # it may have been stopped before its first instant
+    """The figures and the verdict of a run that is over.
+
+    Args:
+        config: What was asked.
+        records: What became of each job, in the order of the schedule.
+        end: The generator's ``end`` message.
+        interrupted: Whether somebody cut it short.
+        ended_workers: What became of workers that ended by themselves.
+        readings: What the workers had used, in order of time.
+        faults: What was broken on purpose.
+        aborted: Why it was ended early; None where it was not.
+        stopped_by: The gates that were broken while it went on, each with when.
+
+    Raises:
+        JobctlError: The books do not balance.
+    """
+    start_s, end_s = end["start_s"], end["offered_until_s"]
     warmup_s = config.spec.warmup_s
-    if interrupted or referee.aborted is not None:  # of a schedule cut short half is judged at least
+    if interrupted or aborted is not None:  # of a schedule cut short half is judged at least
         warmup_s = min(warmup_s, (end_s - start_s) / 2)
     window = Window(start_s + warmup_s, end_s)
     disturbance = Disturbance.of(faults, start_s, config.recover_after_s, config.replicas)
@@ -270,11 +296,22 @@ def _result(
         max_schedule_lag_s=config.max_schedule_lag_s,
         injected_share=config.injected_share,
         interrupted=interrupted,
-        aborted=referee.aborted is not None,
+        aborted=aborted is not None,
         excuse=_excuse(config, disturbance, records),
         replaced=replaced_promises(config.gates),
     )
-    gates = _judge_gates(config, summary, records, end, interrupted, referee, disturbance.problems)
+    unsure = doubts_about(
+        summary, end["dropped"], config.max_schedule_lag_s, interrupted=interrupted, aborted=aborted is not None
+    )
+    facts = RunFacts(
+        records=records,
+        start_s=start_s,
+        window=window,
+        slots=config.slots,
+        doubts=(*disturbance.problems, *unsure, *end.get("doubts", ())),
+        cut_short=interrupted or aborted is not None,
+    )
+    gates = judge_gates(config.gates, facts, stopped_by)
     judgement = with_gates(judgement, gates)
     doubts = (*end.get("doubts", ()), *ended_workers)
     if doubts:  # the instants may be wrong, or the fleet that was asked for is not the one that was measured
@@ -295,32 +332,9 @@ def _result(
         usage=usage_between(readings, window.start_s, window.end_s, _attempts_in(window, records)),
         faults=faults,
         gates=gates,
-        aborted=referee.aborted,
+        aborted=aborted,
         doubts=tuple(end.get("doubts", ())),
     )
-
-
-def _judge_gates(
-    config: BenchConfig,
-    summary: Summary,
-    records: Sequence[JobRecord],
-    end: Mapping[str, Any],
-    interrupted: bool,
-    referee: _Referee,
-    problems: Sequence[str],
-) -> tuple[GateResult, ...]:
-    """How the gates stand, and where they tell nothing because another load was measured."""
-    aborted = referee.aborted is not None
-    unsure = doubts_about(summary, end["dropped"], config.max_schedule_lag_s, interrupted=interrupted, aborted=aborted)
-    facts = RunFacts(
-        records=records,
-        start_s=end["start_s"],
-        window=summary.window,
-        slots=config.slots,
-        doubts=(*problems, *unsure, *end.get("doubts", ())),
-        cut_short=interrupted or aborted,
-    )
-    return judge_gates(config.gates, facts, referee.broken)
 
 
 def _excuse(config: BenchConfig, disturbance: Disturbance, records: Sequence[JobRecord]) -> Excuse:

@@ -7,14 +7,12 @@ as jobs of that window's own warm-up did.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from jobctl.apps.bench.driver import BenchConfig, BenchResult, run
+from jobctl.apps.bench.driver import BenchConfig, BenchResult, conclude
 from jobctl.core.arrivals import Stage
 from jobctl.core.records import JobRecord
-from jobctl.errors import JobctlError
 
 __all__ = ["offsets_of", "pool"]
 
@@ -38,7 +36,6 @@ def pool(
         records += _moved(result, until_s - window.start_s, start_s - result.started_at_s, first)
         until_s += window.length_s
     records.sort(key=lambda record: record.intended_s)
-    load = _Pooled(records, start_s, until_s, results)
     spec = replace(
         config.spec,
         warmup_s=first.summary.window.start_s - start_s,
@@ -47,55 +44,19 @@ def pool(
         ),
         instants=None if config.is_steady else offsets_of(records, start_s),
     )
-    return run(
-        replace(config, spec=spec),
-        load,
-        lambda: start_s,
-        lambda _: None,
-        lambda: interrupted,
-        lambda: ended_workers,
-    )
+    end = {
+        "start_s": start_s,
+        "offered_until_s": until_s,
+        "dropped": sum(result.dropped for result in results),
+        "tool_statistics": [],
+        "doubts": list(dict.fromkeys(doubt for result in results for doubt in result.doubts)),
+    }
+    return conclude(replace(config, spec=spec), records, end, interrupted=interrupted, ended_workers=ended_workers)
 
 
 def offsets_of(records: Sequence[JobRecord], start_s: float) -> tuple[float, ...]:
     """When each job was meant to arrive, seconds from the start."""
     return tuple(record.intended_s - start_s for record in records)
-
-
-class _Pooled:
-    """A load that was offered before.
-
-    Args:
-        records: What became of its jobs, in the order of the schedule.
-        start_s: When it began, seconds since the epoch.
-        until_s: When its schedule ended.
-        results: The runs that it was.
-    """
-
-    def __init__(
-        self, records: Sequence[JobRecord], start_s: float, until_s: float, results: Sequence[BenchResult]
-    ) -> None:
-        self._records = records
-        self._end = {
-            "event": "end",
-            "start_s": start_s,
-            "offered_until_s": until_s,
-            "dropped": sum(result.dropped for result in results),
-            "tool_statistics": [],
-            "doubts": list(dict.fromkeys(doubt for result in results for doubt in result.doubts)),
-        }
-
-    def events(self) -> Iterator[Mapping[str, Any]]:
-        """All jobs at once, and the end."""
-        yield {"event": "records", "records": [[*astuple(record)] for record in self._records]}
-        yield self._end
-
-    def interrupt(self) -> None:
-        """It is over already."""
-
-    def failure(self) -> JobctlError:
-        """There is none."""
-        return JobctlError("a pooled run ended without a result")
 
 
 def _moved(result: BenchResult, by_s: float, warmup_by_s: float, like: BenchResult) -> Iterator[JobRecord]:

@@ -13,8 +13,10 @@ What it says are plain dictionaries, one a line on a pipe, or nothing when nobod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
+from itertools import islice
 from typing import Any, Final
 
 from jobctl.apps.bench.collector import Collector
@@ -26,7 +28,7 @@ from jobctl.core.records import JobRecord, Outcome
 from jobctl.errors import ServiceUnavailable
 from jobctl.ports import Clock, Completions, JobQueue
 
-__all__ = ["LoadSession", "Say", "read_records"]
+__all__ = ["LoadSession", "Say", "read_records", "record_messages"]
 
 #: Seconds between two looks at what ended.
 _POLL_S: Final = 0.2
@@ -127,7 +129,8 @@ class LoadSession:
         Args:
             tool_statistics: Gives the rows that the load tool counted itself, once it was told of every job.
         """
-        if self._start_s is None:
+        stopped_s = math.inf if self._stopped_s is None else self._stopped_s
+        if self._start_s is None or stopped_s <= self._start_s:  # the start that was agreed may lie ahead
             self._say({"event": "end", "start_s": None})
             return
         try:
@@ -144,16 +147,8 @@ class LoadSession:
         if self._stopped_s is not None:
             until_s = min(until_s, self._stopped_s)
         schedule = self._generator.schedule[: max(sent, self._generator.due_by(until_s - start_s))]
-        lines: list[list[Any]] = []
-        census = self._collector.census(start_s, schedule, self._generator.enqueued_s, self._generator.acknowledged_s)
-        for place, record in enumerate(census):
-            if record.sojourn_s is not None and not self._collector.has_ended(self._shard.position(place)):
-                self._on_ended(record.job_type, record.sojourn_s, record.outcome is Outcome.FAILED)
-            lines.append([*astuple(record)])
-            if len(lines) == _RECORDS_PER_LINE:
-                self._say({"event": "records", "records": lines})
-                lines = []
-        self._say({"event": "records", "records": lines})
+        for message in record_messages(self._census(start_s, schedule)):
+            self._say(message)
         self._say(
             {
                 "event": "end",
@@ -166,6 +161,14 @@ class LoadSession:
                 "generator": {"processes": 1, "sent": sent, "cpu_s": self._used_s},
             }
         )
+
+    def _census(self, start_s: float, schedule: Sequence[float]) -> Iterator[list[Any]]:
+        """The record of each scheduled job as a message holds it; the load tool hears of those it was not told of."""
+        census = self._collector.census(start_s, schedule, self._generator.enqueued_s, self._generator.acknowledged_s)
+        for place, record in enumerate(census):
+            if record.sojourn_s is not None and not self._collector.has_ended(self._shard.position(place)):
+                self._on_ended(record.job_type, record.sojourn_s, record.outcome is Outcome.FAILED)
+            yield [*astuple(record)]
 
     def _over(self) -> bool:
         if self._finished:
@@ -223,6 +226,17 @@ class LoadSession:
                 "backlog": self._queue.backlog(),
             }
         )
+
+
+def record_messages(lines: Iterable[list[Any]]) -> Iterator[dict[str, Any]]:
+    """Records as ``records`` messages of a size that a line can have; at least one."""
+    rest = iter(lines)
+    chunk = list(islice(rest, _RECORDS_PER_LINE))
+    while True:
+        yield {"event": "records", "records": chunk}
+        chunk = list(islice(rest, _RECORDS_PER_LINE))
+        if not chunk:
+            return
 
 
 def read_records(lines: Iterable[list[Any]]) -> Iterator[JobRecord]:

@@ -96,8 +96,8 @@ def run_of(read: Fields, name: str) -> Run:
             for place, (jobs, failures) in enumerate(zip(offered, failed, strict=True))
         ),
         schedule=read.text("config", "schedule_digest"),
-        lost=_needed(read, name, "jobs", "lost"),
-        duplicated=_needed(read, name, "jobs", "duplicated"),
+        lost=read.needed_count("jobs", "lost"),
+        duplicated=read.needed_count("jobs", "duplicated"),
         unsure=frozenset(signal for signal in SIGNALS if _is_unsure(read, signal)),
     )
 
@@ -152,7 +152,7 @@ def _doubt(read: Fields, name: str) -> str | None:
     early = read.text_or_none("aborted")
     if early is not None:
         return f"it ended early: {early}"
-    unsent = _needed(read, name, "offered", "dropped") + _needed(read, name, "jobs", "rejected")
+    unsent = read.needed_count("offered", "dropped") + read.needed_count("jobs", "rejected")
     if unsent:
         return f"{unsent} jobs were never enqueued"
     lag_s = read.number("offered", "schedule_lag_s", "p99") or 0.0
@@ -180,14 +180,6 @@ def _is_unsure(read: Fields, signal: str) -> bool:
     """Whether the bench has a median of that signal and could not bound it: its jobs resemble each other too much."""
     known = read.number("signals", signal, "p50") is not None
     return known and not read.numbers("signals", signal, "intervals", "p50")
-
-
-def _needed(read: Fields, name: str, *path: str) -> int:
-    """A count without which nobody knows whether the run was any good."""
-    value = read.count(*path)
-    if value is None:
-        raise InvalidValue(f"{name} lacks {'.'.join(path)}", _REWRITE)
-    return value
 
 
 def _counts(read: Fields, name: str, key: str) -> list[int]:

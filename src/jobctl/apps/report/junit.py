@@ -26,8 +26,8 @@ from jobctl.apps.report.words import (
     gate_name,
     reasons_of,
 )
-from jobctl.core.charts import writable
 from jobctl.core.slo import Verdict
+from jobctl.core.words import writable
 
 __all__ = ["PROMISES", "Promise", "to_junit"]
 

@@ -53,7 +53,7 @@ def read_report(document: object, name: str) -> Report:
         InvalidValue: It is something else, or a value in it means nothing.
     """
     read = bench_fields(document, name)
-    duration_s, warmup_s = (_needed(read, name, "config", key) for key in ("duration_s", "warmup_s"))
+    duration_s, warmup_s = (read.needed_number("config", key) for key in ("duration_s", "warmup_s"))
     if not 0 <= warmup_s < duration_s:
         raise InvalidValue(f"{name} has no window to judge", _REMEDY)
     return Report(
@@ -69,22 +69,22 @@ def read_report(document: object, name: str) -> Report:
         job=read.text("config", "job"),
         duration_s=duration_s,
         warmup_s=warmup_s,
-        asked_per_s=_needed(read, name, "config", "rate_per_s"),
-        offered_jobs=_counted(read, name, "offered", "jobs"),
-        offered_per_s=_needed(read, name, "offered", "rate_per_s"),
-        achieved_jobs=_counted(read, name, "achieved", "jobs"),
-        achieved_per_s=_needed(read, name, "achieved", "rate_per_s"),
+        asked_per_s=read.needed_number("config", "rate_per_s"),
+        offered_jobs=read.needed_count("offered", "jobs"),
+        offered_per_s=read.needed_number("offered", "rate_per_s"),
+        achieved_jobs=read.needed_count("achieved", "jobs"),
+        achieved_per_s=read.needed_number("achieved", "rate_per_s"),
         goodput_per_s=read.number("goodput_per_s"),
         drain_s=read.number("drain_s"),
         schedule_lag={key: read.number("offered", "schedule_lag_s", key) for key in ("p50", "p99", "max")},
-        dropped=_counted(read, name, "offered", "dropped"),
-        jobs={**{key: _counted(read, name, "jobs", key) for key in _COUNTS}, **_counts(read)},
+        dropped=read.needed_count("offered", "dropped"),
+        jobs={**{key: read.needed_count("jobs", key) for key in _COUNTS}, **_counts(read)},
         signals=tuple(_signals(read)),
         by_job=tuple(_job_type(row) for row in read.rows("by_job")),
         utilisation=read.number("utilisation"),
         usage=read.scalars("usage"),
-        backlog_max=_counted(read, name, "backlog", "max"),
-        backlog_slope_per_s=_needed(read, name, "backlog", "slope_per_s", least=-math.inf),
+        backlog_max=read.needed_count("backlog", "max"),
+        backlog_slope_per_s=read.needed_number("backlog", "slope_per_s", least=-math.inf),
         backlog=_backlog(read, name),
         predicted=_prediction(read),
         gates=tuple(_gate(row, name) for row in read.rows("gates")),
@@ -101,20 +101,6 @@ def read_report(document: object, name: str) -> Report:
         host=read.scalars("host"),
         versions=read.scalars("versions"),
     )
-
-
-def _needed(read: Fields, name: str, *path: str, least: float = 0.0) -> float:
-    value = read.number(*path, least=least)
-    if value is None:
-        raise InvalidValue(f"{name} lacks {'.'.join(path)}", _REMEDY)
-    return value
-
-
-def _counted(read: Fields, name: str, *path: str) -> int:
-    value = read.count(*path)
-    if value is None:
-        raise InvalidValue(f"{name} lacks {'.'.join(path)}", _REMEDY)
-    return value
 
 
 def _backlog(read: Fields, name: str) -> tuple[float, ...]:
@@ -206,7 +192,7 @@ def _timeline(read: Fields, name: str) -> Timeline | None:
     row = read.inside("timeline")
     if row is None:
         return None
-    step_s = _needed(row, name, "step_s")
+    step_s = row.needed_number("step_s")
     timeline = Timeline(
         step_s=step_s,
         offered=row.numbers("offered"),
