@@ -43,6 +43,8 @@ TOOLS: Final = {
     "chromium": Tool(
         ("chromium-headless-shell",), ("usr/lib/chromium/chromium-headless-shell",), libraries=("pulseaudio",)
     ),
+    "prometheus": Tool(("prometheus",), ("usr/bin/prometheus", "usr/bin/promtool")),
+    "alertmanager": Tool(("prometheus-alertmanager",), ("usr/bin/prometheus-alertmanager", "usr/bin/amtool")),
     "pgbouncer": Tool(("pgbouncer",), ("usr/sbin/pgbouncer",)),
     "redis": Tool(("redis-server", "redis-tools"), ("usr/bin/redis-server", "usr/bin/redis-cli")),
     "shellcheck": Tool(("shellcheck",), ("usr/bin/shellcheck",)),

@@ -37,7 +37,16 @@ from enum import StrEnum
 from typing import Any, Final
 
 from jobctl.core.samples import MIN_JOBS, samples_needed
-from jobctl.core.slo import check_keys, exact_duration, hint, parse_percent, parse_quantile
+from jobctl.core.slo import (
+    Objective,
+    check_keys,
+    exact_duration,
+    hint,
+    parse_error_rate,
+    parse_percent,
+    parse_quantile,
+    parse_slo_file,
+)
 from jobctl.core.units import parse_count, parse_positive_duration
 from jobctl.errors import InvalidValue
 
@@ -286,14 +295,29 @@ def parse_gate(text: str) -> Gate:
 def parse_gates_file(content: Mapping[str, Any]) -> tuple[Gate, ...]:
     """Read the gates of a file from its decoded TOML.
 
+    A file of promises (``slo.toml``) is one as well: each bound in it is a gate.
+
     Raises:
         InvalidValue: A key is unknown, a gate means nothing, or there is none; the table is named by its number.
     """
+    if "objective" in content:
+        return _promised(content)
     check_keys(content, {"gate"}, "the file")
     gates = parse_gate_tables(content.get("gate"))
     if not gates:
         raise InvalidValue("holds no gate", _FILE_REMEDY)
     return gates
+
+
+def _promised(content: Mapping[str, Any]) -> tuple[Gate, ...]:
+    """The gates of a file of promises (``slo.toml``); those about a whole day or a burst are not about a run."""
+    rate = parse_error_rate(content)
+    bounds = [] if rate is None else [f"error_rate <= {rate!r}"]
+    promises = parse_slo_file(content)
+    bounds += [str(one) for one in promises if isinstance(one, Objective) and one.window is None]
+    if not bounds:
+        raise InvalidValue("promises nothing that a run could show", 'add an objective such as slo = "p95 wait <= 1s"')
+    return tuple(parse_gate(bound) for bound in bounds)
 
 
 def parse_gate_tables(tables: object) -> tuple[Gate, ...]:

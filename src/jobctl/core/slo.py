@@ -14,18 +14,21 @@ A file of them (``slo.toml``) has one table each::
     over = "busiest hour"                 # may be left out, or stand at the end of the line above
 
 ``<`` and ``<=`` mean the same. Case and blanks do not count. Every promise as text reads back as itself.
+
+Such a file may also promise ``error_rate <= 1%``, which no number of replicas changes (:func:`parse_error_rate`), and
+say how the fleet is operated (:mod:`jobctl.core.operations`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Final
 
-from jobctl.core.units import format_duration, parse_count, parse_duration, parse_positive_duration
+from jobctl.core.units import format_duration, parse_count, parse_duration, parse_positive_duration, parse_share
 from jobctl.errors import InvalidValue
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "check_keys",
     "exact_duration",
     "hint",
+    "parse_error_rate",
     "parse_objective",
     "parse_percent",
     "parse_quantile",
@@ -59,6 +63,9 @@ _WINDOW_REMEDY: Final = "give busiest hour, whole day or every hour"
 _BOUND: Final = re.compile(r"([^<=>]*?)\s*(?:<=|<|≤)\s*([^<=>]*)")
 _QUANTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d{1,6})?)")
 _SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%(?:\s+of\s+the\s+day)?")
+_ERROR_RATE: Final = re.compile(r"error_rate\s*(?:<=|<|≤)\s*(\S+)", re.IGNORECASE)
+#: The tables of a file that say something else than what is promised.
+_OTHER_TABLES: Final = frozenset({"fleet", "notify", "scrape", "thresholds"})
 #: Bursts beyond this many jobs are a mistake in the unit.
 _MOST_DRAINED: Final = 1_000_000_000
 
@@ -196,17 +203,47 @@ def parse_slo_file(content: Mapping[str, Any]) -> tuple[Promise, ...]:
     Raises:
         InvalidValue: A key is unknown, a promise means nothing, or there is none; the table is named by its number.
     """
-    check_keys(content, {"objective"}, "the file")
-    tables = content.get("objective")
-    if not isinstance(tables, list) or not tables:
-        raise InvalidValue("holds no objective", 'write [[objective]] and below it slo = "p95 wait <= 1s"')
     promises = []
-    for number, table in enumerate(tables, 1):
+    for number, table in _objectives(content):
         try:
-            promises.append(_promise(table))
+            if _failures(table) is None:
+                promises.append(_promise(table))
         except InvalidValue as error:
             raise InvalidValue(f"objective {number}: {error.problem}", error.remedy) from None
     return tuple(promises)
+
+
+def parse_error_rate(content: Mapping[str, Any]) -> float | None:
+    """Read the share of the jobs that may fail for good from a file's decoded TOML; None where it promises nothing.
+
+    Raises:
+        InvalidValue: The share means nothing, or it is promised twice.
+    """
+    shares = [share for _, table in _objectives(content) if (share := _failures(table)) is not None]
+    if len(shares) > 1:
+        raise InvalidValue("error_rate is promised twice", "leave one of them")
+    return shares[0] if shares else None
+
+
+def _objectives(content: Mapping[str, Any]) -> Iterable[tuple[int, Any]]:
+    """The tables of promises, numbered from 1."""
+    check_keys(content, {"objective", *_OTHER_TABLES}, "the file")
+    tables = content.get("objective")
+    if not isinstance(tables, list) or not tables:
+        raise InvalidValue("holds no objective", 'write [[objective]] and below it slo = "p95 wait <= 1s"')
+    return enumerate(tables, 1)
+
+
+def _failures(table: object) -> float | None:
+    """The share in a promise about failures; None where a table is none."""
+    text = table.get("slo") if isinstance(table, Mapping) else None
+    bound = _ERROR_RATE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if bound is None:
+        return None
+    share = parse_share(bound[1])
+    if not 0 < share < 1:
+        raise InvalidValue(f"{text!r} leaves no failure, or every one", 'write it as "error_rate <= 1%"')
+    return share
 
 
 def _promise(table: object) -> Promise:

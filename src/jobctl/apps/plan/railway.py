@@ -23,15 +23,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jobctl.apps.plan.json_text import with_value
+from jobctl.core.operations import STOP_S
 from jobctl.core.plans import Plan
 from jobctl.core.units import parse_duration
 from jobctl.errors import InvalidValue
 
 __all__ = ["STOP_S", "SUCCESSOR", "Deploy", "Rewrite", "check_rewritable", "deploy_of", "rewrite"]
 
-#: Seconds that a worker may need after its drain before it is gone: five for its last words to Redis, two for its
-#: observers (Sentry) to send what they hold, the rest for closing connections and ending the interpreter.
-STOP_S: Final = 10
 #: What whoever writes this file today should know (docs.railway.com/config-as-code, 2026-08-21).
 SUCCESSOR: Final = (
     "Railway reads railway.json until 2026-12-01, and not for services created now; its successor is .railway/ "
