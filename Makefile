@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help bench test check proof soak lock upgrade screenshots clean runtime dev tools
+.PHONY: help bench test check proof soak docs lock upgrade screenshots clean runtime dev tools
 
 BIN := .venv/bin
 PER_DAY ?= 450000
@@ -33,13 +33,17 @@ test: dev tools ## Run the tests: in parallel, then those that need the machine 
 	@if grep -rqs --include='*.py' 'mark\.serial' tests; then set -x; $(PYTEST) -m "serial and not proof"; \
 	else echo "no test is marked serial"; fi
 
-check: dev ## Check format, lint, types, floors, the lock and the distributions
+check: dev ## Check format, lint, types, floors, the lock, the distributions, and what is made from slo.toml
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/lock.py check
 	$(BIN)/python scripts/check_distributions.py
+	$(BIN)/python scripts/reference.py --check
+	$(BIN)/python scripts/pictures.py --check
+	$(BIN)/jobctl monitoring render --check --slo-file monitoring/slo.toml
+	$(BIN)/jobctl deploy render --check
 
 proof: dev tools ## Show the full-length figures and write them to docs/figures/ (minutes)
 	$(PYTEST) $(LONG) -m proof
@@ -48,6 +52,12 @@ proof: dev tools ## Show the full-length figures and write them to docs/figures/
 
 soak: dev tools ## Soak a worker: 50 jobs/s for half an hour; part of proof (SOAK_S=)
 	$(PYTEST) $(LONG) -m proof tests/proof/test_soak.py
+
+docs: dev ## Make the reference and the pictures again, and build the documents as a site, site/index.html
+	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/pictures.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html; to search it as well: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site"
 
 lock: dev ## Lock the requirements again after a change in pyproject.toml; pins that still fit stay
 	$(BIN)/python scripts/lock.py write
@@ -59,7 +69,7 @@ screenshots: dev tools ## Make the pictures of the README again, from one real b
 	$(BIN)/python scripts/screenshots.py
 
 clean: ## Remove what was made: .venv, distributions, caches
-	rm -rf .venv .tools dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .tools dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 runtime:

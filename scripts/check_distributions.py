@@ -1,7 +1,8 @@
 """Build the source distribution and the wheel, and check what is in them.
 
 The wheel is built twice, from the source distribution and from the repository: the two must not differ in a byte. It
-must hold ``src/jobctl`` and, as ``jobctl/_loadtests``, the one copy of ``loadtests``; nothing less, nothing more.
+must hold ``src/jobctl``, as ``jobctl/_loadtests`` the one copy of ``loadtests``, and as ``jobctl/_monitoring`` what is
+written by hand in ``monitoring``; nothing less, nothing more. No distribution may hold a secret of ``monitoring``.
 Nothing is downloaded: the build backend is one of the locked requirements.
 """
 
@@ -10,16 +11,23 @@ from __future__ import annotations
 import fnmatch
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from jobctl.wiring.monitoring import BY_HAND
+
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
-#: Where each directory of the repository lies in the wheel.
-PLACES: Final = {"src/jobctl": "jobctl", "loadtests": "jobctl/_loadtests"}
+#: Where each directory or file of the repository lies in the wheel.
+PLACES: Final = {
+    "src/jobctl": "jobctl",
+    "loadtests": "jobctl/_loadtests",
+    **{f"monitoring/{name}": f"jobctl/_monitoring/{name}" for name in BY_HAND},
+}
 
 #: What users rely on; each pattern must match.
 PROMISED: Final = (
@@ -29,6 +37,8 @@ PROMISED: Final = (
     "jobctl/_loadtests/locustfile.py",
     "jobctl/_loadtests/shapes.py",
     "jobctl/_loadtests/scenarios/*.toml",
+    "jobctl/_monitoring/docker-compose.yml",
+    "jobctl/_monitoring/grafana/provisioning/*",
 )
 
 
@@ -42,6 +52,8 @@ def main() -> int:
         complaints = faults(zipfile.ZipFile(wheel).namelist())
         if wheel.read_bytes() != (through_source / wheel.name).read_bytes():
             complaints.append("the wheel built from the source distribution differs from the one built here")
+        with tarfile.open(next(through_source.glob("*.tar.gz"))) as archive:
+            complaints += leaks(archive.getnames())
         sizes = {path.name: path.stat().st_size for path in sorted(through_source.iterdir())}
     for complaint in complaints:
         print(f"distributions: {complaint}", file=sys.stderr)
@@ -55,16 +67,22 @@ def faults(names: Iterable[str]) -> list[str]:
     """What is wrong with a wheel of these files, one line each."""
     packed = {name for name in names if ".dist-info/" not in name}
     expected = {
-        f"{place}/{path.relative_to(REPOSITORY / directory).as_posix()}"
-        for directory, place in PLACES.items()
-        for path in (REPOSITORY / directory).rglob("*")
+        f"{place}{path.as_posix().removeprefix((REPOSITORY / origin).as_posix())}"
+        for origin, place in PLACES.items()
+        for path in [REPOSITORY / origin, *(REPOSITORY / origin).rglob("*")]
         if path.is_file() and "__pycache__" not in path.parts
     }
     return [
         *(f"the wheel lacks {name}" for name in sorted(expected - packed)),
         *(f"{name} does not belong in the wheel" for name in sorted(packed - expected)),
         *(f"nothing in the wheel is {pattern}" for pattern in PROMISED if not fnmatch.filter(packed, pattern)),
+        *leaks(packed),
     ]
+
+
+def leaks(names: Iterable[str]) -> list[str]:
+    """What may be a secret in a distribution of these files, one line each."""
+    return [f"{name} is in the place of secrets" for name in sorted(names) if "monitoring/secrets/" in name]
 
 
 def build(*arguments: str) -> None:

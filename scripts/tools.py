@@ -31,11 +31,14 @@ class Tool(NamedTuple):
         packages: The packages that hold them; apt adds what these need.
         programs: Their paths in the packages.
         libraries: Folders of libraries that these search below the usual one.
+        data: The directory, by its path when installed, whose files the programs cannot do without and look for nowhere
+            else; empty where there is none.
     """
 
     packages: tuple[str, ...]
     programs: tuple[str, ...]
     libraries: tuple[str, ...] = ()
+    data: str = ""
 
 
 #: What there is; the name is that of the directory under ``.tools``.
@@ -44,7 +47,11 @@ TOOLS: Final = {
         ("chromium-headless-shell",), ("usr/lib/chromium/chromium-headless-shell",), libraries=("pulseaudio",)
     ),
     "prometheus": Tool(("prometheus",), ("usr/bin/prometheus", "usr/bin/promtool")),
-    "alertmanager": Tool(("prometheus-alertmanager",), ("usr/bin/prometheus-alertmanager", "usr/bin/amtool")),
+    "alertmanager": Tool(
+        ("prometheus-alertmanager",),
+        ("usr/bin/prometheus-alertmanager", "usr/bin/amtool"),
+        data="/usr/share/prometheus/alertmanager",
+    ),
     "pgbouncer": Tool(("pgbouncer",), ("usr/sbin/pgbouncer",)),
     "redis": Tool(("redis-server", "redis-tools"), ("usr/bin/redis-server", "usr/bin/redis-cli")),
     "shellcheck": Tool(("shellcheck",), ("usr/bin/shellcheck",)),
@@ -59,8 +66,10 @@ _LAUNCHER: Final = """\
 root=$(cd "${{0%/*}}/../{name}" && pwd) || exit
 LD_LIBRARY_PATH=$root/usr/lib/{triplet}:$root/lib/{triplet}{more}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}
 export LD_LIBRARY_PATH
-exec "$root/{program}" "$@"
+{open}exec "$root/{program}" "$@"
 """
+#: Where a program finds its data instead: a directory that its launcher opened for it.
+_OPENED: Final = "/proc/self/fd/9"
 _INSTALLS: Final = re.compile(r"^Inst (\S+) (?:\[[^]]*\] )?\((\S+)", re.MULTILINE)
 
 
@@ -109,11 +118,12 @@ def _launchers(name: str, root: Path) -> dict[str, tuple[Path, str]]:
     """For each program the path of its launcher, and what that holds."""
     triplet = f"{platform.machine()}-linux-gnu"
     packages = " ".join(TOOLS[name].packages)
+    opened = f'exec 9<"$root{TOOLS[name].data}"\n' if TOOLS[name].data else ""
     more = "".join(f":$root/usr/lib/{triplet}/{library}" for library in TOOLS[name].libraries)
     return {
         program: (
             root / "bin" / PurePosixPath(program).name,
-            _LAUNCHER.format(packages=packages, name=name, triplet=triplet, more=more, program=program),
+            _LAUNCHER.format(packages=packages, name=name, triplet=triplet, more=more, open=opened, program=program),
         )
         for program in TOOLS[name].programs
     }
@@ -134,6 +144,8 @@ def _unpack(name: str, root: Path) -> None:
         for program in TOOLS[name].programs:
             if not (tree / program).exists():
                 raise ToolsError(f"{program} is in none of the packages of {name}; mend the table in scripts/tools.py")
+            if TOOLS[name].data:
+                _redirect(tree / program, TOOLS[name].data)
         tree.chmod(0o755)  # a server that refuses root is started as somebody else
         shutil.rmtree(root / name, ignore_errors=True)
         tree.rename(root / name)
@@ -141,6 +153,12 @@ def _unpack(name: str, root: Path) -> None:
         launcher.parent.mkdir(exist_ok=True)
         launcher.write_text(text, encoding="utf-8")
         launcher.chmod(0o755)
+
+
+def _redirect(program: Path, data: str) -> None:
+    """Have a program look for its data where its launcher opens it: as many bytes, filled up with slashes."""
+    content = program.read_bytes()
+    program.write_bytes(content.replace(data.encode(), _OPENED.encode().ljust(len(data), b"/")))
 
 
 def _download(name: str, directory: Path) -> None:

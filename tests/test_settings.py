@@ -316,6 +316,19 @@ def test_the_password_in_a_connection_string_is_masked(dsn: str, shown: str, tmp
     assert settings.shown(next(field for field in FIELDS if field.name == "database_url")) == shown
 
 
+def test_none_keeps_no_results_although_a_variable_of_the_jobs_names_a_database(tmp_path: Path) -> None:
+    env = {"DATABASE_URL": "postgres://host/db"}
+
+    settings = load(
+        {"database_url": next(one for one in FIELDS if one.name == "database_url").parse("none")},
+        env=env,
+        directory=tmp_path,
+    )
+
+    assert settings.database_url is None
+    assert str(settings.origins["database_url"]) == "flag --database-url"
+
+
 def test_a_refused_connection_string_shows_nothing_of_itself(tmp_path: Path) -> None:
     with pytest.raises(InvalidOption) as caught:
         load({}, env={"DATABASE_URL": "postgresql//joe:secret@host/0"}, directory=tmp_path)

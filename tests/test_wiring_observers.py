@@ -81,7 +81,9 @@ def test_it_is_starting_until_there_is_a_worker_to_look_at(redis_url: str, redis
         before = get(observation, "/readyz")
         reasons: list[str | None] = [None]
         observation.watch(
-            unready=lambda: reasons[-1], last_heartbeat_s=lambda: 1234.0, pool_use=lambda: PoolUse(in_use=1, size=4)
+            unready=lambda: reasons[-1],
+            last_heartbeat_s=lambda: 1234.0,
+            pool_use=lambda: PoolUse(in_use=1, size=4, most=6),
         )
         ready = get(observation, "/readyz")
         reasons.append("draining")
@@ -95,6 +97,7 @@ def test_it_is_starting_until_there_is_a_worker_to_look_at(redis_url: str, redis
     ]
     assert "jobctl_last_heartbeat_seconds 1234.0" in text
     assert "jobctl_db_pool_size 4.0" in text
+    assert "jobctl_db_pool_max 6.0" in text
 
 
 def test_a_taken_metrics_port_is_the_ports_fault(redis_url: str, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobctl.apps.plan.railway import SUCCESSOR
+from jobctl.apps.plan.slo_file import NEXT_STEP
 from jobctl.cli.plan_write_render import describe_rewrite
+from jobctl.core.railway import SUCCESSOR
 from jobctl.errors import InvalidOption
 from jobctl.wiring.plan_write import write_plan
 from support.plans import make_plan
@@ -64,8 +65,11 @@ def test_a_file_that_is_not_there_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("railway.toml", None, "is no .json file; give the path of a railway.json"),
-        ("railway.ts", None, "is no .json file; give the path of a railway.json"),
+        ("railway.toml", None, "is neither JSON nor a slo.toml; give the path of a railway.json or a slo.toml"),
+        ("railway.ts", None, "is neither JSON nor a slo.toml; give the path of a railway.json or a slo.toml"),
+        ("slo.toml", None, "there is no '"),
+        ("slo.toml", b"a = = 1", "slo.toml is not TOML (Invalid value (at line 1, column 5)); mend the file"),
+        ("slo.toml", b"[flet]", "unknown"),
         ("railway.json", b"\xff", "cannot be read (it is not UTF-8 text); give the path of a text file"),
         ("railway.json", b"{} // ours", "railway.json is not JSON (extra data, line 1); take comments"),
         ("missing/railway.json", None, "cannot be written (No such file or directory); give another path"),
@@ -82,3 +86,17 @@ def test_a_file_that_cannot_take_the_plan_is_one_line(
 
     assert str(refused.value).startswith("--write: ")
     assert message in str(refused.value)
+
+
+def test_a_slo_file_takes_the_plan_and_the_next_step_is_said(tmp_path: Path) -> None:
+    path, plan = tmp_path / "slo.toml", make_plan()
+    path.write_text('[[objective]]\nslo = "p95 wait <= 1s"\n\n[fleet]\nreplicas = 40  # many\n')
+
+    change = write_plan(str(path), plan, drain_timeout_s=25.0, dry_run=False)
+
+    assert f"replicas = {plan.all_running.replicas} " in path.read_text()
+    assert "job_timeout" not in path.read_text()  # the plan was not told one, and the worker's own drain is none
+    assert list(describe_rewrite(change, "slo.toml", dry_run=False))[1:] == [
+        "slo.toml: written",
+        f"note: {NEXT_STEP}.",
+    ]

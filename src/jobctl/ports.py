@@ -200,10 +200,12 @@ class PoolUse:
     Attributes:
         in_use: Connections that are lent.
         size: Connections that are open.
+        most: Connections that may be open at most.
     """
 
     in_use: int
     size: int
+    most: int
 
 
 class PoolObserver(Protocol):

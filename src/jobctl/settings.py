@@ -98,8 +98,13 @@ def _redis_url(text: str) -> str:
 
 
 def _database_url(text: str) -> str:
-    """A connection string of libpq, looked at from outside; it is not shown, as nobody knows what in it is a secret."""
+    """A connection string of libpq, looked at from outside; it is not shown, as nobody knows what in it is a secret.
+
+    ``none`` is an empty one: no results are kept, though a variable for the jobs' own use names a database.
+    """
     text = text.strip()
+    if text.lower() == "none":
+        return ""
     url = text.startswith(("postgresql://", "postgres://"))
     if not text.isprintable() or not (url or ("=" in text and "://" not in text)):
         raise InvalidValue("is not a Postgres connection string", "give postgresql://user:password@host:6543/postgres")
@@ -279,7 +284,14 @@ FIELDS: Final[tuple[Field, ...]] = (
         "a job whose worker died this often is dead",
     ),
     Field("allow", "--allow", "JOB_ALLOW", parse_allow, EVERYTHING, "what jobs may import and webhooks may call"),
-    Field("database_url", "--database-url", "DATABASE_URL", _database_url, None, "Postgres that keeps results, if any"),
+    Field(
+        "database_url",
+        "--database-url",
+        "DATABASE_URL",
+        _database_url,
+        None,
+        "Postgres that keeps results; none for no results",
+    ),
     Field(
         "db_pool_size",
         "--db-pool-size",
@@ -521,6 +533,7 @@ def load(flags: Mapping[str, Any], *, env: Mapping[str, str] | None = None, dire
             f"{values['retry_base_s']:g}s is longer than the longest wait, {values['retry_cap_s']:g}s",
             "give a shorter one, or a longer --retry-cap",
         )
+    values["database_url"] = values["database_url"] or None
     retries = _retry_policies(values, retry_tables, path.name)
     limits = _limits(values, limit_tables, path.name)
     return Settings(**values, retries=retries, limits=limits, origins=origins)

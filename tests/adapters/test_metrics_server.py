@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 
 import httpx
+import psutil
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
@@ -35,6 +37,17 @@ def test_metrics_are_text_that_prometheus_reads(url: str) -> None:
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     (family,) = [family for family in text_string_to_metric_families(answer.text) if family.name == "seen"]
     assert [sample.value for sample in family.samples if sample.name == "seen_total"] == [3]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of itself")
+def test_a_process_shows_when_it_started_and_what_it_uses(url: str) -> None:
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+
+    values = {sample.name: sample.value for family in families for sample in family.samples}
+    process = psutil.Process()
+    assert values["process_start_time_seconds"] == pytest.approx(process.create_time(), abs=2)
+    assert 0 < values["process_cpu_seconds_total"] <= sum(process.cpu_times()[:2])
+    assert values["process_resident_memory_bytes"] > 1e6
 
 
 def test_openmetrics_is_spoken_to_those_who_ask(url: str) -> None:

@@ -211,7 +211,7 @@ def test_a_pool_grows_to_its_size_and_not_beyond(postgres: Postgres, open_store:
         for one in saves:
             one.result()
 
-    assert (most, use.in_use, use.size) == (3, 3, 3)
+    assert (most, use.in_use, use.size, use.most) == (3, 3, 3, 3)
     assert store.pool_use().in_use == 0
 
 

@@ -109,11 +109,11 @@ def test_an_answer_of_the_upstream_has_status_tokens_and_cost(observer: Promethe
 def test_waits_for_limiter_and_pool_and_the_pools_use(observer: PrometheusObserver) -> None:
     observer.waited_for_limit(2.0)
     observer.waited_for_connection(0.01)
-    observer.watch_pool(lambda: PoolUse(in_use=2, size=5))
+    observer.watch_pool(lambda: PoolUse(in_use=2, size=5, most=7))
 
     assert value(observer, "limiter_wait_seconds_sum") == 2.0
     assert value(observer, "db_pool_wait_seconds_sum") == pytest.approx(0.01)
-    assert (value(observer, "db_pool_in_use"), value(observer, "db_pool_size")) == (2, 5)
+    assert [value(observer, f"db_pool_{name}") for name in ("in_use", "size", "max")] == [2, 5, 7]
 
 
 def test_the_heartbeat_is_unknown_until_there_was_one(observer: PrometheusObserver) -> None:

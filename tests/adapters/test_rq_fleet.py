@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -15,8 +17,10 @@ from rq.scheduler import RQScheduler
 from jobctl.adapters import embedded_redis
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.adapters.redis_connection import connect
+from jobctl.adapters.rq_desk import PULSES_KEY
 from jobctl.adapters.rq_fleet import ENQUEUED_KEY, RqFleet
 from jobctl.errors import ServiceUnavailable
+from support.workers import wait_until, working
 
 Value = Callable[..., float | None]
 
@@ -90,7 +94,7 @@ def test_the_scheduler_is_up_while_it_holds_the_queues_lock(redis: Redis, fleet:
     assert value(fleet, "scheduler_up", "high") == 1
 
 
-def test_workers_are_those_whose_heartbeat_has_not_lapsed(redis: Redis, fleet: RqFleet) -> None:
+def test_rqs_own_workers_are_those_whose_heartbeat_has_not_lapsed(redis: Redis, fleet: RqFleet) -> None:
     names = ["one", "two", "gone"]
     workers = {name: SimpleWorker(["high"], name=name, connection=redis) for name in names}
     for worker in workers.values():
@@ -100,6 +104,22 @@ def test_workers_are_those_whose_heartbeat_has_not_lapsed(redis: Redis, fleet: R
     redis.delete(workers["gone"].key)  # as it lapses
 
     assert value(fleet, "workers") == 2
+
+
+def test_a_worker_of_ours_that_was_killed_is_gone_as_soon_as_it_fell_silent(redis: Redis, fleet: RqFleet) -> None:
+    with working(redis, "high", recover_after_s=60.0) as worker:
+        wait_until(lambda: redis.hexists(worker.key, "jobctl_clock"))
+        assert value(fleet, "workers") == 1
+
+        ends_s = redis.zscore(PULSES_KEY, worker.name)
+        redis.zadd(PULSES_KEY, {worker.name: time.time() - 1})  # as if it had been silent for long
+        assert value(fleet, "workers") == 0
+
+        redis.zadd(PULSES_KEY, {worker.name: ends_s})
+        assert value(fleet, "workers") == 1
+
+        redis.zrem(PULSES_KEY, worker.name)  # as another one does that takes it over
+        assert value(fleet, "workers") == 0
 
 
 def test_enqueued_jobs_are_those_that_somebody_counted(redis: Redis, fleet: RqFleet) -> None:
@@ -123,6 +143,23 @@ def test_only_so_many_queues_are_read(redis: Redis, fleet: RqFleet) -> None:
     assert len(fleet.readings()["queue_depth"]) == 200
 
 
+def test_redis_tells_its_limit_its_policy_and_its_persistence() -> None:
+    names = ("redis_maxmemory_bytes", "redis_noeviction", "redis_aof_enabled", "redis_persistence_ok")
+    with ProcessGroup() as group, connect(embedded_redis.start(group).url) as redis:
+        fleet = RqFleet(redis, time.time)
+        assert [value(fleet, name) for name in names] == [None, 1, 0, 1]
+
+        redis.config_set("maxmemory", 50_000_000)
+        redis.config_set("maxmemory-policy", "allkeys-lru")
+        redis.config_set("appendonly", "yes")
+        assert [value(fleet, name) for name in names] == [50_000_000, 0, 1, 1]
+
+        (Path(redis.config_get("dir")["dir"]) / "dump.rdb").mkdir()  # where a snapshot is to be put
+        redis.bgsave(schedule=True)
+        wait_until(lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "err")
+        assert [value(fleet, name) for name in names] == [50_000_000, 0, 1, 0]
+
+
 def test_a_user_who_may_not_ask_for_the_memory_gets_the_rest(redis: Redis, redis_url: str) -> None:
     redis.acl_setuser(
         "scraper", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"], commands=["-info"]
@@ -132,7 +169,7 @@ def test_a_user_who_may_not_ask_for_the_memory_gets_the_rest(redis: Redis, redis
         readings = RqFleet(connection, time.time).readings()
     redis.acl_deluser("scraper")
 
-    assert "redis_memory_bytes" not in readings
+    assert not [name for name in readings if name.startswith("redis_")]
     assert readings["workers"] == [((), 0.0)]
 
 
@@ -146,6 +183,38 @@ def test_a_redis_that_is_gone_is_unavailable() -> None:
             fleet.readings()
 
 
+def test_reading_costs_the_same_whether_there_is_one_job_or_twenty_thousand(redis: Redis, fleet: RqFleet) -> None:
+    queue = Queue("high", connection=redis)
+    first = queue.enqueue("operator.add", 1, 1)
+    fleet.readings()
+    of_one = cost(redis, fleet)
+
+    for of_jobs in range(20):
+        ids = [f"job-{of_jobs}-{number}" for number in range(1000)]
+        redis.rpush(queue.key, *ids)
+        for registry in ("finished", "failed", "scheduled", "deferred", "wip"):
+            redis.zadd(f"rq:{registry}:high", dict.fromkeys(ids, time.time() + 600))
+
+    commands, sent = cost(redis, fleet)
+    assert commands == of_one[0]
+    assert abs(sent - of_one[1]) < 200
+    assert (value(fleet, "queue_depth", "high"), value(fleet, "dead_jobs", "high")) == (20_001, 20_000)
+    assert redis.lindex(queue.key, 0) == first.id.encode()
+
+
+def cost(redis: Redis, fleet: RqFleet) -> tuple[dict[str, int], int]:
+    """The commands that one reading takes, and the bytes that Redis answers."""
+
+    def now() -> tuple[Counter[str], int]:
+        stats, commands = redis.info("stats"), redis.info("commandstats")
+        return Counter({name: of["calls"] for name, of in commands.items()}), stats["total_net_output_bytes"]
+
+    before, sent_before = now()
+    fleet.readings()
+    after, sent = now()
+    return dict(after - before), sent - sent_before
+
+
 def test_reading_costs_seven_commands_for_each_queue(redis: Redis, fleet: RqFleet) -> None:
     for number in range(20):
         Queue(f"q{number}", connection=redis).enqueue("operator.add", 1, 1)
@@ -153,5 +222,5 @@ def test_reading_costs_seven_commands_for_each_queue(redis: Redis, fleet: RqFlee
 
     fleet.readings()
 
-    # four at first, six and the age for each queue, and the INFO of this test
-    assert redis.info("stats")["total_commands_processed"] - before == 4 + 20 * 7 + 1
+    # seven at first, six and the age for each queue, and the INFO of this test
+    assert redis.info("stats")["total_commands_processed"] - before == 7 + 20 * 7 + 1

@@ -24,7 +24,7 @@ def test_bare_make_lists_the_targets_and_does_nothing() -> None:
     listed = [line.split()[1] for line in done.stdout.splitlines()]
     assert (done.returncode, listed) == (
         0,
-        ["help", "bench", "test", "check", "proof", "soak", "lock", "upgrade", "screenshots", "clean"],
+        ["help", "bench", "test", "check", "proof", "soak", "docs", "lock", "upgrade", "screenshots", "clean"],
     )
 
 

@@ -49,7 +49,7 @@ def test_a_machine_without_apt_is_told_in_one_line(tmp_path: Path, monkeypatch: 
 
 def test_a_name_that_is_not_in_the_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert tools.main(["nothing"]) == 2
-    assert "tools: 'nothing' is none of chromium, pgbouncer, redis" in capsys.readouterr().err
+    assert "tools: 'nothing' is none of chromium, prometheus" in capsys.readouterr().err
 
 
 def fake_apt(directory: Path, script: str) -> None:

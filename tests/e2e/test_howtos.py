@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,9 +10,14 @@ import sys
 from pathlib import Path
 
 from lock import REPOSITORY
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from support.console import Ran, commands, run
 from support.databases import Postgres
+from support.rq_workers import work_off
+from support.whole_documents import make_document
 
 #: Comparing two runs of the same code finds something once in twenty times, by design.
 _MAY_FIND = {0, 97, 98}
@@ -49,6 +55,46 @@ def test_the_gates_that_are_shown_are_those_of_the_example() -> None:
     example = (REPOSITORY / "examples" / "support_desk" / "gates.toml").read_text(encoding="utf-8")
 
     assert example.endswith(f"\n\n{shown[1]}")
+
+
+def test_the_dead_set_is_seen_to_as_it_is_written(redis: Redis, redis_url: str, tmp_path: Path) -> None:
+    shown = commands(REPOSITORY / "docs" / "howto" / "retries-and-the-dead-set.md")
+    dead = shown[1].command.split()[-1]
+    queue = Queue("default", connection=redis, serializer=JSONSerializer)
+    queue.enqueue("json.loads", "{", job_id=dead)
+    work_off(redis, "default", serializer=JSONSerializer)
+    redis.hset(f"rq:job:{dead}", "ended_at", "2026-01-01T12:00:00.000000Z")
+
+    results = run([one.command for one in shown], tmp_path, {**here(tmp_path), "REDIS_URL": redis_url}, 60)
+    assert [ran.status for ran in results] == [0] * 5, [ran.output for ran in results]
+    listed, showed, retried, *_ = results
+    assert f"{dead}  default  json.loads  2026-01-01 12:00" in listed.output
+    assert "JSONDecodeError" in showed.output
+    assert "1 job" in retried.output
+    assert queue.job_ids == [dead]
+
+
+def test_a_report_is_told_again_as_it_is_written(tmp_path: Path) -> None:
+    shown = commands(REPOSITORY / "docs" / "howto" / "read-a-report.md")
+    (tmp_path / "result.json").write_text(json.dumps(make_document()), encoding="utf-8")
+
+    told, written = run([one.command for one in shown], tmp_path, here(tmp_path), 60)
+    assert (told.status, written.status) == (0, 0), told.output + written.output
+    assert "Verdict: BROKEN" in told.output
+    for name in ("report.html", "junit.xml", "comment.md", "figures.csv", "bench.prom"):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_deploying_on_railway_goes_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "monitoring").mkdir()
+    shutil.copy(REPOSITORY / "monitoring" / "slo.toml", tmp_path / "monitoring")
+    shown = commands(REPOSITORY / "docs" / "howto" / "deploy-on-railway.md")
+
+    results = run([one.command for one in shown], tmp_path, here(tmp_path), 60)
+    assert [ran.status for ran in results] == [0] * len(shown), [ran.output for ran in results]
+    deploy = json.loads((tmp_path / "railway.json").read_text(encoding="utf-8"))["deploy"]
+    assert (deploy["numReplicas"], deploy["drainingSeconds"]) == (4, 190)
+    assert "4" in (tmp_path / ".railway" / "railway.py").read_text(encoding="utf-8")
 
 
 def here(home: Path) -> dict[str, str]:

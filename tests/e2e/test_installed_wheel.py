@@ -101,6 +101,15 @@ def test_a_bench_runs_to_its_end_and_leaves_no_process(run_jobctl: Jobctl, insta
     assert [process.cmdline() for process in psutil.process_iter() if _started_by(process, installed)] == []
 
 
+def test_what_watches_a_fleet_is_begun_from_the_package(run_jobctl: Jobctl, tmp_path: Path) -> None:
+    begun, made = run_jobctl("monitoring", "init"), run_jobctl("monitoring", "render")
+
+    assert (begun.returncode, made.returncode) == (0, 0), begun.stderr + made.stderr
+    compose = tmp_path / "monitoring" / "docker-compose.yml"
+    assert compose.read_bytes() == (REPOSITORY / "monitoring" / "docker-compose.yml").read_bytes()
+    assert (tmp_path / "monitoring" / "prometheus" / "prometheus.yml").is_file()
+
+
 def _started_by(process: psutil.Process, installed: Path) -> bool:
     try:
         return any(str(installed) in word for word in process.cmdline())

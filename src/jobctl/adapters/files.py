@@ -19,6 +19,7 @@ __all__ = [
     "beside_scenario",
     "find_locustfile",
     "load_directories",
+    "monitoring_directory",
     "read_json",
     "read_lines",
     "read_payloads",
@@ -42,6 +43,18 @@ def load_directories() -> list[Path]:
     """
     candidates = [Path("loadtests"), _PACKAGE / "_loadtests", _PACKAGE.parent.parent / "loadtests"]
     return [directory for directory in candidates if directory.is_dir()]
+
+
+def monitoring_directory() -> Path:
+    """Where the files that ``jobctl monitoring init`` copies ship: in the package, or in the repository of a checkout.
+
+    Raises:
+        InvalidOption: They are missing.
+    """
+    for directory in (_PACKAGE / "_monitoring", _PACKAGE.parent.parent / "monitoring"):
+        if (directory / "slo.toml").is_file():
+            return directory
+    raise InvalidOption("DIRECTORY", "the packaged files are missing", "reinstall jobctl")
 
 
 def find_locustfile(given: Path | None) -> Path:

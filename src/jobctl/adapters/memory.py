@@ -183,7 +183,7 @@ class MemoryResults:
 
     def pool_use(self) -> PoolUse:
         """Memory has no connections."""
-        return PoolUse(in_use=0, size=0)
+        return PoolUse(in_use=0, size=0, most=0)
 
     def close(self) -> None:
         """There is nothing to let go of."""

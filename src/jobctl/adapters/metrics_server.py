@@ -8,7 +8,7 @@ from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry, MetricsHandler
+from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
 
 if TYPE_CHECKING:
     import socket
@@ -28,12 +28,13 @@ class MetricsServer:
 
     Args:
         listener: Bound and listening.
-        registry: What ``/metrics`` shows.
+        registry: What ``/metrics`` shows, beside the start, CPU time and memory of this process.
         unready: Why the process is not ready, in a few words; None when it is. Called on a request's thread.
     """
 
     def __init__(self, listener: socket.socket, registry: CollectorRegistry, unready: Callable[[], str | None]) -> None:
         self.port = int(listener.getsockname()[1])
+        ProcessCollector(registry=registry)
         handler = type("Handler", (_Handler,), {"registry": registry, "unready": staticmethod(unready)})
         self._server = _Server(listener, handler)
         self._thread = threading.Thread(

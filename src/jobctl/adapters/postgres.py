@@ -29,7 +29,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from jobctl.errors import InvalidOption, ServiceUnavailable
 from jobctl.ports import PoolObserver, PoolUse
 
-__all__ = ["PostgresResults", "migrate"]
+__all__ = ["PostgresResults", "Server", "migrate", "migrations"]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class PostgresResults:
         option: str = "--database-url",
         observer: PoolObserver | None = None,
     ) -> None:
-        self._server = _Server(dsn, timeout_s, option)
+        self._server = Server(dsn, timeout_s, option)
         self._timeout_s = timeout_s
         self._size = pool_size
         self._observer = observer
@@ -168,7 +168,7 @@ class PostgresResults:
 
     def pool_use(self) -> PoolUse:
         """The pool now."""
-        return PoolUse(in_use=self._in_use, size=self._pool.get_stats()["pool_size"])
+        return PoolUse(in_use=self._in_use, size=self._pool.get_stats()["pool_size"], most=self._size)
 
     def close(self) -> None:
         """Close the pool; writes that still wait for a connection fail."""
@@ -248,10 +248,8 @@ def migrate(dsn: str, *, timeout_s: float, option: str = "--database-url") -> li
         InvalidOption: The DSN does not parse.
         ServiceUnavailable: The database does not answer, or refuses.
     """
-    directory = resources.files(__package__) / "sql"
-    files = sorted((file for file in directory.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     applied_now = []
-    with _Server(dsn, timeout_s, option).connected() as connection, connection.transaction():
+    with Server(dsn, timeout_s, option).connected() as connection, connection.transaction():
         connection.execute(_LIMITED.removesuffix("; "), {"timeout_ms": math.ceil(1000.0 * timeout_s)})
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATIONS_LOCK])
         connection.execute(
@@ -260,16 +258,22 @@ def migrate(dsn: str, *, timeout_s: float, option: str = "--database-url") -> li
             " ALTER TABLE jobctl_migrations ENABLE ROW LEVEL SECURITY"
         )
         applied = {name for (name,) in connection.execute("SELECT name FROM jobctl_migrations")}
-        for file in files:
-            name = file.name.removesuffix(".sql")
+        for name, statements in migrations().items():
             if name not in applied:
-                connection.execute(file.read_text(encoding="utf-8").encode())
+                connection.execute(statements.encode())
                 connection.execute("INSERT INTO jobctl_migrations (name) VALUES (%s)", [name])
                 applied_now.append(name)
     return applied_now
 
 
-class _Server:
+def migrations() -> dict[str, str]:
+    """The statements of every migration by its name, in the order in which they are applied."""
+    directory = resources.files(__package__) / "sql"
+    files = sorted((file for file in directory.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return {file.name.removesuffix(".sql"): file.read_text(encoding="utf-8") for file in files}
+
+
+class Server:
     """A database by its DSN: how to connect, how to show it, and what its errors mean.
 
     Raises:

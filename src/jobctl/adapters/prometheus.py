@@ -115,6 +115,7 @@ class PrometheusObserver:
         """Look at the database's pool at each scrape; the function is called on the scrape's thread."""
         self._metrics["db_pool_in_use"].set_function(lambda: use().in_use)
         self._metrics["db_pool_size"].set_function(lambda: use().size)
+        self._metrics["db_pool_max"].set_function(lambda: use().most)
 
     def watch_heartbeat(self, last_s: Callable[[], float | None]) -> None:
         """Ask at each scrape when Redis was last reached, seconds since the epoch; None while it never was."""

@@ -12,17 +12,17 @@ class ExitStatus(IntEnum):
 
     #: The promise was kept, or the command did what was asked.
     PASS = 0
-    #: jobctl itself failed.
+    #: jobctl itself failed; a worker with half its slots stuck, which is to be started again.
     INTERNAL = 1
-    #: Bad input, or a service the run needs did not answer.
+    #: Bad input, or a service the run needs did not answer: one line says which option and what to do.
     USAGE = 2
-    #: The run could not tell: too few samples, or the generator fell behind.
+    #: The run could not tell: too few samples, or the generator fell behind. "Could not measure" is never a pass.
     INCONCLUSIVE = 97
-    #: A regression against a baseline.
+    #: Slower than a baseline, or failing more, and a repeat confirmed it.
     REGRESSION = 98
-    #: A promise was broken.
+    #: A promise was broken: a gate, a lost job, a rising backlog, a plan that no fleet keeps, a file that has drifted.
     BROKEN = 99
-    #: Stopped by Ctrl-C or SIGTERM; the report so far was printed.
+    #: Stopped by Ctrl-C or SIGTERM. The report so far was printed if the load had begun and no second signal came.
     INTERRUPTED = 105
 
     @classmethod

@@ -26,6 +26,27 @@ SloFile = Annotated[
 ]
 
 
+@monitoring.command("init")
+def init(
+    directory: Annotated[
+        str, typer.Argument(metavar="[DIRECTORY]", help="Where to; made if it is not there.")
+    ] = "monitoring",
+) -> None:
+    """Begin: slo.toml to fill in, a docker-compose.yml, Grafana's provisioning, a place for secrets.
+
+    A file that is already there is never written over.
+    """
+    from jobctl.wiring.monitoring import begin
+
+    target = Path(directory)
+    for name in begin(target):
+        typer.echo(f"{target / name}: written")
+    typer.echo(f"Next: say in {target / 'slo.toml'} what is promised and who is told,")
+    typer.echo(
+        f"then jobctl monitoring render --slo-file {target / 'slo.toml'}; {target / 'README.md'} tells the rest."
+    )
+
+
 @monitoring.command("render")
 def render(
     directory: Annotated[
@@ -58,6 +79,8 @@ def render(
     files = rendered(operations, time_scale=time_scale, secrets=SECRETS if secrets is None else secrets)
     for promise, reason in operations.unwatched:
         typer.echo(f"not watched: {promise}: {reason}", err=True)
+    if not operations.notify.anybody:
+        typer.echo("nobody is told: [notify] names no email, no Slack and no webhook", err=True)
     changed = differing(target, files, "DIRECTORY") if check else put(target, files, "DIRECTORY")
     for name in changed:
         typer.echo(f"{target / name}: {'is not what it should be' if check else 'written'}", err=check)

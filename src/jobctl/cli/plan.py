@@ -38,7 +38,7 @@ class _Acts:
         json_target: Where the document goes.
         explain: Whether each formula is shown.
         report: The file of the report.
-        write: The ``railway.json`` that takes the answer.
+        write: The ``railway.json`` or ``slo.toml`` that takes the answer.
         dry_run: Whether that is only shown.
         check: Whether the plan is run on real parts.
         check_duration_s: How long jobs arrive there.
@@ -88,7 +88,7 @@ def plan(
         typer.Option(
             "--write",
             metavar="FILE",
-            help="Put the answer into a railway.json, and show the diff.",
+            help="Put the answer into a railway.json or a slo.toml, and show the diff.",
             rich_help_panel=_ANSWER,
         ),
     ] = None,

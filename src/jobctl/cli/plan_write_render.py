@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobctl.apps.plan.railway import SUCCESSOR, Rewrite
+from jobctl.apps.plan.slo_file import NEXT_STEP
+from jobctl.core.railway import SUCCESSOR
+from jobctl.core.railway_rewriting import Rewrite
 
 __all__ = ["describe_rewrite"]
 
@@ -22,5 +24,5 @@ def describe_rewrite(change: Rewrite, path: str, *, dry_run: bool) -> Iterator[s
         yield f"{path}: {'not written (--dry-run)' if dry_run else 'written'}"
     else:
         yield f"{path}: nothing to change"
-    for note in (*change.notes, SUCCESSOR):
+    for note in (*change.notes, NEXT_STEP if path.endswith(".toml") else SUCCESSOR):
         yield f"note: {note}."

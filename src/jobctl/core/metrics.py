@@ -76,6 +76,7 @@ WORKER: Final = (
     Metric("cost_usd_total", Kind.COUNTER, ("model",), "What answers cost, US dollars."),
     Metric("db_pool_in_use", Kind.GAUGE, (), "Database connections lent to jobs."),
     Metric("db_pool_size", Kind.GAUGE, (), "Database connections open."),
+    Metric("db_pool_max", Kind.GAUGE, (), "Database connections that the pool may open; 0 without a database."),
     Metric("db_pool_wait_seconds", Kind.HISTOGRAM, (), "Time that a job waited for a database connection."),
     Metric("last_heartbeat_seconds", Kind.GAUGE, (), "When this worker last reached Redis, seconds since the epoch."),
     Metric("build_info", Kind.GAUGE, ("version",), "Always 1; the version of jobctl is its label."),
@@ -88,13 +89,17 @@ FLEET: Final = (
     Metric("scheduled_jobs", Kind.GAUGE, ("queue",), "Jobs that are due later, retries included."),
     Metric("dead_jobs", Kind.GAUGE, ("queue",), "Jobs that failed for good and are still kept."),
     Metric("scheduler_up", Kind.GAUGE, ("queue",), "Whether a scheduler holds the queue's lock: 1 or 0."),
-    Metric("workers", Kind.GAUGE, (), "Workers whose heartbeat has not lapsed."),
+    Metric("workers", Kind.GAUGE, (), "Workers that are alive, by their own sign in Redis."),
     Metric("planned_replicas", Kind.GAUGE, (), "Workers that the plan asks for, where it was set."),
     Metric("limiter_headroom", Kind.GAUGE, ("model",), "Share of the limiter's allowance that is left, 0 to 1."),
     Metric("breaker_open", Kind.GAUGE, ("model",), "Whether the circuit breaker stops calls: 1 or 0."),
     Metric("openrouter_credit_usd", Kind.GAUGE, (), "Credits bought less credits used; needs a management key."),
     Metric("openrouter_key_remaining_usd", Kind.GAUGE, (), "What the key's own limit leaves; absent without a limit."),
     Metric("redis_memory_bytes", Kind.GAUGE, (), "Memory that Redis uses."),
+    Metric("redis_maxmemory_bytes", Kind.GAUGE, (), "Memory that Redis may use; absent without a limit."),
+    Metric("redis_noeviction", Kind.GAUGE, (), "Whether Redis refuses writes rather than drop keys: 1 or 0."),
+    Metric("redis_aof_enabled", Kind.GAUGE, (), "Whether Redis writes an append-only file: 1 or 0."),
+    Metric("redis_persistence_ok", Kind.GAUGE, (), "Whether Redis' last write of each kind to disk went well: 1 or 0."),
 )
 
 #: What each process that could be the exporter says of itself.

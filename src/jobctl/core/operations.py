@@ -27,6 +27,7 @@ _Kind = TypeVar("_Kind")
 
 __all__ = [
     "FASTEST_BURN",
+    "KEYS",
     "STOP_S",
     "Email",
     "Fleet",
@@ -45,6 +46,9 @@ __all__ = [
 STOP_S: Final = 10
 #: The fastest burn that is paged for: a whole budget of 30 days in 50 hours.
 FASTEST_BURN: Final = 14.4
+#: Shortest and longest time between two scrapes, seconds: the fleet's state is read once a second at most, and the
+#: shortest window of an alert, five minutes, has to hold four scrapes.
+_INTERVAL_S: Final = (1.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,14 @@ class Thresholds:
         credit_usd: Credit left, US dollars.
         key_usd: What the key's own limit leaves, US dollars.
         redis_memory: Share of Redis' ``maxmemory``.
+        dead_jobs: Jobs by which a queue's dead set may grow within an hour.
     """
 
     rate_limited: float = 0.05
     credit_usd: float = 20.0
     key_usd: float = 5.0
     redis_memory: float = 0.8
+    dead_jobs: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +105,14 @@ class Scrape:
         worker_dns: A name with an address for each worker, and their port, as ``worker:9100``; unused with workers.
         workers: The workers one by one, as ``host:port``.
         exporter: The fleet's exporter; empty where a worker stands in for it.
+        alertmanager: Where Prometheus tells of alerts.
     """
 
     interval_s: float = 15.0
     worker_dns: str = "worker:9100"
     workers: tuple[str, ...] = ()
     exporter: str = "exporter:9200"
+    alertmanager: str = "alertmanager:9093"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +169,11 @@ class Notify:
     slack: Slack | None = None
     webhook: Webhook | None = None
     runbook: str = "docs/runbook.md"
+
+    @property
+    def anybody(self) -> bool:
+        """Whether an alert reaches anybody."""
+        return (self.email or self.slack or self.webhook) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +246,7 @@ def parse_operations(content: Mapping[str, Any]) -> Operations:
             email=_read(Email, notify, "notify.email") if "email" in notify else None,
             slack=_read(Slack, notify, "notify.slack") if "slack" in notify else None,
             webhook=_read(Webhook, notify, "notify.webhook") if "webhook" in notify else None,
-            runbook=_parsed(_text, notify.get("runbook", Notify.runbook), "notify", "runbook"),
+            runbook=_parsed(_text, notify.get("runbook", Notify().runbook), "notify", "runbook"),
         ),
     )
 
@@ -257,6 +270,13 @@ def _url(text: str) -> str:
     return text
 
 
+def _interval(text: str) -> float:
+    seconds = parse_positive_duration(text)
+    if not _INTERVAL_S[0] <= seconds <= _INTERVAL_S[1]:
+        raise InvalidValue(f"{text!r} is not between 1s and 1m", 'give "15s"')
+    return seconds
+
+
 def _queues(text: str) -> str:
     parse_weighted(text)
     return text.strip()
@@ -269,7 +289,7 @@ def _channel(text: str) -> str:
 
 
 #: Key -> the attribute it becomes, where they differ, and how its text is read.
-_KEYS: Final[Mapping[type, Mapping[str, tuple[str, Callable[[str], Any]]]]] = {
+KEYS: Final[Mapping[type, Mapping[str, tuple[str, Callable[[str], Any]]]]] = {
     Fleet: {
         "replicas": ("replicas", parse_whole),
         "concurrency": ("concurrency", parse_whole),
@@ -283,11 +303,13 @@ _KEYS: Final[Mapping[type, Mapping[str, tuple[str, Callable[[str], Any]]]]] = {
         "credit_usd": ("credit_usd", parse_not_negative),
         "key_usd": ("key_usd", parse_not_negative),
         "redis_memory": ("redis_memory", parse_share),
+        "dead_jobs": ("dead_jobs", parse_whole),
     },
     Scrape: {
-        "interval": ("interval_s", parse_positive_duration),
+        "interval": ("interval_s", _interval),
         "worker_dns": ("worker_dns", _address),
         "exporter": ("exporter", lambda text: _address(text) if text else ""),
+        "alertmanager": ("alertmanager", _address),
     },
     Email: {
         "to": ("to", _text),
@@ -309,7 +331,7 @@ def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _read(kind: type[_Kind], content: Mapping[str, Any], name: str) -> _Kind:
     """One table as its dataclass."""
-    table, keys = _table(content, name), _KEYS[kind]
+    table, keys = _table(content, name), KEYS[kind]
     lists = {"workers"} if kind is Scrape else set()
     check_keys(table, {*keys, *lists}, f"[{name}]")
     values: dict[str, Any] = {}

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["open_redis"]
 
 
-def open_redis(settings: Settings, group: ProcessGroup, *, answer_s: float | None = None) -> tuple[Redis, str]:
+def open_redis(settings: Settings, group: ProcessGroup | None, *, answer_s: float | None = None) -> tuple[Redis, str]:
     """The user's Redis, or an embedded one.
 
     Args:
         settings: Name the Redis, or none.
-        group: The process group that an embedded server joins.
+        group: The process group that an embedded server joins; it may be None where the settings name a Redis.
         answer_s: How long the connection waits for an answer, seconds; None for as long as it takes.
 
     Returns:
@@ -31,6 +31,9 @@ def open_redis(settings: Settings, group: ProcessGroup, *, answer_s: float | Non
     from jobctl.adapters import embedded_redis
     from jobctl.adapters.redis_connection import connect
 
-    url = settings.redis_url or embedded_redis.start(group).url
+    url = settings.redis_url
+    if url is None:
+        assert group is not None
+        url = embedded_redis.start(group).url
     origin = settings.origins["redis_url"]
     return connect(url, option=origin.name or "--redis-url", answer_s=answer_s), url

@@ -10,11 +10,12 @@ from jobctl.adapters.files import read_text, read_toml, replace_text
 from jobctl.core.operations import Operations, parse_operations
 from jobctl.errors import InvalidOption, InvalidValue
 
-__all__ = ["OPTION", "differing", "find_slo_file", "put", "read_operations"]
+__all__ = ["OPTION", "PLACES", "differing", "find_slo_file", "put", "read_operations"]
 
 #: The option that names the file.
 OPTION: Final = "--slo-file"
-_PLACES: Final = ("monitoring/slo.toml", "slo.toml")
+#: Where the file is looked for.
+PLACES: Final = ("monitoring/slo.toml", "slo.toml")
 
 
 def find_slo_file(given: str | None) -> str:
@@ -25,10 +26,10 @@ def find_slo_file(given: str | None) -> str:
     """
     if given is not None:
         return given
-    for place in _PLACES:
+    for place in PLACES:
         if Path(place).is_file():
             return place
-    raise InvalidOption(OPTION, f"is not given, and there is no {' or '.join(_PLACES)}", "run jobctl monitoring init")
+    raise InvalidOption(OPTION, f"is not given, and there is no {' or '.join(PLACES)}", "run jobctl monitoring init")
 
 
 def read_operations(path: str) -> Operations:

@@ -62,7 +62,9 @@ def run_worker(settings: Settings, *, burst: bool, name: str | None, verbose: bo
         raise InvalidOption("--name", f"{name!r} is empty or has a blank in it", "give a name such as worker-1")
     importable_from_here()
     with ExitStack() as stack:
-        connection, redis_url = open_redis(settings, stack.enter_context(ProcessGroup()))
+        # Where a Redis is named it starts no process: as process 1 of a container it has none to reap.
+        group = stack.enter_context(ProcessGroup()) if settings.redis_url is None else None
+        connection, redis_url = open_redis(settings, group)
         observation = make_observers(settings, redis_url)
         stack.callback(observation.close)
         results = make_results(settings, observation.pool)

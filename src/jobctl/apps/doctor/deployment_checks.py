@@ -1,0 +1,111 @@
+"""Whether the platform starts, stops and restarts workers as they need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Final
+
+from jobctl.apps.doctor.findings import Check, Finding, Group, answering, fail, ok, on, unchecked, warn
+from jobctl.apps.doctor.set_up import SetUp
+from jobctl.core.facts import RailwayFacts, Unreachable
+from jobctl.core.railway import CUT_OFF, find_work, needed_draining_s, short_draining
+from jobctl.core.words import count_of
+
+__all__ = ["CHECKS"]
+
+_MISSING: Final = unchecked("there is no railway.json", "give --railway FILE")
+_RENDER: Final = "run `jobctl deploy render`"
+_CUT_OFF: Final = date.fromisoformat(CUT_OFF)
+
+
+def _types(set_up: SetUp, railway: RailwayFacts) -> Finding:
+    if not railway.faults:
+        return ok("fields of the right type")
+    first, others = railway.faults[0], len(railway.faults) - 1
+    more = f" (and {count_of(others, 'field')} more)" if others else ""
+    return fail(f"{first.path} {first.problem}{more}", first.remedy)
+
+
+def _starts(set_up: SetUp, railway: RailwayFacts) -> Finding:
+    command = railway.deploy.start_command
+    if command is None:
+        return unchecked("it has no start command", "name it there if the image has none")
+    if not find_work(command):
+        return warn("the start command runs no `jobctl work`", _RENDER)
+    return ok("starts `jobctl work`")
+
+
+def _draining(set_up: SetUp, railway: RailwayFacts) -> Finding:
+    drain_s = set_up.intent.drain_timeout_s
+    short = short_draining(railway.deploy, drain_s)
+    if short is not None:
+        return fail(f"{short.problem}: jobs are cut off at each deploy", short.remedy)
+    waits_s = drain_s if railway.deploy.drain_timeout_s is None else railway.deploy.drain_timeout_s
+    return ok(f"{railway.deploy.draining_s} s to stop, {needed_draining_s(waits_s)} s needed")
+
+
+def _replicas(set_up: SetUp, railway: RailwayFacts) -> Finding:
+    planned, there = set_up.intent.replicas, railway.deploy.replicas or 1
+    if planned is None:
+        return unchecked("the number of replicas is not known", "give --planned-replicas, or slo.toml's [fleet]")
+    if there < planned:
+        return fail(f"{count_of(there, 'replica')}, and planned are {planned}", f"write numReplicas {planned}")
+    if there > planned:
+        return warn(f"{count_of(there, 'replica')}, and planned are {planned}", "plan anew, or run fewer")
+    return ok(count_of(there, "replica"))
+
+
+def _health(set_up: SetUp, railway: RailwayFacts) -> Finding:
+    deploy = railway.deploy
+    if deploy.healthcheck_path is None:
+        return warn(
+            "no health check: a deploy counts as done before its workers reach Redis",
+            'write "healthcheckPath": "/readyz", and give workers --metrics-port',
+        )
+    return ok(f"health check {deploy.healthcheck_path}")
+
+
+def _restart(set_up: SetUp, railway: RailwayFacts) -> Finding:
+    if railway.restart is None or railway.restart.upper() != "ALWAYS":
+        said = "no restart policy: Railway gives up after ten crashes" if railway.restart is None else railway.restart
+        return warn(
+            f"{said}; a worker that ends is to be started again whatever its exit code",
+            'write "restartPolicyType": "ALWAYS"',
+        )
+    return ok("restarted always")
+
+
+def _cut_off(set_up: SetUp, railway: RailwayFacts) -> Finding:
+    if railway.has_successor:
+        return ok(".railway/ is there")
+    today = set_up.intent.today
+    if today >= _CUT_OFF:
+        return fail(f"Railway has not read railway.json since {CUT_OFF}, and there is no .railway/", _RENDER)
+    left = count_of((_CUT_OFF - today).days, "day")
+    return warn(f"Railway reads railway.json until {CUT_OFF}, {left} from now, and there is no .railway/", _RENDER)
+
+
+def _railway(set_up: SetUp) -> RailwayFacts | Unreachable | None:
+    return set_up.railway
+
+
+def _check(name: str, title: str, judge: Callable[[SetUp, RailwayFacts], Finding]) -> Check:
+    return Check(name, Group.DEPLOYMENT, title, on(_railway, "railway.json", _MISSING, judge))
+
+
+CHECKS: Final = (
+    Check(
+        "railway-file",
+        Group.DEPLOYMENT,
+        "railway.json",
+        answering(_railway, _MISSING, lambda railway: railway.path),
+    ),
+    _check("railway-types", "types of fields", _types),
+    _check("railway-command", "start command", _starts),
+    _check("railway-draining", "time to stop", _draining),
+    _check("railway-replicas", "replicas", _replicas),
+    _check("railway-health", "health check", _health),
+    _check("railway-restart", "restart policy", _restart),
+    _check("railway-cut-off", "cut-off date", _cut_off),
+)

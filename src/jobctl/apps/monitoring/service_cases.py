@@ -1,0 +1,118 @@
+"""Cases for the alerts on OpenRouter, the database and Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from jobctl.apps.monitoring.rule_cases import FIRST, Case, Firing, both, case, exporter, number, worker
+from jobctl.core.operations import Operations
+
+__all__ = ["service_cases"]
+
+_MODEL: Final = "openai/gpt-4o-mini"
+
+
+def service_cases(operations: Operations) -> Iterator[Case]:
+    """All of them."""
+    yield from _rate_limited(operations)
+    yield from _breaker()
+    yield from _money("JobctlOpenRouterCreditLow", "jobctl_openrouter_credit_usd", operations.thresholds.credit_usd)
+    yield from _money(
+        "JobctlOpenRouterKeyLimitLow", "jobctl_openrouter_key_remaining_usd", operations.thresholds.key_usd
+    )
+    yield from _pool()
+    yield from _redis_down()
+    yield from _redis_memory(operations)
+    yield from _redis_safety()
+
+
+def _rate_limited(operations: Operations) -> Iterator[Case]:
+    alert, share = "JobctlRateLimited", operations.thresholds.rate_limited
+    answers = "jobctl_upstream_responses_total"
+
+    def answered(status: str, per_minute: float, model: str = _MODEL) -> dict[str, str]:
+        return dict(worker(answers, f"0+{number(per_minute)}x60", f'status="{status}",model="{model}"'))
+
+    def refused(wanted: float, per_minute: float = 1000) -> dict[str, str]:
+        return {**answered("200", (1 - wanted) * per_minute), **answered("429", wanted * per_minute)}
+
+    more, another = (share + 1) / 2, answered("200", 5000, model="another")
+    told = Firing({"model": _MODEL}, (f"{100 * more:.4g}%", _MODEL))
+    yield case(alert, "many answers of one model are refusals", refused(more), another, minutes=15, tells=told)
+    yield case(alert, "fewer are than may", refused(0.9 * share), another, minutes=15)
+    yield case(alert, "every answer is, and there are nine", refused(1.0, per_minute=0.9), minutes=15)
+    yield case(alert, "they have been for some minutes", refused(more), another, minutes=4)
+    yield case(alert, "none was ever", answered("200", 1000), minutes=15)
+
+
+def _breaker() -> Iterator[Case]:
+    alert, metric, model = "JobctlBreakerOpen", "jobctl_breaker_open", f'model="{_MODEL}"'
+    another = exporter(metric, "0x60", 'model="another"')
+    told = Firing({"model": _MODEL}, (_MODEL,))
+    yield case(alert, "a breaker stays open", exporter(metric, "0x4 1x60", model), another, minutes=10, tells=told)
+    yield case(alert, "no breaker is open", exporter(metric, "0x60", model), another, minutes=10)
+    yield case(alert, "a breaker has been open for a minute", exporter(metric, "0x8 1x60", model), another, minutes=10)
+
+
+def _money(alert: str, metric: str, bound: float) -> Iterator[Case]:
+    told = Firing(says=(f"{bound - 0.25:.2f}",))
+    yield case(alert, "it falls below the bound", exporter(metric, f"{bound + 1:g}x4 {number(bound - 0.25)}x60"),
+               minutes=11, tells=told)  # fmt: skip
+    yield case(alert, "it has just fallen below it", exporter(metric, f"{bound + 1:g}x8 {number(bound - 0.25)}x60"),
+               minutes=11)  # fmt: skip
+    yield case(alert, "it stays at the bound", exporter(metric, f"{bound:g}x60"), minutes=11)
+    yield case(alert, "it is not known", exporter("jobctl_redis_up", "1x60"), minutes=11)
+
+
+def _pool() -> Iterator[Case]:
+    alert, used, most = "JobctlDatabasePoolSaturated", "jobctl_db_pool_in_use", "jobctl_db_pool_max"
+    told = Firing({"instance": FIRST}, (FIRST, "100%"))
+    yield case(alert, "a worker uses every connection", both(most, "5x60"), both(used, "3x60"), worker(used, "5x60"),
+               minutes=15, tells=told)  # fmt: skip
+    yield case(alert, "it uses most of them", both(most, "5x60"), both(used, "4x60"), minutes=15)
+    yield case(alert, "it does so for a moment", both(most, "5x60"), both(used, "2x10 5x2 2x40"), minutes=15)
+    yield case(alert, "it has just begun to", both(most, "5x60"), both(used, "5x60"), minutes=4)
+    yield case(alert, "there is no database", both(most, "0x60"), both(used, "0x60"), minutes=15)
+
+
+def _redis_down() -> Iterator[Case]:
+    alert, metric = "JobctlRedisDown", "jobctl_redis_up"
+    yield case(alert, "it answers nobody", both(metric, "1x4 0x60"), exporter(metric, "1x4 0x60"), minutes=10,
+               tells=Firing())  # fmt: skip
+    yield case(alert, "it answers a worker", both(metric, "1x60"), exporter(metric, "1x4 0x60"), minutes=10)
+    yield case(alert, "it has just gone away", both(metric, "1x9 0x60"), minutes=10)
+
+
+def _redis_memory(operations: Operations) -> Iterator[Case]:
+    alert, bound = "JobctlRedisMemoryHigh", operations.thresholds.redis_memory
+    used, most = "jobctl_redis_memory_bytes", exporter("jobctl_redis_maxmemory_bytes", "1000000x60")
+    more = (bound + 1) / 2
+    told = Firing(says=(f"{100 * more:.4g}%",))
+    yield case(
+        alert, "it uses more than it should", exporter(used, f"{more * 1e6:.0f}x60"), most, minutes=15, tells=told
+    )
+    yield case(alert, "it uses a little less", exporter(used, f"{0.99 * bound * 1e6:.0f}x60"), most, minutes=15)
+    yield case(
+        alert,
+        "it has just begun to",
+        exporter(used, f"{0.99 * bound * 1e6:.0f}x8 {more * 1e6:.0f}x60"),
+        most,
+        minutes=15,
+    )
+    yield case(alert, "it has no limit", exporter(used, "1000000x60"), minutes=15)
+
+
+def _redis_safety() -> Iterator[Case]:
+    alert, kept, aof = "JobctlRedisNotPersistent", "jobctl_redis_persistence_ok", "jobctl_redis_aof_enabled"
+    good, bad = "1x60", "1x4 0x60"
+    yield case(alert, "a write to disk failed", exporter(kept, bad), exporter(aof, good), minutes=11, tells=Firing())
+    yield case(alert, "it writes no file", exporter(kept, good), exporter(aof, bad), minutes=11, tells=Firing())
+    yield case(alert, "a write has just failed", exporter(kept, "1x8 0x60"), exporter(aof, good), minutes=11)
+    yield case(alert, "it keeps what it is told", exporter(kept, good), exporter(aof, good), minutes=11)
+
+    alert, refuses = "JobctlRedisEvicts", "jobctl_redis_noeviction"
+    yield case(alert, "it may drop keys", exporter(refuses, bad), minutes=11, tells=Firing())
+    yield case(alert, "somebody has just changed its policy", exporter(refuses, "1x8 0x60"), minutes=11)
+    yield case(alert, "it refuses writes instead", exporter(refuses, good), minutes=11)
+    yield case(alert, "its policy is not known", exporter(kept, good), minutes=11)

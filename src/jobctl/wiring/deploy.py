@@ -1,0 +1,81 @@
+"""``jobctl deploy``: the files that run a fleet on Railway, made from ``slo.toml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jobctl.adapters.files import read_text
+from jobctl.apps.deploy.railway_py import is_ours, needs, railway_py
+from jobctl.apps.deploy.services import worker_of
+from jobctl.core.operations import Operations
+from jobctl.core.railway import SUCCESSOR
+from jobctl.core.railway_rewriting import rewrite
+from jobctl.errors import InvalidOption, InvalidValue
+from jobctl.settings import FIELDS
+
+__all__ = ["DIRECTORY", "Rendered", "rendered"]
+
+#: The argument that says where the files are.
+DIRECTORY: Final = "DIRECTORY"
+_JSON, _PY = "railway.json", ".railway/railway.py"
+#: What Railway's command line would read instead, or beside it: it wants one of them only.
+_SIBLINGS: Final = (".railway/railway.ts", ".railway/railway.go")
+#: The variables that the files set themselves: by a value, or by an option of the start command.
+_SET: Final = frozenset({"redis_url", "planned_replicas", "queues", "concurrency", "drain_timeout_s", "metrics_port"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The files of a fleet.
+
+    Attributes:
+        files: Their texts, by their path in the directory.
+        notes: What is left to do by hand, a sentence each without its final stop.
+    """
+
+    files: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def rendered(operations: Operations, directory: Path) -> Rendered:
+    """The files as they should be, whatever of them is there already kept where it is not ours.
+
+    A ``railway.json`` that was taken away beside a ``.railway/railway.py`` of ours stays away.
+
+    Raises:
+        InvalidOption: A file cannot be read or cannot take the settings, or a queue's name cannot stand in a command.
+    """
+    existing = {name: read_text(str(directory / name), DIRECTORY) for name in (_JSON, _PY, *_SIBLINGS)}
+    files: dict[str, str] = {}
+    notes: list[str] = []
+    succeeded = any(existing[name] is not None for name in (_PY, *_SIBLINGS))
+    try:
+        if existing[_JSON] is not None or not succeeded:
+            change = rewrite(existing[_JSON], worker_of(operations), _JSON)
+            files[_JSON] = change.text
+            notes += [
+                *change.notes,
+                f"with railway.json alone, set the service's variable PORT to {worker_of(operations).metrics_port}: "
+                "Railway checks the health of that port",
+                SUCCESSOR,
+            ]
+        foreign = next((name for name in (*_SIBLINGS, _PY) if _is_foreign(name, existing[name])), None)
+        if foreign is None:
+            files[_PY] = railway_py(operations, _kept(operations), existing[_PY])
+        else:
+            notes += [f"{foreign} is yours and was left alone; it needs {line}" for line in needs(operations)]
+    except InvalidValue as error:
+        raise InvalidOption(str(directory), error.problem, error.remedy) from None
+    return Rendered(files, tuple(notes))
+
+
+def _is_foreign(name: str, text: str | None) -> bool:
+    return text is not None and (name != _PY or not is_ours(text))
+
+
+def _kept(operations: Operations) -> tuple[str, ...]:
+    """The variables of jobctl's settings that no file of ours gives."""
+    given = _SET if operations.fleet.db_pool_size is None else {*_SET, "db_pool_size"}
+    return tuple(one.env for one in FIELDS if one.name not in given)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobctl.core.panels import GRID, Dashboard, Mark, Panel, Query, Row, Tone, Unit, Variable, expressions, places
+
+
+def _panel(title: str, width: int = 8, height: int = 8, *queries: str) -> Panel:
+    return Panel(
+        title, "", tuple(Query(query, "") for query in queries or ("up",)), Unit.COUNT, width=width, height=height
+    )
+
+
+def test_panels_follow_each_other_below_their_heading() -> None:
+    rows = [
+        Row("first", (_panel("a", 12, 6), _panel("b", 12, 8), _panel("c", 24, 4))),
+        Row("second", (_panel("d"),)),
+    ]
+
+    where = [(one.panel.title if one.panel else one.heading, one.x, one.y, one.width) for one in places(rows)]
+
+    assert where == [
+        ("first", 0, 0, 24),
+        ("a", 0, 1, 12),
+        ("b", 12, 1, 12),
+        ("c", 0, 9, 24),  # below the higher of its neighbours
+        ("second", 0, 13, 24),
+        ("d", 0, 14, 8),
+    ]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, GRID), st.integers(1, 9)), max_size=8), max_size=5))
+def test_nothing_lies_on_anything_else_or_beyond_the_edge(sizes: list[list[tuple[int, int]]]) -> None:
+    rows = [Row("", tuple(_panel("", width, height) for width, height in row)) for row in sizes]
+
+    taken: set[tuple[int, int]] = set()
+    for place in places(rows):
+        cells = {(place.x + x, place.y + y) for x in range(place.width) for y in range(place.height)}
+        assert not cells & taken
+        assert place.x + place.width <= GRID
+        taken |= cells
+
+
+def test_queries_are_asked_as_if_everything_was_chosen() -> None:
+    dashboard = Dashboard(
+        uid="x",
+        title="",
+        description="",
+        rows=(Row("", (_panel("a", 8, 8, 'a{queue=~"$queue",job_type=~"$job_type"}', "b"),)),),
+        variables=(Variable("queue", "", "", ""), Variable("job_type", "", "", "")),
+        marks=(Mark("", 'c{queue=~"$queue"}', "", Tone.PLAIN),),
+    )
+
+    assert expressions(dashboard) == ['a{queue=~".*",job_type=~".*"}', "b", 'c{queue=~".*"}']
