@@ -17,7 +17,7 @@ SOAK_S ?= 1800
 export SOAK_S
 # Tests start hundreds of Pythons; compiled once, each starts in a third of the time.
 unexport PYTHONDONTWRITEBYTECODE
-BENCHMARKS := mock_latency http_calls workers simulation generator plan_vs_bench
+BENCHMARKS := mock_latency http_calls workers simulation generator plan_vs_bench shown_benches
 PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 # A proof that hangs shows where after so many seconds.
 LONG = -o faulthandler_timeout=$$(( $(SOAK_S) + 600 ))
@@ -30,7 +30,8 @@ bench: runtime ## Measure: 450,000 jobs a day for 30 s on real parts (PER_DAY=, 
 
 test: dev tools ## Run the tests: in parallel, then those that need the machine for themselves
 	$(PYTEST) -m "not serial and not proof" -n $(WORKERS) --dist worksteal
-	@if grep -rqs --include='*.py' 'mark\.serial' tests; then set -x; $(PYTEST) -m "serial and not proof"; \
+	@files=$$(grep -rls --include='*.py' 'mark\.serial' tests); \
+	if [ -n "$$files" ]; then set -x; $(PYTEST) -m "serial and not proof" $$files; \
 	else echo "no test is marked serial"; fi
 
 check: dev ## Check format, lint, types, floors, the lock, the distributions, and what is made from slo.toml
@@ -42,6 +43,7 @@ check: dev ## Check format, lint, types, floors, the lock, the distributions, an
 	$(BIN)/python scripts/check_distributions.py
 	$(BIN)/python scripts/reference.py --check
 	$(BIN)/python scripts/pictures.py --check
+	$(BIN)/python scripts/high_load.py --check
 	$(BIN)/jobctl monitoring render --check --slo-file monitoring/slo.toml
 	$(BIN)/jobctl deploy render --check
 
@@ -49,6 +51,7 @@ proof: dev tools ## Show the full-length figures and write them to docs/figures/
 	$(PYTEST) $(LONG) -m proof
 	@mkdir -p docs/figures; for name in $(BENCHMARKS); do echo "== $$name"; \
 	$(BIN)/python benchmarks/$$name.py > docs/figures/$$name.txt || exit 1; cat docs/figures/$$name.txt; done
+	$(BIN)/python scripts/high_load.py
 
 soak: dev tools ## Soak a worker: 50 jobs/s for half an hour; part of proof (SOAK_S=)
 	$(PYTEST) $(LONG) -m proof tests/proof/test_soak.py
@@ -56,6 +59,7 @@ soak: dev tools ## Soak a worker: 50 jobs/s for half an hour; part of proof (SOA
 docs: dev ## Make the reference and the pictures again, and build the documents as a site, site/index.html
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/pictures.py
+	$(BIN)/python scripts/high_load.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html; to search it as well: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from jobctl.adapters.rq_desk import DEAD_TTL_S
 from jobctl.apps.doctor.examination import CHECKS
 from jobctl.apps.doctor.findings import Level
-from jobctl.apps.doctor.observability_checks import EXPORTER_JOB, WORKER_JOB
 from jobctl.apps.doctor.redis_checks import DEAD_BYTES, DEAD_KEPT_S
 from jobctl.apps.doctor.set_up import Intent
 from jobctl.apps.monitoring import asking
@@ -77,6 +76,5 @@ def test_the_bounds_that_the_page_gives_are_those_of_the_code() -> None:
     assert f"{DEAD_BYTES / 1000:g} kB, {DEAD_KEPT_S / 86_400:.0f} days" in PAGE
 
 
-def test_what_the_doctor_takes_for_granted_of_the_worker_and_of_prometheus_is_so() -> None:
+def test_what_the_doctor_takes_for_granted_of_the_worker_is_so() -> None:
     assert DEAD_KEPT_S == DEAD_TTL_S
-    assert (WORKER_JOB, EXPORTER_JOB) == (asking.WORKER_JOB, asking.EXPORTER_JOB)

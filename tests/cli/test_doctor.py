@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -17,6 +18,7 @@ from jobctl.cli.doctor_render import show
 from jobctl.cli.main import run
 from jobctl.core.facts import RedisFacts, RqFacts, Unreachable
 from jobctl.settings import FIELDS
+from support.servers import SocketServer, silent
 
 INTENT = Intent(today=date(2026, 6, 1), versions={"rq": "3.0.0"})
 SICK = SetUp(
@@ -97,6 +99,17 @@ def test_a_warning_fails_only_where_it_is_to(redis: Redis, redis_url: str, capfd
     assert ended("--today", "2026-12-01") == 99
     assert ended("--redis-url", redis_url) == 99  # nobody works there
     assert "FAIL  Fleet / workers: no worker is alive" in capfd.readouterr().out
+
+
+def test_systems_that_never_answer_are_waited_for_side_by_side(capfd: pytest.CaptureFixture[str]) -> None:
+    with SocketServer(silent) as mute:
+        words = [word for number in range(3) for word in ("--metrics", f"{mute.url}{number}")]
+        began_s = time.monotonic()
+        assert ended("--prometheus", mute.url, *words) == 99
+        took_s = time.monotonic() - began_s
+
+    assert "did not answer within 3 s" in capfd.readouterr().out
+    assert took_s < 6  # one after the other they would take 12 s
 
 
 def test_the_document_goes_to_a_file_or_alone_to_standard_output(capfd: pytest.CaptureFixture[str]) -> None:

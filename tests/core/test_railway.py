@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobctl.core.operations import STOP_S
-from jobctl.core.railway import DeployFields, Fault, needed_draining_s, read_deploy, short_draining, wrong_types
+from jobctl.core.operations import STOP_S, needed_draining_s
+from jobctl.core.railway import DeployFields, Fault, read_deploy, short_draining, wrong_types
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "data" / "railway_fields.schema.json").read_text(encoding="utf-8"))
 WORK = "jobctl work --queues high,low --concurrency 25 --drain-timeout 3m --db-pool-size=5 --metrics-port 9100"

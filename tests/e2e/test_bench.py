@@ -32,6 +32,8 @@ from support.benches import Bench, environment, run, started
 #: A busy machine wakes the generator late; where lateness is not the subject it may be.
 LATE = ("--max-schedule-lag", "10s")
 QUICK = ("--rate", "20", "--duration", "3s", "--job", "sleep", "--service-time", "50ms", "--replicas", "1", *LATE)
+#: As many jobs in a second, where nothing has to settle.
+SHORT = ("--rate", "60", "--duration", "1s", "--warmup", "0", "--replicas", "1", *LATE)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def piped(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProce
     """A run whose document goes to standard output, on a terminal that knows only ASCII."""
     directory = tmp_path_factory.mktemp("piped")
     return subprocess.run(
-        [sys.executable, "-m", "jobctl", "bench", *QUICK, "--json", "-"],
+        [sys.executable, "-m", "jobctl", "bench", *SHORT, "--job", "noop", "--json", "-"],
         cwd=directory,
         env=environment(directory, PYTHONIOENCODING="ascii"),
         capture_output=True,
@@ -102,8 +104,8 @@ def own_jobs(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     )
     payloads = [{"args": [name], "kwargs": {"word": word * 1000}} for name, word in (("a", "x"), ("b", "y"))]
     (directory / "payloads.jsonl").write_text("".join(json.dumps(payload) + "\n" for payload in payloads))
-    words = ("--rate", "15", "--duration", "3s", "--job", "mytasks.note", "--args-from", "payloads.jsonl")
-    return Ran(*run(*words, "--replicas", "1", *LATE, directory=directory), directory)
+    words = (*SHORT, "--job", "mytasks.note", "--args-from", "payloads.jsonl")
+    return Ran(*run(*words, directory=directory), directory)
 
 
 @pytest.fixture(scope="module")
@@ -252,9 +254,7 @@ def test_long_arguments_reach_the_jobs(own_jobs: Ran) -> None:
 
 def test_failing_jobs_break_the_promise(tmp_path: Path) -> None:
     (tmp_path / "mytasks.py").write_text("def fail():\n    raise RuntimeError('on purpose')\n")
-    status, document, bench = run(
-        "--rate", "15", "--duration", "3s", "--job", "mytasks.fail", *LATE, directory=tmp_path, JOB_ATTEMPTS="1"
-    )
+    status, document, bench = run(*SHORT, "--job", "mytasks.fail", directory=tmp_path, JOB_ATTEMPTS="1")
 
     assert status == 99
     assert document["jobs"]["failed"] == document["jobs"]["enqueued"]
@@ -275,11 +275,9 @@ def test_ones_own_redis_and_workers_are_used_and_left_clean(redis: Redis, redis_
         while not redis.scard("rq:workers:mine") and time.monotonic() < deadline_s:
             time.sleep(0.05)
         redis.set("somebody", "else")
+        words = ("--rate", "60", "--duration", "1s", "--warmup", "0", "--job", "noop", *LATE)
         status, document, bench = run(
-            *("--rate", "15", "--duration", "3s", "--job", "noop", "--no-workers", "--queue", "mine"),
-            *LATE,
-            *("--redis-url", redis_url),
-            directory=tmp_path,
+            *words, "--no-workers", "--queue", "mine", "--redis-url", redis_url, directory=tmp_path
         )
     finally:
         worker.terminate()
@@ -295,15 +293,15 @@ def test_ones_own_redis_and_workers_are_used_and_left_clean(redis: Redis, redis_
 
 def test_a_scenario_of_ones_own_is_run(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
-        'job = "sleep"\nservice_time = "exponential:20ms"\n[[stage]]\nduration = "1s"\nrate = 10\n'
-        "[[stage]]\nduration = '2s'\nfrom_rate = 10\nrate = 30\n[fleet]\nreplicas = 1\nconcurrency = 4\n"
+        'job = "sleep"\nservice_time = "exponential:20ms"\n[[stage]]\nduration = "0.5s"\nrate = 20\n'
+        "[[stage]]\nduration = '1s'\nfrom_rate = 20\nrate = 60\n[fleet]\nreplicas = 1\nconcurrency = 4\n"
     )
     status, document, bench = run("--scenario", "mine.toml", *LATE, directory=tmp_path)
 
     assert status == 0, bench.output
     config = document["config"]
-    assert (config["scenario"], config["replicas"], config["concurrency"], config["duration_s"]) == ("mine", 1, 4, 3.0)
-    assert config["rate_per_s"] == pytest.approx((10 + 40) / 3)
+    assert (config["scenario"], config["replicas"], config["concurrency"], config["duration_s"]) == ("mine", 1, 4, 1.5)
+    assert config["rate_per_s"] == pytest.approx((10 + 40) / 1.5)
 
 
 def test_plain_locust_drives_a_scenario_with_everything_it_needs(tmp_path: Path) -> None:
@@ -339,7 +337,7 @@ def test_a_census_that_takes_longer_than_locusts_patience_is_finished(tmp_path: 
 
 def test_a_worker_that_dies_is_named_and_the_run_is_never_kept(tmp_path: Path) -> None:
     with started(
-        *QUICK[:2], "--duration", "5s", "--job", "noop", *LATE, "--json", "r.json", directory=tmp_path
+        *QUICK[:2], "--duration", "3s", "--job", "noop", *LATE, "--json", "r.json", directory=tmp_path
     ) as bench:
         bench.wait_for(r"sent \d")
         os.kill(bench.worker_pids()[0], signal.SIGTERM)
@@ -352,7 +350,8 @@ def test_a_worker_that_dies_is_named_and_the_run_is_never_kept(tmp_path: Path) -
 
 
 def test_a_redis_that_dies_makes_the_run_inconclusive_in_one_line(tmp_path: Path) -> None:
-    with started(*QUICK[:2], "--duration", "4s", "--job", "noop", "--drain", "1s", *LATE, directory=tmp_path) as bench:
+    words = (*SHORT[:2], "--duration", "2s", "--job", "noop", "--replicas", "1", "--drain", "1s", *LATE)
+    with started(*words, directory=tmp_path) as bench:
         bench.wait_for(r"sent \d")
         (server,) = (child for child in psutil.Process(bench.process.pid).children() if "-server" in child.name())
         server.kill()

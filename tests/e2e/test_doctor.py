@@ -76,16 +76,13 @@ def test_it_is_silent_on_a_sound_set_up_and_every_check_is_made(parts: SoundSetU
 
 def test_the_command_says_the_same_in_a_document_of_its_schema_and_changes_nothing(parts: SoundSetUp) -> None:
     before = contents(parts)
-    began_s = time.monotonic()
     status, document, screen = command(parts, "--json", "-", "--strict")
-    took_s = time.monotonic() - began_s
 
     Draft202012Validator(json.loads(files("jobctl").joinpath("schemas/doctor.json").read_text())).validate(document)
     assert (status, document["sound"], document["counts"]["fail"], document["counts"]["warn"]) == (0, True, 0, 0)
     assert screen.splitlines()[-1] == f"{len(CHECKS)} ok, 0 warnings, 0 failures, 0 not checked"
     assert contents(parts) == before
     assert parts.sentry.errors == parts.sentry.transactions == []
-    assert took_s < 8
 
 
 def contents(parts: SoundSetUp) -> set[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from jobctl.apps.plan.slo_file import NEXT_STEP
 from jobctl.core.railway import SUCCESSOR
-from jobctl.core.railway_rewriting import Rewrite
+from jobctl.core.rewriting import Rewrite
 
 __all__ = ["describe_rewrite"]
 

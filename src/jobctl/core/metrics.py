@@ -13,9 +13,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["BUCKETS_S", "EXPORTER", "FLEET", "OTHER", "PREFIX", "UNKNOWN", "WORKER", "Kind", "Metric", "bounded"]
+__all__ = [
+    "BUCKETS_S",
+    "EXPORTER",
+    "EXPORTER_JOB",
+    "FLEET",
+    "OTHER",
+    "PREFIX",
+    "UNKNOWN",
+    "WORKER",
+    "WORKER_JOB",
+    "Kind",
+    "Metric",
+    "bounded",
+]
 
 PREFIX: Final = "jobctl_"
+#: The jobs of Prometheus that scrape the workers and the fleet's exporter.
+WORKER_JOB: Final = "jobctl-worker"
+EXPORTER_JOB: Final = "jobctl-exporter"
 #: The label's value for what came after a label had as many values as it may.
 OTHER: Final = "other"
 #: The label's value where there is none to be told.

@@ -37,6 +37,7 @@ __all__ = [
     "Slack",
     "Thresholds",
     "Webhook",
+    "needed_draining_s",
     "parse_operations",
     "unwatched",
 ]
@@ -49,6 +50,11 @@ FASTEST_BURN: Final = 14.4
 #: Shortest and longest time between two scrapes, seconds: the fleet's state is read once a second at most, and the
 #: shortest window of an alert, five minutes, has to hold four scrapes.
 _INTERVAL_S: Final = (1.0, 60.0)
+
+
+def needed_draining_s(drain_timeout_s: float) -> int:
+    """Whole seconds from SIGTERM to SIGKILL that a worker needs which waits so long for its jobs."""
+    return math.ceil(drain_timeout_s) + STOP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class Fleet:
     @property
     def draining_s(self) -> int:
         """Whole seconds that the platform has to leave between SIGTERM and SIGKILL."""
-        return math.ceil(self.job_timeout_s) + STOP_S
+        return needed_draining_s(self.job_timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +204,9 @@ class Operations:
 
     @property
     def wait_objectives(self) -> tuple[Objective, ...]:
-        """The objectives whose budget can be watched in Prometheus, in order."""
-        return tuple(one for one in self.promises if isinstance(one, Objective) and unwatched(one) is None)
+        """The objectives whose budget can be watched in Prometheus, in order and each once."""
+        watched = (one for one in self.promises if isinstance(one, Objective) and unwatched(one) is None)
+        return tuple(dict.fromkeys(watched))
 
     @property
     def unwatched(self) -> tuple[tuple[Promise, str], ...]:

@@ -9,13 +9,12 @@ null.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jobctl.core.operations import STOP_S
+from jobctl.core.operations import STOP_S, needed_draining_s
 from jobctl.core.units import parse_duration, parse_whole
 from jobctl.errors import InvalidValue
 
@@ -26,7 +25,6 @@ __all__ = [
     "Fault",
     "command_option",
     "find_work",
-    "needed_draining_s",
     "read_deploy",
     "short_draining",
     "wrong_types",
@@ -83,11 +81,6 @@ class DeployFields:
     db_pool_size: int | None = None
     metrics_port: int | None = None
     healthcheck_path: str | None = None
-
-
-def needed_draining_s(drain_timeout_s: float) -> int:
-    """Whole seconds from SIGTERM to SIGKILL that a worker needs which waits so long for its jobs."""
-    return math.ceil(drain_timeout_s) + STOP_S
 
 
 def find_work(command: str) -> list[tuple[int, int]]:

@@ -10,23 +10,23 @@ What is written, in ``deploy``:
 * in ``startCommand``, the options of ``jobctl work``: ``--concurrency``, ``--drain-timeout`` (the job timeout, so that
   a deploy waits for every running job) and those that are known beside them;
 * the fields that are told by name;
-* ``drainingSeconds``, a number, the time from SIGTERM to SIGKILL (:func:`jobctl.core.railway.needed_draining_s`).
+* ``drainingSeconds``, a number, the time from SIGTERM to SIGKILL (:func:`jobctl.core.operations.needed_draining_s`).
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobctl.core.json_text import with_value
-from jobctl.core.railway import command_option, find_work, needed_draining_s
-from jobctl.core.units import parse_duration
+from jobctl.core.operations import needed_draining_s
+from jobctl.core.railway import command_option, find_work
+from jobctl.core.rewriting import Rewrite, mean_the_same, unified_diff
 from jobctl.errors import InvalidValue
 
-__all__ = ["Deploy", "Rewrite", "check_rewritable", "rewrite", "unified_diff"]
+__all__ = ["Deploy", "check_rewritable", "rewrite"]
 
 _SCHEMA_URL: Final = "https://railway.com/railway.schema.json"
 
@@ -81,21 +81,6 @@ class Deploy:
     def command_parts(self) -> tuple[str, ...]:
         """The same, an option with its value each."""
         return ("jobctl work", *(f"{flag} {value}" for flag, value in self.options.items()))
-
-
-@dataclass(frozen=True, slots=True)
-class Rewrite:
-    """The file as it should be.
-
-    Attributes:
-        text: All of it.
-        diff: What changes, as a unified diff; empty when nothing does.
-        notes: What was left alone and is now the reader's to do, a sentence each without its final stop.
-    """
-
-    text: str
-    diff: str
-    notes: tuple[str, ...]
 
 
 def rewrite(existing: str | None, deploy: Deploy, name: str = "railway.json") -> Rewrite:
@@ -240,36 +225,7 @@ def _command(command: Any, deploy: Deploy) -> tuple[Any, str]:
             missing.append(f" {flag} {value}")
         elif "$" in given["value"]:
             variable.append(f"{given['value']} ({flag}) is to be {value}")
-        elif not _same(given["value"], value):
+        elif not mean_the_same(given["value"].strip("\"'"), value):
             arguments = f"{arguments[: given.start('value')]}{value}{arguments[given.end('value') :]}"
     note = f"the start command takes these from the environment: {', '.join(variable)}" if variable else ""
     return head + "".join(missing) + arguments + tail, note
-
-
-def _same(given: str, value: str) -> bool:
-    """Whether two values of an option mean the same: ``3m`` is ``180s``; whole numbers are read likewise."""
-    bare = given.strip("\"'")
-    if bare == value:
-        return True
-    try:
-        return parse_duration(bare) == parse_duration(value)
-    except InvalidValue:
-        return False
-
-
-def unified_diff(before: str | None, after: str, name: str) -> str:
-    """What changes in a file, as a unified diff without a final line break; empty when nothing does.
-
-    Args:
-        before: Its text; None where there is no file.
-        after: What it becomes.
-        name: What it is called.
-    """
-    lines = difflib.unified_diff(
-        (before or "").splitlines(),
-        after.splitlines(),
-        fromfile="/dev/null" if before is None else name,
-        tofile=f"{name} (planned)",
-        lineterm="",
-    )
-    return "\n".join(lines)

@@ -156,12 +156,9 @@ def _intent(
 
 def _alerts(operations: Operations) -> frozenset[str]:
     """Names of the alerts that Prometheus is to evaluate."""
-    from jobctl.apps.monitoring.rules import alert_groups
-    from jobctl.core.rules import Alert
+    from jobctl.apps.monitoring.rules import alerts
 
-    return frozenset(
-        rule.name for group in alert_groups(operations, 1.0) for rule in group.rules if isinstance(rule, Alert)
-    )
+    return frozenset(alert.name for alert in alerts(operations, 1.0))
 
 
 def _names(queues: str) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from jobctl.adapters.files import read_text, replace_text
 from jobctl.apps.plan.railway import deploy_of
 from jobctl.apps.plan.slo_file import check_slo_file, rewrite_slo_file
 from jobctl.core.plans import Plan
-from jobctl.core.railway_rewriting import Rewrite, check_rewritable, rewrite
+from jobctl.core.railway_rewriting import check_rewritable, rewrite
+from jobctl.core.rewriting import Rewrite
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["check_write_target", "write_plan"]

@@ -192,7 +192,9 @@ def test_room_for_dead_jobs_is_volume_times_share_times_days_times_bytes_of_one(
     twelve = found(with_rq(**measured, dead_kept_s=12 * 86_400.0))
 
     detail = next(one.detail for check, one in ten if check.name == "redis-dead-memory")
-    assert detail == "room for 45,000 dead jobs of 10 d, 100 kB each (measured): 5.5 GB with what is used, maxmemory 8 GB"
+    assert (
+        detail == "room for 45,000 dead jobs of 10 d, 100 kB each (measured): 5.5 GB with what is used, maxmemory 8 GB"
+    )
     assert twelve["redis-dead-memory"].level is Level.WARN
 
 

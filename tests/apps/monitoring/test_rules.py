@@ -91,6 +91,16 @@ def test_every_series_that_is_read_exists_with_its_labels() -> None:
             assert set(re.findall(r"(\w+)\s*(?:=~|!=|!~|=)", matchers)) <= known[name] | {"job", "instance"}, selector
 
 
+def test_what_one_process_tells_for_all_is_never_added_up() -> None:
+    told_once = re.compile(r"(max|min)(?: by \(\w+\))?\s*\(last_over_time\((\w+)\[")
+    expressions = [rule.expr for rule in (*alerts(), *recordings())]
+    read = [name for one in expressions for name in selectors(one) if name in {metric.full_name for metric in FLEET}]
+    safe = [name for one in expressions for _, name in told_once.findall(one)]
+
+    assert sorted(read) == sorted(safe)
+    assert len(set(read)) > 10
+
+
 def test_a_series_is_recorded_before_it_is_read() -> None:
     for group in recording_groups(OPERATIONS, 1.0):
         recorded = [rule.record for rule in group.rules if isinstance(rule, Recording)]

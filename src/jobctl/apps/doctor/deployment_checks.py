@@ -9,7 +9,8 @@ from typing import Final
 from jobctl.apps.doctor.findings import Check, Finding, Group, answering, fail, ok, on, unchecked, warn
 from jobctl.apps.doctor.set_up import SetUp
 from jobctl.core.facts import RailwayFacts, Unreachable
-from jobctl.core.railway import CUT_OFF, find_work, needed_draining_s, short_draining
+from jobctl.core.operations import needed_draining_s
+from jobctl.core.railway import CUT_OFF, find_work, short_draining
 from jobctl.core.words import count_of
 
 __all__ = ["CHECKS"]

@@ -9,13 +9,11 @@ from jobctl.apps.doctor.findings import Check, Finding, Group, answering, fail, 
 from jobctl.apps.doctor.set_up import SetUp
 from jobctl.apps.doctor.words import listed
 from jobctl.core.facts import MetricsFacts, PrometheusFacts, Unreachable
+from jobctl.core.metrics import EXPORTER_JOB, WORKER_JOB
 from jobctl.core.words import count_of, number
 
-__all__ = ["CHECKS", "EXPORTER_JOB", "WORKER_JOB"]
+__all__ = ["CHECKS"]
 
-#: The jobs of Prometheus that scrape workers and the fleet's exporter.
-WORKER_JOB: Final = "jobctl-worker"
-EXPORTER_JOB: Final = "jobctl-exporter"
 _RULES: Final = "run `jobctl monitoring render`, and load prometheus/alerts/*.yml"
 _MISSING: Final = unchecked("no Prometheus is named", "give --prometheus URL")
 
@@ -57,7 +55,7 @@ def _scraped(set_up: SetUp, prometheus: PrometheusFacts) -> Finding:
         return fail(f"{len(down)} of {count_of(len(ours), 'target')} cannot be scraped: {names}", remedy)
     if len(workers) == len(ours) and not prometheus.values.get("exporter_elected"):
         return warn(
-            "nobody exposes what the whole fleet shares", "run `jobctl exporter`, and scrape it as jobctl-exporter"
+            "nobody exposes what the whole fleet shares", f"run `jobctl exporter`, and scrape it as {EXPORTER_JOB}"
         )
     planned = set_up.intent.replicas
     if planned is not None and len(workers) < planned:

@@ -6,26 +6,29 @@ processes: when another one is elected, both series are there for five minutes.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from jobctl.apps.monitoring.times import Times
+from jobctl.core.metrics import WORKER_JOB
+from jobctl.core.panels import Query
 
-__all__ = ["EXPORTER_JOB", "JOBS", "QUEUES", "WORKER_JOB", "per_queue", "quantile", "rate", "rate_window"]
+__all__ = ["JOBS", "OF_WORKERS", "QUEUES", "per_queue", "quantile", "quantiles", "rate", "rate_window"]
 
-#: The names of Prometheus' jobs.
-WORKER_JOB: Final = "jobctl-worker"
-EXPORTER_JOB: Final = "jobctl-exporter"
+#: The series of the workers among those that every process has.
+OF_WORKERS: Final = f'{{job="{WORKER_JOB}"}}'
 #: What was chosen, for series with a queue, and for those with a job type as well.
 QUEUES: Final = 'queue=~"$queue"'
 JOBS: Final = 'queue=~"$queue",job_type=~"$job_type"'
-#: Seconds over which rates are taken; a rate needs two scrapes, and one may fail.
+#: Seconds over which rates are taken: four scrapes at the longest interval. A rate needs two, and one may fail.
 _RATE_S: Final = 300.0
-_SCRAPES: Final = 4
+#: The quantiles that are shown of a time.
+_SHOWN: Final = (0.5, 0.95, 0.99)
 
 
 def rate_window(times: Times) -> str:
-    """The window of rates: five minutes, or four scrapes where those take longer."""
-    return times.window(max(_RATE_S, _SCRAPES * times.interval_s))
+    """The window of rates, five minutes."""
+    return times.window(_RATE_S)
 
 
 def rate(series: str, window: str, by: str = "") -> str:
@@ -49,6 +52,18 @@ def quantile(share: float, series: str, window: str, by: str = "") -> str:
         by: The labels to keep besides the buckets'.
     """
     return f"histogram_quantile({share:.10g}, {rate(series, window, f'le, {by}' if by else 'le')})"
+
+
+def quantiles(series: str, window: str, further: Collection[float] = ()) -> tuple[Query, ...]:
+    """The lines of a panel about a time: p50, p95 and p99 over the fleet.
+
+    Args:
+        series: The buckets of its histogram, with what is chosen of them.
+        window: Over how long.
+        further: Other quantiles that are shown among these.
+    """
+    shares = sorted({*_SHOWN, *further})
+    return tuple(Query(quantile(share, series, window), f"p{100 * share:.10g}") for share in shares)
 
 
 def per_queue(gauge: str) -> str:

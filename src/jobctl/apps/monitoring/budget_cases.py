@@ -23,7 +23,7 @@ def budget_cases(operations: Operations) -> Iterator[Case]:
     success = success_budget(operations)
     if success is not None:
         yield from _cases(success, (success,), _ended)
-    budgets = dict(zip(dict.fromkeys(operations.wait_objectives), wait_budgets(operations), strict=True))
+    budgets = dict(zip(operations.wait_objectives, wait_budgets(operations), strict=True))
     for objective, budget in budgets.items():
         rivals = tuple(other for one, other in budgets.items() if one.threshold_s == objective.threshold_s)
         # Objectives of one bound hear of the same waits; the strictest is quiet only when the others are.

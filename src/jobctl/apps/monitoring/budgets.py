@@ -101,7 +101,7 @@ class Budget:
     first: str
 
     @property
-    def label(self) -> str:
+    def selector(self) -> str:
         """The labels as a selector; empty where there are none."""
         return "".join(f'{{{name}="{value}"}}' for name, value in self.labels.items())
 
@@ -130,7 +130,7 @@ def success_budget(operations: Operations) -> Budget | None:
 
 def wait_budgets(operations: Operations) -> tuple[Budget, ...]:
     """The budgets of attempts that wait too long, one for each objective that can be watched."""
-    return tuple(_wait_budget(objective) for objective in dict.fromkeys(operations.wait_objectives))
+    return tuple(map(_wait_budget, operations.wait_objectives))
 
 
 def _wait_budget(objective: Objective) -> Budget:
@@ -163,10 +163,9 @@ def burn_recordings(operations: Operations, times: Times, window: str) -> Iterat
         f"jobctl:error_ratio:rate{window}",
         f"jobctl:jobs_dead:increase{window} / (jobctl:jobs_ended:increase{window} > 0)",
     )
-    objectives = tuple(dict.fromkeys(operations.wait_objectives))
-    if objectives:
+    if operations.wait_objectives:
         yield Recording(f"jobctl:waits:increase{window}", f"sum(increase(jobctl_job_wait_seconds_count[{span}]))")
-    for objective in objectives:
+    for objective in operations.wait_objectives:
         within = f'sum(increase(jobctl_job_wait_seconds_bucket{{le="{float(objective.threshold_s)!r}"}}[{span}]))'
         missed = f'jobctl:waits_missed:increase{window}{{objective="{objective}"}}'
         labels = {"objective": str(objective)}
@@ -202,8 +201,8 @@ def _burning(budget: Budget, burn: Burn) -> str:
     bound = f"{burn.rate * budget.share:.10g}"
     return (
         "(\n"
-        f"  {budget.ratio}{burn.long}{budget.label} > {bound}\n"
-        f"  and {budget.ratio}{burn.short}{budget.label} > {bound}\n"
-        f"  and {budget.wrong}{burn.long}{budget.label} >= {FEWEST}\n"
+        f"  {budget.ratio}{burn.long}{budget.selector} > {bound}\n"
+        f"  and {budget.ratio}{burn.short}{budget.selector} > {bound}\n"
+        f"  and {budget.wrong}{burn.long}{budget.selector} >= {FEWEST}\n"
         ")"
     )

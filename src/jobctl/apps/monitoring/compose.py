@@ -22,7 +22,7 @@ def fleet_services(operations: Operations) -> dict[str, Any]:
                 "environment": {
                     "JOB_QUEUES": fleet.queues,
                     "JOB_CONCURRENCY": str(fleet.concurrency),
-                    "JOB_DRAIN_TIMEOUT": f"{fleet.job_timeout_s:g}s",
+                    "JOB_DRAIN_TIMEOUT": f"{fleet.job_timeout_s:.10g}s",
                     **pool,
                     **planned,
                 },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobctl.apps.monitoring.asking import WORKER_JOB, quantile, rate_window
+from jobctl.apps.monitoring.asking import OF_WORKERS, quantiles, rate_window
 from jobctl.apps.monitoring.times import Times
 from jobctl.apps.monitoring.worker_alerts import UP, planned_replicas
 from jobctl.core.demand import CPU_LIMIT
@@ -14,7 +14,6 @@ from jobctl.core.panels import Form, Panel, Query, Row, State, Step, Tone, Unit
 __all__ = ["database", "redis", "workers"]
 
 _HOUR_S: Final = 3600.0
-_OF_WORKERS: Final = f'{{job="{WORKER_JOB}"}}'
 
 
 def workers(operations: Operations, times: Times) -> Row:
@@ -36,7 +35,7 @@ def workers(operations: Operations, times: Times) -> Row:
         "CPU of each worker",
         f"One Python interpreter uses one core at most, and answers late above {CPU_LIMIT:g} of it, which is what"
         " jobctl plan counts with. Above the line add replicas, or take slots from each; more slots do not help.",
-        (Query(f"sum by (instance) (rate(process_cpu_seconds_total{_OF_WORKERS}[{window}]))", "{{instance}}"),),
+        (Query(f"sum by (instance) (rate(process_cpu_seconds_total{OF_WORKERS}[{window}]))", "{{instance}}"),),
         Unit.CORES,
         steps=(Step(None, Tone.GOOD), Step(CPU_LIMIT, Tone.WARNING)),
         ceiling=1.0,
@@ -45,7 +44,7 @@ def workers(operations: Operations, times: Times) -> Row:
     memory = Panel(
         "Memory of each worker",
         "Resident memory. It levels off some minutes after the start; what grows for hours is a leak in a job.",
-        (Query(f"max by (instance) (process_resident_memory_bytes{_OF_WORKERS})", "{{instance}}"),),
+        (Query(f"max by (instance) (process_resident_memory_bytes{OF_WORKERS})", "{{instance}}"),),
         Unit.BYTES,
         nothing="no worker answers",
     )
@@ -107,10 +106,7 @@ def database(operations: Operations, times: Times) -> Row:
         "Waits for a connection",
         "How long jobs wait for one, while they hold a slot. If it lasts, raise the pool's size as far as the"
         " database goes.",
-        tuple(
-            Query(quantile(share, "jobctl_db_pool_wait_seconds_bucket", window), f"p{100 * share:.10g}")
-            for share in (0.5, 0.95, 0.99)
-        ),
+        quantiles("jobctl_db_pool_wait_seconds_bucket", window),
         Unit.SECONDS,
         nothing="nobody asked for one",
     )

@@ -41,7 +41,7 @@ def _headroom(share: float, breaker: int = 0) -> Mapping[str, str]:
 def _stuck() -> Iterator[Case]:
     alert, told = "JobctlJobsStuck", Firing({"queue": "default"}, ("default", "12m 0s"))
     yield case(alert, "jobs wait while slots are free", _GROWS, _FREE, minutes=12, tells=told)
-    yield case(alert, "that, and calls are allowed", _GROWS, _FREE, _headroom(0.5), minutes=12, tells=told)
+    yield case(alert, "that, and calls are allowed", _GROWS, _FREE, _headroom(0.11), minutes=12, tells=told)
     yield case(
         alert,
         "for a minute nobody tells of the fleet, then a worker does",
@@ -54,9 +54,12 @@ def _stuck() -> Iterator[Case]:
         tells=Firing({"queue": "default"}, ("default", "18m 0s")),
     )
     yield case(alert, "every slot is busy", _GROWS, _FULL, minutes=12)
-    yield case(alert, "no call is allowed", _GROWS, _FREE, _headroom(0.02), minutes=12)
+    yield case(alert, "no call is allowed", _GROWS, _FREE, _headroom(0.09), minutes=12)
     yield case(alert, "the breaker is open", _GROWS, _FREE, _headroom(1, breaker=1), minutes=12)
-    yield case(alert, "jobs wait for half a minute", _GROWS, exporter(_AGE, "0+2x60", QUEUE), _FREE, minutes=20)
+    older = exporter(_AGE, "50+2x60", QUEUE)
+    told = Firing({"queue": "default"}, ("default", "1m 14s"))
+    yield case(alert, "jobs wait a little longer than a minute", _GROWS, older, _FREE, minutes=12, tells=told)
+    yield case(alert, "they wait a little less", _GROWS, exporter(_AGE, "34+2x60", QUEUE), _FREE, minutes=12)
     yield case(alert, "they have waited for four minutes", _GROWS, _FREE, minutes=9)
     yield case(alert, "no worker tells of slots", _GROWS, minutes=12)
 
@@ -72,22 +75,33 @@ def _undersized(operations: Operations) -> Iterator[Case]:
     yield case(
         alert, "that, and slo.toml alone has a plan", _GROWS, _FULL, minutes=12, tells=told(operations.fleet.replicas)
     )
+    before = {**both("jobctl_slots_busy", "5x8 25x60"), **_headroom(1)}
+    before |= exporter("jobctl_limiter_headroom", "0x8 1x60", 'model="openai/gpt-4o-mini"')
+    yield case(
+        alert,
+        "first no call was allowed and slots were free, then every slot is busy",
+        *(_GROWS, _FULL, plan, before),
+        minutes=20,
+        tells=Firing({"queue": "default"}, ("default", "20m 0s", "7", "2")),
+    )
+    yield case(alert, "that has just begun", _GROWS, _FULL, plan, minutes=9)
     yield case(alert, "slots are free", _GROWS, _FREE, plan, minutes=12)
-    yield case(alert, "no call is allowed", _GROWS, _FULL, plan, _headroom(0.02), minutes=12)
+    yield case(alert, "no call is allowed", _GROWS, _FULL, plan, _headroom(0.09), minutes=12)
     yield case(alert, "a burst is worked off", _GROWS, exporter(_DEPTH, "5000-50x60", QUEUE), _FULL, minutes=12)
     yield case(alert, "a backlog gets younger", _GROWS, exporter(_AGE, "3600-1x60", QUEUE), _FULL, minutes=12)
 
 
 def _limited() -> Iterator[Case]:
     alert, told = "JobctlLimiterBound", Firing({"queue": "default"}, ("default",))
-    none = _headroom(0.02)
+    none = _headroom(0.09)
     later = exporter("jobctl_scheduled_jobs", "0+20x60", QUEUE)
     put_off = worker("jobctl_jobs_finished_total", "0+50x60", f'{QUEUE},outcome="postponed"')
     yield case(alert, "jobs wait and no call is allowed", _GROWS, _FREE, none, minutes=12, tells=told)
     yield case(alert, "that, in slots that are all busy", _GROWS, _FULL, none, minutes=12, tells=told)
     yield case(alert, "the breaker is open", _GROWS, _FREE, _headroom(1, breaker=1), minutes=12, tells=told)
     yield case(alert, "jobs that were put off pile up", later, put_off, none, minutes=12, tells=told)
-    yield case(alert, "calls are allowed", _GROWS, _FULL, _headroom(0.5), minutes=12)
+    yield case(alert, "that has just begun", _GROWS, _FREE, none, minutes=9)
+    yield case(alert, "calls are allowed", _GROWS, _FULL, _headroom(0.11), minutes=12)
     yield case(alert, "no call is allowed, and no job waits", exporter(_AGE, "0x60", QUEUE), none, minutes=12)
     yield case(alert, "scheduled jobs pile up, and none was put off", later, none, minutes=12)
     as_many = exporter("jobctl_scheduled_jobs", "900x60", QUEUE)
@@ -107,8 +121,8 @@ def _dead(operations: Operations) -> Iterator[Case]:
         alert,
         "a worker tells of as many as the exporter did",
         exporter(metric, f"{99 + most}x9 stale", QUEUE),
-        worker(metric, f"_x12 {99 + most}x40", QUEUE),
-        minutes=20,
+        worker(metric, f"_x10 {99 + most}x40", QUEUE),
+        minutes=10,
     )
 
 

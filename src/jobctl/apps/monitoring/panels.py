@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobctl.apps.monitoring.asking import EXPORTER_JOB, WORKER_JOB
 from jobctl.apps.monitoring.fleet_panels import database, redis, workers
 from jobctl.apps.monitoring.job_panels import job_types, load, queues
 from jobctl.apps.monitoring.promise_panels import limits, promises
 from jobctl.apps.monitoring.times import Times
 from jobctl.apps.monitoring.upstream_panels import spending, upstream
+from jobctl.core.metrics import EXPORTER_JOB, WORKER_JOB
 from jobctl.core.operations import Operations
 from jobctl.core.panels import Dashboard, Mark, Tone, Variable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from jobctl.apps.monitoring.asking import EXPORTER_JOB, WORKER_JOB
+from jobctl.core.metrics import EXPORTER_JOB, WORKER_JOB
 from jobctl.core.operations import Operations, Scrape
 from jobctl.core.rules import Alert, Group, Recording, anchor, duration
 

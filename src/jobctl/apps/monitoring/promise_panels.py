@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobctl.apps.monitoring.asking import JOBS, quantile, rate_window
+from jobctl.apps.monitoring.asking import JOBS, quantiles, rate_window
 from jobctl.apps.monitoring.budgets import FAST, SLOW, WINDOWS_S, Budget, Burn, success_budget, wait_budgets
-from jobctl.apps.monitoring.rules import alert_groups
+from jobctl.apps.monitoring.rules import alerts
 from jobctl.apps.monitoring.times import Times
 from jobctl.core.operations import Operations
 from jobctl.core.panels import Form, Panel, Query, Row, State, Step, Tone, Unit
-from jobctl.core.rules import Alert, Urgency
+from jobctl.core.rules import Urgency
 
 __all__ = ["limits", "promises"]
 
@@ -20,7 +20,6 @@ _PERIOD_S: Final = 30 * 86_400.0
 _BURNING: Final = (FAST[0].long, SLOW[-1].long)
 #: What went wrong is added up in pieces so long.
 _PIECE: Final = "5m"
-_QUANTILES: Final = (0.5, 0.95, 0.99)
 #: What holds a fleet back, by the alert that would say so; the first that holds is named.
 _LIMITS: Final = (
     ("JobctlRedisDown", State(7, "Redis is away", Tone.ALARM)),
@@ -65,7 +64,7 @@ def promises(operations: Operations, times: Times) -> Row:
         f"1 uses a budget up in exactly 30 days. Somebody is paged {_told(FAST)}; there is a ticket {_told(SLOW)}."
         " What to do is in the panel on what holds the fleet back.",
         tuple(
-            Query(f"{budget.ratio}{window}{budget.label} / {budget.share:.10g}", f"{budget.promise}, {window}")
+            Query(f"{budget.ratio}{window}{budget.selector} / {budget.share:.10g}", f"{budget.promise}, {window}")
             for budget, _ in budgets
             for window in _BURNING
         ),
@@ -130,17 +129,16 @@ def _told(burns: tuple[Burn, ...]) -> str:
 def _left(budget: Budget, counted: str, times: Times) -> str:
     """The share of a budget that is left: what went wrong in its time, in pieces that two series hold already."""
     pieces = f"[{times.window(_PERIOD_S)}:{times.window(WINDOWS_S[_PIECE])}]"
-    wrong = f"sum(sum_over_time({budget.wrong}{_PIECE}{budget.label}{pieces}))"
+    wrong = f"sum(sum_over_time({budget.wrong}{_PIECE}{budget.selector}{pieces}))"
     return f"1 - {wrong} / (sum(sum_over_time({counted}{_PIECE}{pieces})) > 0) / {budget.share:.10g}"
 
 
 def _waits(operations: Operations, times: Times, width: int) -> Panel:
     """How long attempts wait, with the lines that were promised."""
     window = rate_window(times)
-    objectives = tuple(dict.fromkeys(operations.wait_objectives))
-    shares = sorted({*_QUANTILES, *(one.quantile for one in objectives if one.quantile is not None)})
-    buckets = f"jobctl_job_wait_seconds_bucket{{{JOBS}}}"
-    measured = [Query(quantile(share, buckets, window), f"p{100 * share:.10g}") for share in shares]
+    objectives = operations.wait_objectives
+    promised_of = [one.quantile for one in objectives if one.quantile is not None]
+    measured = quantiles(f"jobctl_job_wait_seconds_bucket{{{JOBS}}}", window, promised_of)
     promised = [Query(f"vector({one.threshold_s:.10g})", f"promised: {one}", target=True) for one in objectives]
     return Panel(
         "Waits",
@@ -156,8 +154,7 @@ def _waits(operations: Operations, times: Times, width: int) -> Panel:
 
 def _binding(operations: Operations, times: Times) -> str:
     """The state of the first limit that binds, else whether that can be known at all."""
-    rules = [rule for group in alert_groups(operations, times.time_scale) for rule in group.rules]
-    conditions = {rule.name: rule.expr for rule in rules if isinstance(rule, Alert)}
+    conditions = {alert.name: alert.expr for alert in alerts(operations, times.time_scale)}
     held = [f"group({conditions[name]}) * {state.value}" for name, state in _LIMITS]
     unknown = f"absent(jobctl_queue_oldest_age_seconds) * {_UNKNOWN.value}"
     return "\nor ".join([*held, unknown, f"vector({_NOTHING.value})"])

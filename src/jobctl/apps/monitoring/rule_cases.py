@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from jobctl.core.metrics import EXPORTER_JOB, WORKER_JOB
+
 __all__ = [
     "FIRST",
     "QUEUE",
@@ -28,7 +30,7 @@ __all__ = [
 #: The addresses of two workers and of the exporter.
 FIRST: Final = "10.0.0.1:9100"
 SECOND: Final = "10.0.0.2:9100"
-_EXPORTER: Final = 'instance="exporter:9200",job="jobctl-exporter"'
+_EXPORTER: Final = f'instance="exporter:9200",job="{EXPORTER_JOB}"'
 #: The selector of the queue that things happen to.
 QUEUE: Final = 'queue="default"'
 
@@ -102,7 +104,7 @@ def exporter(metric: str, values: str, labels: str = "") -> Mapping[str, str]:
 
 
 def _worker(instance: str) -> str:
-    return f'instance="{instance}",job="jobctl-worker"'
+    return f'instance="{instance}",job="{WORKER_JOB}"'
 
 
 def _labels(*labels: str) -> str:

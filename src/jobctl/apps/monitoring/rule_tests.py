@@ -16,7 +16,7 @@ from jobctl.apps.monitoring.budget_cases import budget_cases
 from jobctl.apps.monitoring.job_cases import job_cases
 from jobctl.apps.monitoring.prometheus import RULE_FILES, texts
 from jobctl.apps.monitoring.rule_cases import Case
-from jobctl.apps.monitoring.rules import alert_groups, recording_groups
+from jobctl.apps.monitoring.rules import alert_groups, alerts, recording_groups
 from jobctl.apps.monitoring.service_cases import service_cases
 from jobctl.apps.monitoring.worker_cases import worker_cases
 from jobctl.core.operations import Operations
@@ -44,13 +44,13 @@ def _fleet_cases(operations: Operations) -> Iterator[Case]:
 
 
 def _file(operations: Operations, cases: Iterable[Case], interval: str) -> dict[str, Any]:
-    recorded, alerting = recording_groups(operations, 1.0), alert_groups(operations, 1.0)
-    alerts = [rule for group in alerting for rule in group.rules if isinstance(rule, Alert)]
+    groups = (*recording_groups(operations, 1.0), *alert_groups(operations, 1.0))
+    told = alerts(operations, 1.0)
     return {
         "rule_files": [f"../{path}" for path in RULE_FILES],
         "evaluation_interval": interval,
-        "group_eval_order": [group.name for group in (*recorded, *alerting)],
-        "tests": [_test(case, alerts, operations.notify.runbook) for case in cases],
+        "group_eval_order": [group.name for group in groups],
+        "tests": [_test(case, told, operations.notify.runbook) for case in cases],
     }
 
 

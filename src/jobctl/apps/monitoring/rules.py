@@ -10,9 +10,9 @@ from jobctl.apps.monitoring.service_alerts import service_alerts
 from jobctl.apps.monitoring.times import Times
 from jobctl.apps.monitoring.worker_alerts import worker_alerts
 from jobctl.core.operations import Operations
-from jobctl.core.rules import Group
+from jobctl.core.rules import Alert, Group
 
-__all__ = ["alert_groups", "recording_groups"]
+__all__ = ["alert_groups", "alerts", "recording_groups"]
 
 #: Windows from this length on are read every two minutes, seconds: they move slowly, and hold many samples. A value may
 #: be five minutes old before Prometheus takes it for gone.
@@ -54,6 +54,17 @@ def alert_groups(operations: Operations, time_scale: float) -> tuple[Group, ...]
         Group("jobctl-services", tuple(service_alerts(operations, times))),
     )
     return tuple(group for group in groups if group.rules)
+
+
+def alerts(operations: Operations, time_scale: float) -> tuple[Alert, ...]:
+    """The alerts of all groups, in order; a name may stand for several, one for each objective.
+
+    Args:
+        operations: What is promised, and where alerts begin.
+        time_scale: By how much faster than in life every window is.
+    """
+    rules = [rule for group in alert_groups(operations, time_scale) for rule in group.rules]
+    return tuple(rule for rule in rules if isinstance(rule, Alert))
 
 
 def _every_s(window: str) -> float | None:

@@ -37,11 +37,13 @@ def _rate_limited(operations: Operations) -> Iterator[Case]:
     def refused(wanted: float, per_minute: float = 1000) -> dict[str, str]:
         return {**answered("200", (1 - wanted) * per_minute), **answered("429", wanted * per_minute)}
 
-    more, another = (share + 1) / 2, answered("200", 5000, model="another")
+    more, another = min(1.05 * share, (share + 1) / 2), answered("200", 5000, model="another")
     told = Firing({"model": _MODEL}, (f"{100 * more:.4g}%", _MODEL))
     yield case(alert, "many answers of one model are refusals", refused(more), another, minutes=15, tells=told)
     yield case(alert, "fewer are than may", refused(0.9 * share), another, minutes=15)
-    yield case(alert, "every answer is, and there are nine", refused(1.0, per_minute=0.9), minutes=15)
+    every = Firing({"model": _MODEL}, ("100%", _MODEL))
+    yield case(alert, "every answer is, and there are ten", refused(1.0, per_minute=1.05), minutes=16, tells=every)
+    yield case(alert, "every answer is, and there are nine", refused(1.0, per_minute=0.9), minutes=20)
     yield case(alert, "they have been for some minutes", refused(more), another, minutes=4)
     yield case(alert, "none was ever", answered("200", 1000), minutes=15)
 
@@ -68,8 +70,9 @@ def _money(alert: str, metric: str, bound: float) -> Iterator[Case]:
 def _pool() -> Iterator[Case]:
     alert, used, most = "JobctlDatabasePoolSaturated", "jobctl_db_pool_in_use", "jobctl_db_pool_max"
     told = Firing({"instance": FIRST}, (FIRST, "100%"))
-    yield case(alert, "a worker uses every connection", both(most, "5x60"), both(used, "3x60"), worker(used, "5x60"),
-               minutes=15, tells=told)  # fmt: skip
+    first = worker(used, "0x10 5x60")
+    yield case(alert, "a worker uses every connection", both(most, "5x60"), both(used, "3x60"), first, minutes=27,
+               tells=told)  # fmt: skip
     yield case(alert, "it uses most of them", both(most, "5x60"), both(used, "4x60"), minutes=15)
     yield case(alert, "it does so for a moment", both(most, "5x60"), both(used, "2x10 5x2 2x40"), minutes=15)
     yield case(alert, "it has just begun to", both(most, "5x60"), both(used, "5x60"), minutes=4)

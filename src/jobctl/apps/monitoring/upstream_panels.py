@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobctl.apps.monitoring.asking import quantile, rate, rate_window
+from jobctl.apps.monitoring.asking import quantiles, rate, rate_window
 from jobctl.apps.monitoring.times import Times
 from jobctl.core.operations import Operations
 from jobctl.core.panels import Form, Panel, Query, Row, State, Step, Tone, Unit
@@ -42,10 +42,7 @@ def upstream(operations: Operations, times: Times) -> Row:
         "Latency of calls",
         "Time of one call, whatever its end. It is most of a job's service time: when it doubles, so do the slots"
         " needed.",
-        tuple(
-            Query(quantile(share, "jobctl_upstream_latency_seconds_bucket", window), f"p{100 * share:.10g}")
-            for share in (0.5, 0.95, 0.99)
-        ),
+        quantiles("jobctl_upstream_latency_seconds_bucket", window),
         Unit.SECONDS,
         nothing="no call",
     )
@@ -62,10 +59,7 @@ def upstream(operations: Operations, times: Times) -> Row:
         "Waits for the allowance",
         "How long the limiter made a call or a job wait. It is no wait for a slot: jobs of a limited model wait here"
         " first.",
-        tuple(
-            Query(quantile(share, "jobctl_limiter_wait_seconds_bucket", window), f"p{100 * share:.10g}")
-            for share in (0.5, 0.95, 0.99)
-        ),
+        quantiles("jobctl_limiter_wait_seconds_bucket", window),
         Unit.SECONDS,
         nothing="nobody waited",
     )

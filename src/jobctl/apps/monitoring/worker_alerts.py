@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from jobctl.apps.monitoring.asking import WORKER_JOB
+from jobctl.apps.monitoring.asking import OF_WORKERS
 from jobctl.apps.monitoring.times import Times
 from jobctl.core.operations import Operations
 from jobctl.core.rules import Alert, Urgency
 
 __all__ = ["UP", "planned_replicas", "worker_alerts"]
 
-_WORKERS: Final = f'{{job="{WORKER_JOB}"}}'
 #: Whether each worker that Prometheus knows of answers it.
-UP: Final = f"up{_WORKERS}"
+UP: Final = f"up{OF_WORKERS}"
 #: So many starts of each worker within a quarter of an hour are a loop; a deploy is one.
 _STARTS: Final = 3
 _STARTS_S: Final = 900.0
@@ -83,7 +82,7 @@ def worker_alerts(operations: Operations, times: Times) -> Iterator[Alert]:
 def _crash_loop(times: Times) -> str:
     """A worker that started again at its address, or workers that come and go, as on a platform that moves them."""
     span = times.window(_STARTS_S)
-    started = f"process_start_time_seconds{_WORKERS}"
+    started = f"process_start_time_seconds{OF_WORKERS}"
     return (
         f"max(changes({started}[{span}])) >= {_STARTS}\n"
         "or\n"

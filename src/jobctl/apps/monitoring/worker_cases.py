@@ -60,6 +60,21 @@ def _loop() -> Iterator[Case]:
     )
     yield case(
         alert,
+        "a worker starts three times, once long ago",
+        both("up", "1x60"),
+        worker(_STARTED, "1000x8 1300x12 1500x2 1700x40"),
+        minutes=30,
+    )
+    yield case(
+        alert,
+        "three of four workers are taken away",
+        worker("up", "1x60"),
+        worker(_STARTED, "1000x60"),
+        *(worker(_STARTED, "1000x20 stale", instance=f"10.0.1.{number}:9100") for number in range(3)),
+        minutes=30,
+    )
+    yield case(
+        alert,
         "a deploy puts two workers in the place of two",
         both("up", "1x20 stale"),
         both(_STARTED, "1000x20 stale"),

@@ -15,8 +15,7 @@ from typing import Any, Final
 from jobctl.apps.plan.railway import replicas_of
 from jobctl.core.operations import parse_operations
 from jobctl.core.plans import Plan
-from jobctl.core.railway_rewriting import Rewrite, unified_diff
-from jobctl.core.units import parse_duration
+from jobctl.core.rewriting import Rewrite, mean_the_same, unified_diff
 from jobctl.errors import InvalidValue
 
 __all__ = ["NEXT_STEP", "check_slo_file", "rewrite_slo_file"]
@@ -61,7 +60,7 @@ def rewrite_slo_file(existing: str, plan: Plan, name: str) -> Rewrite:
     if not _says(text, {**content, "fleet": {**fleet, **wanted}}):
         asked = ", ".join(f"{key} = {_literal(value)}" for key, value in wanted.items())
         raise InvalidValue(f"{name} cannot be changed line by line", f"write into its [fleet]: {asked}")
-    return Rewrite(text, unified_diff(existing, text, name), ())
+    return Rewrite(text, unified_diff(existing, text, name))
 
 
 def _fleet_of(plan: Plan) -> dict[str, Any]:
@@ -77,12 +76,7 @@ def _fleet_of(plan: Plan) -> dict[str, Any]:
 
 def _same(given: Any, value: Any) -> bool:
     """Whether a value of the file means the same: ``"3m"`` is ``"180s"``, and ``"2"`` is 2."""
-    if given is None or isinstance(given, bool):
-        return False
-    try:
-        return parse_duration(str(given)) == parse_duration(str(value))
-    except InvalidValue:
-        return False
+    return given is not None and not isinstance(given, bool) and mean_the_same(str(given), str(value))
 
 
 def _decoded(text: str, name: str) -> dict[str, Any]:
