@@ -12,7 +12,6 @@ something is out of date.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import shlex
@@ -22,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import made_files
 from typer.testing import CliRunner
 
 from jobctl.cli.main import app
@@ -68,19 +68,8 @@ _HEIGHT: Final = 90.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Make what is computed in docs/HIGH_LOAD_OPTIMIZATION.md.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a figure is out of date")
-    check = parser.parse_args(arguments).check
-    made = contents()
-    stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    names = ", ".join(path.name for path in stale)
-    if check and stale:
-        print(f"high_load: {names} out of date; run: {sys.executable} scripts/high_load.py", file=sys.stderr)
-        return 1
-    for path in stale:
-        path.write_text(made[path], encoding="utf-8")
-    print(f"high_load: wrote {names}" if stale else "high_load: up to date")
-    return 0
+    purpose = "Make what is computed in docs/HIGH_LOAD_OPTIMIZATION.md."
+    return made_files.run("high_load", purpose, contents, arguments)
 
 
 def contents() -> dict[Path, str]:

@@ -11,13 +11,14 @@ writes. Nothing depends on chance, a clock or a font.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+import made_files
 
 from jobctl.core.capacity import attempts_per_job
 from jobctl.core.charts import Axis, Chart, Form, Panel, Point, Series, Span, Threshold, draw, theme_style, to_svg
@@ -52,18 +53,12 @@ LOOPS_FOR_S: Final = 30.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Draw the pictures of the explanations.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a picture is out of date")
-    check = parser.parse_args(arguments).check
-    drawn = {name: to_svg([draw(chart, _WIDTH)], theme_style()) + "\n" for name, chart in pictures().items()}
-    stale = [name for name, svg in drawn.items() if not _is(IMAGES / name, svg)]
-    if check and stale:
-        print(f"pictures: {', '.join(stale)} out of date; run: make docs", file=sys.stderr)
-        return 1
-    for name in stale:
-        (IMAGES / name).write_text(drawn[name], encoding="utf-8")
-    print("pictures: up to date" if not stale else f"pictures: wrote {', '.join(stale)}")
-    return 0
+    return made_files.run("pictures", "Draw the pictures of the explanations.", drawn, arguments)
+
+
+def drawn() -> dict[Path, str]:
+    """What each picture's file has to hold."""
+    return {IMAGES / name: to_svg([draw(chart, _WIDTH)], theme_style()) + "\n" for name, chart in pictures().items()}
 
 
 def pictures() -> dict[str, Chart]:
@@ -315,10 +310,6 @@ def _slow(measured: dict[float, float]) -> int:
 
 def _quantile(measured: dict[float, float], q: float) -> float:
     return sorted(measured.values())[int(q * len(measured))]
-
-
-def _is(path: Path, text: str) -> bool:
-    return path.exists() and path.read_text(encoding="utf-8") == text
 
 
 if __name__ == "__main__":

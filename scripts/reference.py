@@ -10,7 +10,6 @@ The command line is told by ``--help``, settings by :data:`jobctl.settings.FIELD
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import json
 import re
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import made_files
 from typer.main import get_command
 
 from jobctl import settings
@@ -42,18 +42,12 @@ _BOUNDS: Final = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "ex
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Write the generated pages of the reference.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
-    check = parser.parse_args(arguments).check
-    made = pages()
-    stale = [name for name, text in made.items() if _read(REFERENCE / name) != text]
-    if check and stale:
-        print(f"reference: {', '.join(stale)} out of date; run: make docs", file=sys.stderr)
-        return 1
-    for name in stale:
-        (REFERENCE / name).write_text(made[name], encoding="utf-8")
-    print("reference: up to date" if not stale else f"reference: wrote {', '.join(stale)}")
-    return 0
+    return made_files.run("reference", "Write the generated pages of the reference.", files, arguments)
+
+
+def files() -> dict[Path, str]:
+    """What each page's file has to hold."""
+    return {REFERENCE / name: text for name, text in pages().items()}
 
 
 def pages() -> dict[str, str]:
@@ -272,10 +266,6 @@ def _sentence(text: str) -> str:
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(' '.join(cell.replace('|', chr(92) + '|').split()) for cell in cells)} |"
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 if __name__ == "__main__":

@@ -251,6 +251,7 @@ class Suite:
             **{name: value for name, value in os.environ.items() if not name.startswith(("JOBCTL_", "RQ_", "PYTEST_"))},
             **{WORKER: worker, OUTCOMES: str(log), _PORT: str(port), _SCRATCH: str(scratch)},
             **{"RQ_WORKER_CLASS": worker, "PATH": binaries, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            **{"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # RQ's tests want none of ours, and each start loads them
         }
         options = ["-c", os.devnull, "--rootdir", str(self._directory), "-W", "ignore", *choice, *done]
         with said.open("wb") as stream:

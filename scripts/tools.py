@@ -144,8 +144,10 @@ def _unpack(name: str, root: Path) -> None:
         for program in TOOLS[name].programs:
             if not (tree / program).exists():
                 raise ToolsError(f"{program} is in none of the packages of {name}; mend the table in scripts/tools.py")
-            if TOOLS[name].data:
-                _redirect(tree / program, TOOLS[name].data)
+        data = TOOLS[name].data
+        redirected = [_redirect(tree / program, data) for program in TOOLS[name].programs if data]
+        if data and not any(redirected):
+            raise ToolsError(f"no program of {name} looks for {data}; mend the table in scripts/tools.py")
         tree.chmod(0o755)  # a server that refuses root is started as somebody else
         shutil.rmtree(root / name, ignore_errors=True)
         tree.rename(root / name)
@@ -155,10 +157,14 @@ def _unpack(name: str, root: Path) -> None:
         launcher.chmod(0o755)
 
 
-def _redirect(program: Path, data: str) -> None:
-    """Have a program look for its data where its launcher opens it: as many bytes, filled up with slashes."""
+def _redirect(program: Path, data: str) -> bool:
+    """Have a program look for its data where its launcher opens it; whether it looks for it at all.
+
+    Its binary is changed, as it knows no option for that: as many bytes, filled up with slashes.
+    """
     content = program.read_bytes()
     program.write_bytes(content.replace(data.encode(), _OPENED.encode().ljust(len(data), b"/")))
+    return data.encode() in content
 
 
 def _download(name: str, directory: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from jobctl.adapters import embedded_redis
@@ -22,8 +22,8 @@ from jobctl.settings import STEP_SUMMARY
 if TYPE_CHECKING:
     from support.databases import Pooler, Postgres
 
-# The same examples in every run, and no clock on each of them: a busy machine is no bug.
-settings.register_profile("jobctl", deadline=None, derandomize=True)
+# The same examples in every run, and no clock on any of them: a busy machine is no bug.
+settings.register_profile("jobctl", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("jobctl")
 
 

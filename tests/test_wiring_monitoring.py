@@ -35,14 +35,6 @@ def test_the_same_operations_make_the_same_bytes(operations: Operations, files: 
     assert rendered(operations) == files
 
 
-def test_pyyamls_plain_emitter_writes_the_same(
-    operations: Operations, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(yaml, "CSafeDumper")
-
-    assert rendered(operations) == files
-
-
 def test_every_yaml_file_says_where_it_comes_from_and_repeats_what_is_the_same(files: dict[str, str]) -> None:
     for name, text in files.items():
         if name.endswith(".yml"):

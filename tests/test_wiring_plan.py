@@ -90,6 +90,22 @@ def test_objectives_are_read_from_the_file_that_lies_here_unless_others_are_name
     assert flagged.demand.promises == (DEFAULT_OBJECTIVE, Drain(5, 1.0))
 
 
+def test_the_promises_of_the_fleet_that_runs_do_not_judge_another_one_unasked(place: Path) -> None:
+    (place / "monitoring").mkdir()
+    (place / "monitoring" / "slo.toml").write_text('[[objective]]\nslo = "drain 9 jobs <= 1s"\n')
+    assert prepared(rate="2", service_time="1s").demand.promises == (DEFAULT_OBJECTIVE,)
+
+
+def test_the_file_that_takes_the_answer_is_the_one_whose_promises_are_planned_for(place: Path) -> None:
+    (place / "slo.toml").write_text(SLO)
+    (place / "fleet.toml").write_text('[[objective]]\nslo = "drain 9 jobs <= 1s"\n')
+    request = asked(rate="2", service_time="1s")
+    assert prepare(request, target="fleet.toml").demand.promises == (Drain(9, 1.0),)
+    assert prepare(request, target="railway.json").demand.promises == prepare(request).demand.promises
+    given = asked(rate="2", service_time="1s", slo="p95 wait <= 1s")
+    assert prepare(given, target="fleet.toml").demand.promises == (DEFAULT_OBJECTIVE,)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "texts", "named"),
     [

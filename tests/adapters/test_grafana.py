@@ -206,3 +206,14 @@ def test_grafana_is_given_a_source_of_that_kind_and_reads_the_dashboards_directo
     mounted = [volume.split(":")[1] for volume in compose["services"]["grafana"]["volumes"]]
     assert provider["options"]["path"] in mounted
     assert "/etc/grafana/provisioning" in mounted
+
+
+def test_a_panel_of_many_queries_has_all_of_them_each_under_its_own_name() -> None:
+    panel = Panel(
+        "a title", "how to read it", tuple(Query(f"vector({number})", "") for number in range(53)), Unit.COUNT
+    )
+    targets = _shown(panel)["panels"][1]["targets"]
+
+    assert [target["expr"] for target in targets] == [f"vector({number})" for number in range(53)]
+    names = [target["refId"] for target in targets]
+    assert (names[0], *names[25:28], *names[51:]) == ("A", "Z", "AA", "AB", "AZ", "BA")

@@ -113,6 +113,16 @@ def test_a_queue_that_is_not_listened_to_wakes_nobody(redis: Redis) -> None:
         assert ear.hears()
 
 
+def test_for_no_queue_it_hears_nothing_whatever_is_left_to_read(redis: Redis) -> None:
+    with listening(redis) as (listener, ear, _):
+        listener.arm(KEYS)
+        wait_until(lambda: calls(redis, "llen") >= len(KEYS))
+        redis.rpush(KEYS[0], "job")
+        assert ear.hears()
+        listener.arm([])
+        assert not ear.hears(0.3)
+
+
 def test_while_it_waits_it_asks_for_nothing(redis: Redis) -> None:
     with listening(redis) as (listener, ear, _):
         listener.arm(KEYS)

@@ -11,7 +11,6 @@ from jobctl.apps.doctor.examination import CHECKS
 from jobctl.apps.doctor.findings import Level
 from jobctl.apps.doctor.redis_checks import DEAD_BYTES, DEAD_KEPT_S
 from jobctl.apps.doctor.set_up import Intent
-from jobctl.apps.monitoring import asking
 from jobctl.core.facts import OLDEST_REDIS
 from jobctl.core.operations import STOP_S, Thresholds
 from jobctl.core.railway import CUT_OFF

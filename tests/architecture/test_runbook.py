@@ -8,20 +8,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobctl.apps.monitoring.rules import alert_groups, recording_groups
-from jobctl.core.metrics import EXPORTER, FLEET, WORKER, Kind
+from jobctl.apps.monitoring.rules import alerts
 from jobctl.core.operations import Operations
-from jobctl.core.rules import Alert, Recording, Urgency, anchor
+from jobctl.core.rules import Alert, Urgency, anchor
 from jobctl.core.slo import Objective
-from support.monitoring import promtool, selectors
+from support.monitoring import promtool
+from support.promql import selectors
+from support.series import known_series
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 OPERATIONS = Operations(promises=(Objective("wait", 0.95, 1.0),), error_rate=0.01)
-ALERTS = [rule for group in alert_groups(OPERATIONS, 1.0) for rule in group.rules if isinstance(rule, Alert)]
+ALERTS = alerts(OPERATIONS, 1.0)
 SECTIONS = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
-#: Beside ours: what Prometheus tells of itself, and ProcessCollector of a process.
-OTHERS = {"up", "process_start_time_seconds", "process_cpu_seconds_total", "process_resident_memory_bytes"}
 
 
 def queries() -> list[str]:
@@ -50,12 +49,7 @@ def test_a_heading_is_found_under_the_address_that_alerts_link_to() -> None:
 
 
 def test_every_query_reads_series_that_exist() -> None:
-    known = set(OTHERS)
-    for metric in (*WORKER, *FLEET, *EXPORTER):
-        parts = ("_bucket", "_sum", "_count") if metric.kind is Kind.HISTOGRAM else ("",)
-        known |= {metric.full_name + part for part in parts}
-    for group in recording_groups(OPERATIONS, 1.0):
-        known |= {rule.record for rule in group.rules if isinstance(rule, Recording)}
+    known = known_series(OPERATIONS).keys()
 
     assert len(queries()) > 20
     for query in queries():

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tools
+
+DATA = "/usr/share/thing/data"
 
 
 @pytest.mark.parametrize("program", sorted(one for tool in tools.TOOLS.values() for one in tool.programs))
@@ -82,3 +85,44 @@ def test_another_table_is_unpacked_anew(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(tools.TOOLS, "pgbouncer", tools.Tool(("pgbouncer", "more"), ("usr/sbin/pgbouncer",)))
 
     assert not tools.present("pgbouncer", tools.ROOT)
+
+
+@pytest.fixture
+def unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Unpack a package of our own whose program prints the words in a directory; gives where."""
+
+    def unpack_it(looks_for: str) -> Path:
+        program, data = tmp_path / "package/usr/bin/thing", tmp_path / "package/usr/share/thing/data/words"
+        control = tmp_path / "package/DEBIAN/control"
+        for path, text in (
+            (program, f'#!/bin/sh\ncat "{looks_for}/words"\n'),
+            (data, "found\n"),
+            (control, "Package: thing\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: a thing\n"),
+        ):
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+        program.chmod(0o755)
+        subprocess.run(["dpkg-deb", "--build", tmp_path / "package", tmp_path / "thing.deb"], check=True)
+        download = f'cp "{tmp_path}/thing.deb" .'
+        fake_apt(tmp_path, f'if [ "$2" = download ]; then {download}; else echo "Inst thing (1 here)"; fi')
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setitem(tools.TOOLS, "thing", tools.Tool(("thing",), ("usr/bin/thing",), data=DATA))
+        tools.provide("thing", tmp_path / "tools")
+        return tmp_path / "tools"
+
+    return unpack_it
+
+
+def test_a_program_finds_its_data_where_they_were_unpacked(unpack: Callable[[str], Path]) -> None:
+    root = unpack(DATA)
+
+    assert subprocess.run([root / "bin/thing"], capture_output=True, text=True, check=True).stdout == "found\n"
+
+
+def test_data_that_no_program_looks_for_are_a_mistake_in_the_table(
+    unpack: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(tools.ToolsError, match=f"no program of thing looks for {DATA}; mend the table"):
+        unpack("/usr/share/other/data")
+
+    assert not tools.present("thing", tmp_path / "tools")

@@ -166,6 +166,20 @@ def test_alerts_can_be_tried_in_a_hurry_elsewhere_and_with_secrets_elsewhere(job
     assert files(Path("fast")) == {name for name in RENDERED if "/tests/" not in name}  # they tell of life's windows
 
 
+def test_secrets_are_named_by_their_whole_path_wherever_alertmanager_is_started(jobctl: Jobctl) -> None:
+    jobctl("init")
+
+    assert jobctl("render", "--secrets", "mine")[0] == 0
+    assert f"{Path.cwd()}/mine/slack_url" in Path("monitoring/alertmanager/alertmanager.yml").read_text()
+
+
+def test_what_was_begun_elsewhere_is_made_there_by_naming_it_once(jobctl: Jobctl) -> None:
+    jobctl("init", "mine")
+
+    assert jobctl("render", "mine")[0] == 0
+    assert files(Path("mine")) == RENDERED | BY_HAND
+
+
 def test_it_says_so_when_nobody_is_told(jobctl: Jobctl) -> None:
     Path("slo.toml").write_text('[[objective]]\nslo = "p95 wait <= 1s"\n')
 
@@ -185,6 +199,8 @@ def test_it_says_which_promise_no_alert_watches(jobctl: Jobctl) -> None:
         (["render", "--slo-file", "nothing.toml"], "nothing.toml"),
         (["render", "--time-scale", "0"], "--time-scale"),
         (["render", "--time-scale", "often"], "--time-scale"),
+        (["render", "--time-scale", "1e300"], "--time-scale"),
+        (["render", "--secrets", ""], "--secrets"),
         (["rendr"], "did you mean 'render'?"),
     ],
 )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jobctl.cli.exit_status import ExitStatus
+
 #: Each costs 0.05 s to 0.7 s, or loads something that does.
 HEAVY = (
     "asyncio",
@@ -76,3 +78,19 @@ def test_it_starts_without_importing_what_it_does_not_need(tmp_path: Path, statu
     assert code == status
     assert "typer" in names
     assert names.isdisjoint(HEAVY)
+
+
+def test_an_interrupt_while_it_still_imports_is_no_traceback(tmp_path: Path) -> None:
+    """A module that somebody interrupts halfway through, a dataclass's body being executed as a string."""
+    (tmp_path / "typer.py").write_text("import os, signal\nexec('os.kill(os.getpid(), signal.SIGINT)')\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "jobctl", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (ExitStatus.INTERRUPTED, "", "")

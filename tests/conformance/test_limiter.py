@@ -487,6 +487,26 @@ def test_the_status_tells_what_there_is_and_changes_nothing(rig: Rig) -> None:
     assert limiter.status()[0].line_s == pytest.approx(88 * 1.02 / 9.7, rel=0.1)
 
 
+def test_the_headroom_is_that_of_the_tokens_where_they_are_short(rig: Rig) -> None:
+    limiter = rig.limiter(Limit(rpm=600, tpm=60_000))
+    for _ in range(60):
+        grant = limiter.acquire(MODEL, tokens=500, permits="")
+        assert grant.granted
+        limiter.report(MODEL, Report(Outcome.OK, 0.1, 500, used=500))
+        rig.clock.sleep(1)
+    # 60,000 tokens in 61.8 s are 1.94 calls of 500 a second, of which one is made
+    assert limiter.status()[0].headroom == pytest.approx(1 - 1 / 1.94, abs=0.05)
+
+
+def test_there_is_no_headroom_during_a_pause(rig: Rig) -> None:
+    limiter = rig.limiter()
+    limiter.acquire(MODEL, permits="")
+    limiter.report(MODEL, Report(Outcome.THROTTLED, wait_s=30))
+    assert limiter.status()[0].headroom == 0
+    rig.clock.sleep(31)
+    assert limiter.status()[0].headroom == 1
+
+
 # -------------------------------------------------------------------------------------------------- the twins are alike
 
 STEPS = st.one_of(

@@ -22,21 +22,20 @@ def test_what_a_file_says_of_its_worker_is_read() -> None:
             "startCommand": f"sh -c 'exec {WORK}'",
             "numReplicas": 2,
             "drainingSeconds": 190,
-            "overlapSeconds": 30,
             "healthcheckPath": "/readyz",
+            "restartPolicyType": "ALWAYS",
         }
     }
 
     assert read_deploy(content) == DeployFields(
         replicas=2,
         draining_s=190,
-        overlap_s=30,
         start_command=f"sh -c 'exec {WORK}'",
         drain_timeout_s=180.0,
         concurrency=25,
         db_pool_size=5,
-        metrics_port=9100,
         healthcheck_path="/readyz",
+        restart_policy="ALWAYS",
     )
 
 

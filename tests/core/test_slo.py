@@ -203,6 +203,7 @@ def test_a_file_holds_one_promise_a_table() -> None:
         ({"objective": [{}]}, "slo is missing"),
         ({"objective": [{"slo": 5}]}, "no text"),
         ({"objective": [{"slo": "p95 wait <= 1s"}, {"slo": "p95 weight <= 1s"}]}, "objective 2"),
+        ({"objective": [{"slo": "p95 wait <= 1s"}, {"slo": "wait.p95 <= 1000ms"}]}, "objective 2: it is objective 1"),
         ({"objective": [{"slo": "p95 wait <= 1s", "ovre": "whole day"}]}, "'ovre' (did you mean 'over'?)"),
         ({"objective": [{"slo": "p95 wait <= 1s", "over": "lunch"}]}, "no window"),
         ({"objective": [{"slo": "p95 wait <= 1s over every hour", "over": "whole day"}]}, "itself"),

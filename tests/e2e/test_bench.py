@@ -23,11 +23,14 @@ import httpx
 import psutil
 import pytest
 from jsonschema import Draft202012Validator
+from lock import REPOSITORY
 from redis import Redis
 
 from jobctl.core.arrivals import POISSON, Stage, digest, make_schedule
 from jobctl.wiring.evidence import read
 from support.benches import Bench, environment, run, started
+from support.console import Ran as Printed
+from support.console import commands
 
 #: A busy machine wakes the generator late; where lateness is not the subject it may be.
 LATE = ("--max-schedule-lag", "10s")
@@ -119,6 +122,13 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, str]:
         bench.process.send_signal(signal.SIGKILL)
         bench.finish()
     return bench, said
+
+
+def test_the_readme_shows_a_bench_as_it_is(quick: Ran) -> None:
+    (shown,) = [one for one in commands(REPOSITORY / "README.md") if one.command.startswith("jobctl bench")]
+    names = [line.split()[0] for line in shown.lines]
+
+    assert Printed(quick.status, quick.bench.output).missing(shown.lines[: names.index("mean") + 1]) == []
 
 
 def test_a_bench_accounts_for_every_job_and_leaves_nothing(quick: Ran) -> None:
@@ -337,7 +347,7 @@ def test_a_census_that_takes_longer_than_locusts_patience_is_finished(tmp_path: 
 
 def test_a_worker_that_dies_is_named_and_the_run_is_never_kept(tmp_path: Path) -> None:
     with started(
-        *QUICK[:2], "--duration", "3s", "--job", "noop", *LATE, "--json", "r.json", directory=tmp_path
+        *QUICK[:2], "--duration", "5s", "--job", "noop", *LATE, "--json", "r.json", directory=tmp_path
     ) as bench:
         bench.wait_for(r"sent \d")
         os.kill(bench.worker_pids()[0], signal.SIGTERM)

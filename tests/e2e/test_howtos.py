@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 from lock import REPOSITORY
@@ -14,7 +12,7 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from support.console import Ran, commands, run
+from support.console import Ran, commands, here, run
 from support.databases import Postgres
 from support.rq_workers import work_off
 from support.whole_documents import make_document
@@ -95,12 +93,6 @@ def test_deploying_on_railway_goes_as_it_is_written(tmp_path: Path) -> None:
     deploy = json.loads((tmp_path / "railway.json").read_text(encoding="utf-8"))["deploy"]
     assert (deploy["numReplicas"], deploy["drainingSeconds"]) == (4, 190)
     assert "4" in (tmp_path / ".railway" / "railway.py").read_text(encoding="utf-8")
-
-
-def here(home: Path) -> dict[str, str]:
-    """The environment of a person with this jobctl on PATH and nothing set."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
-    return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8"}
 
 
 def could_not_measure(ran: Ran) -> bool:

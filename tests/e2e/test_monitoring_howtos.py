@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 from lock import REPOSITORY
 
-from support.console import commands, run
+from support.console import commands, here, run
 from support.github import read_yaml
+from support.monitoring import TOOLS
 
 HOWTOS = REPOSITORY / "docs" / "howto"
-TOOLS = REPOSITORY / ".tools" / "bin"
-
-
-def here(home: Path) -> dict[str, str]:
-    """The environment of a person with this jobctl and the tools on PATH, and nothing set."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), str(TOOLS), os.defpath])
-    return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8"}
 
 
 def test_trying_a_notification_by_hand_goes_as_it_is_written(tmp_path: Path) -> None:
@@ -34,7 +26,7 @@ def test_trying_a_notification_by_hand_goes_as_it_is_written(tmp_path: Path) -> 
         ("firing JobctlFleetDown Bearer the-token",)
     ]
 
-    for one, ran in zip(shown, run([one.command for one in shown], tmp_path, here(tmp_path), 40), strict=True):
+    for one, ran in zip(shown, run([one.command for one in shown], tmp_path, here(tmp_path, TOOLS), 40), strict=True):
         assert ran.status == 0, (one.command, ran.output)
         assert ran.missing(one.lines) == [], ran.output
 
@@ -42,7 +34,7 @@ def test_trying_a_notification_by_hand_goes_as_it_is_written(tmp_path: Path) -> 
 def test_watching_a_fleet_begins_as_it_is_written(tmp_path: Path) -> None:
     shown = commands(HOWTOS / "monitor-a-fleet.md")
 
-    for one, ran in zip(shown, run([one.command for one in shown], tmp_path, here(tmp_path), 60), strict=True):
+    for one, ran in zip(shown, run([one.command for one in shown], tmp_path, here(tmp_path, TOOLS), 60), strict=True):
         assert ran.status == 0, (one.command, ran.output)
         assert ran.missing(one.lines) == [], ran.output
 
@@ -52,7 +44,7 @@ def test_the_start_of_monitorings_readme_makes_every_secret_that_the_containers_
     blocks = re.findall(r"^```sh\n(.+?)^```$", readme, re.MULTILINE | re.DOTALL)
     start = blocks[0].replace("docker compose", "echo docker compose")
 
-    subprocess.run(["bash", "-euc", start], cwd=tmp_path, env=here(tmp_path), check=True, capture_output=True)
+    subprocess.run(["bash", "-euc", start], cwd=tmp_path, env=here(tmp_path, TOOLS), check=True, capture_output=True)
 
     secrets = tmp_path / "monitoring" / "secrets"
     for one in read_yaml(tmp_path / "monitoring" / "docker-compose.yml")["secrets"].values():

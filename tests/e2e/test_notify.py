@@ -14,7 +14,7 @@ import yaml
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.apps.monitoring.alertmanager import SLACK_URL, SMTP_PASSWORD, WEBHOOK_TOKEN, alertmanager_config
 from jobctl.core.operations import Email, Notify, Operations, Slack, Webhook
-from support.monitoring import free_ports, start, tool, wait_for
+from support.monitoring import free_ports, start_alertmanager, wait_for
 from support.notified import Told, being_told
 
 #: A page is told after 0.1 s, a ticket after 1 s, the watchdog beats each 0.2 s.
@@ -77,17 +77,7 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manager]:
         file = directory / "alertmanager.yml"
         file.write_text(yaml.safe_dump(alertmanager_config(Operations(notify=notify), TIME_SCALE, str(directory))))
         (port,) = free_ports(1)
-        start(
-            group,
-            directory / "alertmanager.log",
-            port,
-            tool("prometheus-alertmanager"),
-            f"--config.file={file}",
-            f"--storage.path={directory / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",
-            env={**os.environ, "SSL_CERT_FILE": str(told.certificate)},
-        )
+        start_alertmanager(group, file, port, env={**os.environ, "SSL_CERT_FILE": str(told.certificate)})
         yield Manager(f"http://127.0.0.1:{port}", told)
 
 

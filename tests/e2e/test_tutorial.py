@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from pathlib import Path
 
 from lock import REPOSITORY
 
-from support.console import Ran, commands, run
+from support.console import Ran, commands, here, run
 
 TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
 #: A busy machine wakes the generator late; where lateness is not the subject it may be.
@@ -25,10 +23,9 @@ def shorter(command: str) -> str:
 
 def test_the_tutorial_goes_as_it_is_written(tmp_path: Path) -> None:
     shown = commands(TUTORIAL)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
-    here = {"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8", "JOB_RECOVER_AFTER": "2"}
+    environment = {**here(tmp_path), "JOB_RECOVER_AFTER": "2"}
 
-    all_ran = run([shorter(one.command) for one in shown], tmp_path, here, 120)
+    all_ran = run([shorter(one.command) for one in shown], tmp_path, environment, 120)
 
     for one, ran in zip(shown, all_ran, strict=True):
         assert ran.status == 0, f"{one.command}\n{ran.output}"

@@ -7,8 +7,10 @@ each drawn line and each finding of a comparison left open.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,12 @@ _OPEN = re.compile(
     rf"{_NUMBER}(?:%?\.\.[+-]?\d[\d.,]*)?(?:\s?(?:µs|ms|min|s|h|pp)\b|%)?"
     r"|─+|\b(?:no change|improvement|regression|cannot tell|too few)\b"
 )
+
+
+def here(home: Path, *further: Path) -> dict[str, str]:
+    """The environment of a person with this jobctl, and programs of further directories, on PATH and nothing set."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), *map(str, further), os.defpath])
+    return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8"}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import socketserver
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -17,6 +18,10 @@ from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+TOKEN = "a-token-that-only-the-receiver-knows"
+
+Labels = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,63 @@ class Told:
         return [call.content for call in list(self.calls) if call.path == path]
 
 
+@dataclass(frozen=True)
+class Notice:
+    """One alert of a message that the receiver got.
+
+    Attributes:
+        at_s: When, seconds since the epoch.
+        status: ``firing`` or ``resolved``.
+        labels: The alert's.
+        annotations: The alert's.
+        authorization: The message's header.
+    """
+
+    at_s: float
+    status: str
+    labels: Labels
+    annotations: Labels
+    authorization: str
+
+
+@dataclass
+class Receiver:
+    """What arrived so far.
+
+    Attributes:
+        url: Where to send.
+        notices: In order.
+    """
+
+    url: str = ""
+    notices: list[Notice] = field(default_factory=list)
+
+    def of(self, alert: str, status: str, since_s: float = 0.0) -> list[Notice]:
+        """The notices of an alert."""
+        return [
+            notice
+            for notice in list(self.notices)
+            if (notice.labels["alertname"], notice.status) == (alert, status) and notice.at_s >= since_s
+        ]
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """A receiver of webhooks on the loopback, until the block ends."""
+    receiver = Receiver()
+
+    def take(call: Call) -> None:
+        at_s = time.time()
+        receiver.notices += [
+            Notice(at_s, alert["status"], alert["labels"], alert["annotations"], call.authorization)
+            for alert in call.content["alerts"]
+        ]
+
+    with _serving(_posted_to(take)) as port:
+        receiver.url = f"http://127.0.0.1:{port}/alerts"
+        yield receiver
+
+
 @contextmanager
 def being_told(directory: Path) -> Iterator[Told]:
     """Both servers until the block ends; the mail server's certificate is put into the directory."""
@@ -90,10 +152,21 @@ def being_told(directory: Path) -> Iterator[Told]:
         def handle(self) -> None:
             _take_mail(self.request, context, told)
 
-    class HttpHandler(BaseHTTPRequestHandler):
+    class MailServer(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with _serving(MailServer(("127.0.0.1", 0), MailHandler)) as mail, _serving(_posted_to(told.calls.append)) as http:
+        told.smarthost, told.url = f"127.0.0.1:{mail}", f"http://127.0.0.1:{http}"
+        yield told
+
+
+def _posted_to(take: Callable[[Call], None]) -> ThreadingHTTPServer:
+    """A server that hands every POST to a function."""
+
+    class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            told.calls.append(Call(self.path, self.headers.get("Authorization", ""), content))
+            take(Call(self.path, self.headers.get("Authorization", ""), content))
             self.send_response(200)
             self.send_header("Content-Length", "2")
             self.end_headers()
@@ -102,24 +175,20 @@ def being_told(directory: Path) -> Iterator[Told]:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing is printed."""
 
-    class MailServer(socketserver.ThreadingTCPServer):
-        daemon_threads = True
+    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
-    servers = [MailServer(("127.0.0.1", 0), MailHandler), ThreadingHTTPServer(("127.0.0.1", 0), HttpHandler)]
-    threads = [
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True) for server in servers
-    ]
-    for thread in threads:
-        thread.start()
-    mail, http = (server.server_address[1] for server in servers)
-    told.smarthost, told.url = f"127.0.0.1:{mail}", f"http://127.0.0.1:{http}"
+
+@contextmanager
+def _serving(server: socketserver.TCPServer) -> Iterator[int]:
+    """Let a server work on a thread of its own until the block ends; gives its port."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
     try:
-        yield told
+        yield server.server_address[1]
     finally:
-        for server, thread in zip(servers, threads, strict=True):
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def _take_mail(channel: socket.socket, context: ssl.SSLContext, told: Told) -> None:

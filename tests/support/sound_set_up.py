@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import yaml
 from redis import Redis
-from starlette.types import Receive, Scope, Send
 
 from jobctl import settings
 from jobctl.adapters import embedded_redis
@@ -31,12 +30,13 @@ from jobctl.core.operations import Operations, Scrape
 from jobctl.core.tiers import parse_tier
 from jobctl.wiring.doctor import Question, look
 from jobctl.wiring.rendered import read_operations
+from support.accounts import Account
 from support.benches import environment
 from support.databases import Pooler, Postgres, serving_postgres
-from support.monitoring import free_ports, start, tool, wait_for
+from support.monitoring import free_ports, start_prometheus, wait_for
 from support.running_mock import KEY
 from support.sentry_server import SentryServer, sentry_server
-from support.servers import FaultyMock, serving
+from support.servers import serving
 
 #: Far from the day on which Railway stops reading railway.json.
 TODAY = date(2026, 6, 1)
@@ -65,31 +65,6 @@ RAILWAY: Mapping[str, Any] = {
     "restartPolicyType": "ALWAYS",
     "healthcheckPath": "/readyz",
 }
-
-
-class Account(FaultyMock):
-    """The mock, whose account says what a test wants.
-
-    Attributes:
-        key: Fields of ``/key`` that differ.
-        credits: What ``/credits`` says.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.key: dict[str, Any] = {}
-        self.credits: dict[str, Any] = {"total_credits": 100.0, "total_usage": 10.0}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        data = {"/api/v1/key": {"limit_remaining": None, "is_free_tier": False, **self.key}}
-        data["/api/v1/credits"] = self.credits
-        authorization = dict(scope["headers"]).get(b"authorization", b"")
-        if scope["path"] not in data or KEY.encode() not in authorization:
-            return await super().__call__(scope, receive, send)
-        body = json.dumps({"data": data[scope["path"]]}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        return await send({"type": "http.response.body", "body": body})
 
 
 class SoundSetUp:
@@ -186,11 +161,7 @@ class SoundSetUp:
                 text = yaml.safe_dump(rules_document(groups, operations.notify.runbook, 1.0))
                 (directory / "alerts" / file).write_text(text)
         (port,) = free_ports(1)
-        start(
-            self._group, directory / "log", port, tool("prometheus"),
-            f"--config.file={directory / 'prometheus.yml'}", f"--storage.tsdb.path={directory / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        )  # fmt: skip
+        start_prometheus(self._group, directory / "prometheus.yml", port)
         return f"http://127.0.0.1:{port}"
 
     def _start_fleet(self, stack: ExitStack) -> tuple[str, str]:

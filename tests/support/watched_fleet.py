@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -14,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from redis import Redis
-from starlette.types import Receive, Scope, Send
 
 from jobctl.adapters import embedded_redis
 from jobctl.adapters.postgres import migrate
@@ -27,20 +25,13 @@ from jobctl.core.operations import Notify, Operations, Scrape, Webhook
 from jobctl.ports import JobRequest
 from jobctl.wiring.monitoring import rendered
 from jobctl.wiring.rendered import read_operations
+from support.accounts import Account
 from support.benches import environment
 from support.databases import serving_postgres
-from support.monitoring import (
-    TOKEN,
-    Alertmanager,
-    Prometheus,
-    Receiver,
-    free_ports,
-    receiving,
-    wait_for,
-    watching,
-)
+from support.monitoring import Alertmanager, Prometheus, free_ports, wait_for, watching
+from support.notified import TOKEN, Receiver, receiving
 from support.running_mock import KEY
-from support.servers import FaultyMock, serving
+from support.servers import serving
 
 SLO_FILE = Path(__file__).resolve().parents[2] / "monitoring" / "slo.toml"
 RUNBOOK = "https://runbook.test/jobs/"
@@ -49,21 +40,6 @@ WORKERS = 2
 RECOVER_S = 3.0
 #: Every so many seconds a handful of jobs comes.
 _TICK_S = 0.1
-
-
-class LimitedKey(FaultyMock):
-    """The mock; one answer in twenty is a 429, and the key has a limit of its own."""
-
-    def __init__(self) -> None:
-        super().__init__(latency_s=0.05, faults={Fault.RATE_LIMIT: 0.05})
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != "/api/v1/key":
-            return await super().__call__(scope, receive, send)
-        body = json.dumps({"data": {"limit": 100, "limit_remaining": 74.5}}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        return await send({"type": "http.response.body", "body": body})
 
 
 class WatchedFleet:
@@ -126,7 +102,9 @@ def watched_fleet(directory: Path) -> Iterator[WatchedFleet]:
         redis = stack.enter_context(connect(server.url))
         redis.config_set("maxmemory", 200_000_000)
         redis.config_set("appendonly", "yes")
-        origin = stack.enter_context(serving(LimitedKey()))
+        upstream = Account(latency_s=0.05, faults={Fault.RATE_LIMIT: 0.05})
+        upstream.key = {"limit": 100, "limit_remaining": 74.5}
+        origin = stack.enter_context(serving(upstream))
         fleet = WatchedFleet(
             group,
             directory,

@@ -24,12 +24,11 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from jobctl.adapters.processes import ProcessGroup
+from jobctl.core.facts import OLDEST_REDIS
 from jobctl.errors import ServiceUnavailable
 
 __all__ = ["EmbeddedRedis", "find_server", "start"]
 
-#: RQ moves jobs with LMOVE, which came with Redis 6.2.
-_OLDEST: Final = (6, 2)
 #: How long the server may take to answer, seconds; it takes some 20 ms.
 _READY_S: Final = 5.0
 _LOOK_S: Final = 0.005
@@ -60,7 +59,7 @@ def find_server() -> Path:
         version = _version(candidate)
         if isinstance(version, str):
             passed_over.append(f"{candidate} {version}")
-        elif version < _OLDEST:
+        elif version < OLDEST_REDIS:
             passed_over.append(f"{candidate} is too old ({version[0]}.{version[1]})")
         else:
             return candidate

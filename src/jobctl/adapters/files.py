@@ -140,7 +140,7 @@ def read_text(path: str, option: str) -> str | None:
     """
     try:
         return Path(path).read_bytes().decode("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error, option, "text file") from None
@@ -257,7 +257,7 @@ def read_toml(path: str, option: str) -> dict[str, Any]:
         InvalidOption: It cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise InvalidOption(option, f"{path!r} is not TOML ({error})", "mend the file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -57,6 +57,8 @@ _UNITS: Final[Mapping[Unit, str]] = {
     Unit.CORES: "suffix: cores",
 }
 _TYPES: Final[Mapping[Form, str]] = {Form.LINES: "timeseries", Form.FIGURE: "stat", Form.STATES: "state-timeline"}
+#: How often it is drawn again, and what may be chosen instead.
+_REFRESH: Final = "30s"
 _REFRESH_INTERVALS: Final = ["10s", "30s", "1m", "5m", "15m"]
 #: How much of the area below a line is filled, percent: alone, and where lines are on top of each other.
 _FILL, _STACKED_FILL = 8, 40
@@ -76,7 +78,7 @@ def dashboard_json(shown: Dashboard) -> str:
         graph_tooltip=dashboard.DashboardCursorSync.CROSSHAIR,
         time=dashboard.DashboardDashboardTime("now-6h", "now"),
         timepicker=dashboard.TimePickerConfig(refresh_intervals=_REFRESH_INTERVALS),
-        refresh=f"{shown.refresh_s:g}s",
+        refresh=_REFRESH,
         panels=[_placed(place) for place in places(shown.rows)],
         templating=dashboard.DashboardDashboardTemplating([_source_variable(), *map(_variable, shown.variables)]),
         annotations=dashboard.AnnotationContainer([_Marks(mark) for mark in shown.marks]),
@@ -160,7 +162,7 @@ def _panel(panel: Panel, grid_pos: dashboard.GridPos) -> dashboard.Panel:
         description=panel.description,
         datasource=_source(),
         grid_pos=grid_pos,
-        targets=[_target(query, letter, panel.form) for query, letter in zip(panel.queries, _LETTERS, strict=False)],
+        targets=[_target(query, _ref_id(place), panel.form) for place, query in enumerate(panel.queries)],
         options=options,
         field_config=dashboard.FieldConfigSource(
             dashboard.FieldConfig(
@@ -176,12 +178,18 @@ def _panel(panel: Panel, grid_pos: dashboard.GridPos) -> dashboard.Panel:
                 no_value=panel.nothing,
                 custom=custom,
             ),
-            [_held_against(letter) for query, letter in zip(panel.queries, _LETTERS, strict=False) if query.target],
+            [_held_against(_ref_id(place)) for place, query in enumerate(panel.queries) if query.target],
         ),
     )
 
 
-def _target(query: Query, letter: str, form: Form) -> prometheus.Dataquery:
+def _ref_id(place: int) -> str:
+    """What a panel's query is called, by its place: A to Z, then AA, AB and so on, as in Grafana's editor."""
+    before, letter = divmod(place, len(_LETTERS))
+    return (_ref_id(before - 1) if before else "") + _LETTERS[letter]
+
+
+def _target(query: Query, ref_id: str, form: Form) -> prometheus.Dataquery:
     newest = form is Form.FIGURE
     return prometheus.Dataquery(
         query.expr,
@@ -190,7 +198,7 @@ def _target(query: Query, letter: str, form: Form) -> prometheus.Dataquery:
         editor_mode=prometheus.QueryEditorMode.CODE,
         format_val=prometheus.PromQueryFormat.TIME_SERIES,
         legend_format=query.legend,
-        ref_id=letter,
+        ref_id=ref_id,
         datasource=_source(),
     )
 
@@ -257,7 +265,7 @@ def _mappings(states: tuple[State, ...]) -> list[dashboard.ValueMapping] | None:
     return [dashboard.ValueMap(results)]
 
 
-def _held_against(letter: str) -> dashboard.DashboardFieldConfigSourceOverrides:
+def _held_against(ref_id: str) -> dashboard.DashboardFieldConfigSourceOverrides:
     """A query's line is a target: dashed, nothing below it, on top of nothing."""
     drawn = {
         "custom.lineStyle": common.LineStyle("dash", [8, 6]),
@@ -266,6 +274,6 @@ def _held_against(letter: str) -> dashboard.DashboardFieldConfigSourceOverrides:
         "color": dashboard.FieldColor(dashboard.FieldColorModeId.FIXED, _COLOURS[Tone.ALARM]),
     }
     return dashboard.DashboardFieldConfigSourceOverrides(
-        dashboard.MatcherConfig("byFrameRefID", letter),
+        dashboard.MatcherConfig("byFrameRefID", ref_id),
         [dashboard.DynamicConfigValue(name, value) for name, value in drawn.items()],
     )

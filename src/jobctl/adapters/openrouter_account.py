@@ -14,7 +14,7 @@ import httpx
 
 from jobctl.ports import Readings
 
-__all__ = ["OpenRouterAccount"]
+__all__ = ["OpenRouterAccount", "credit_usd", "remaining_usd"]
 
 _PERIODS_KEPT: Final = 3
 
@@ -73,15 +73,17 @@ class OpenRouterAccount:
         return {metric: [((), value)] for metric, (value, at_s) in list(self._values.items()) if at_s >= oldest_s}
 
 
-def _remaining(data: Mapping[str, Any]) -> float | None:
+def remaining_usd(data: Mapping[str, Any]) -> float | None:
+    """What the limit of a key leaves, by the data of ``/key``; None where it has no limit."""
     return None if data["limit_remaining"] is None else float(data["limit_remaining"])
 
 
-def _credit(data: Mapping[str, Any]) -> float:
+def credit_usd(data: Mapping[str, Any]) -> float:
+    """Credits bought less credits used, by the data of ``/credits``."""
     return float(data["total_credits"]) - float(data["total_usage"])
 
 
 _FIGURES: Final[tuple[tuple[str, str, Callable[[Mapping[str, Any]], float | None]], ...]] = (
-    ("key", "openrouter_key_remaining_usd", _remaining),
-    ("credits", "openrouter_credit_usd", _credit),
+    ("key", "openrouter_key_remaining_usd", remaining_usd),
+    ("credits", "openrouter_credit_usd", credit_usd),
 )

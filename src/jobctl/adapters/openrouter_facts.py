@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jobctl.adapters.http_asking import ask, gist
+from jobctl.adapters.openrouter_account import credit_usd, remaining_usd
 from jobctl.core.facts import AccountFacts
 from jobctl.core.units import parse_duration
 from jobctl.core.urls import without_password
@@ -40,10 +41,9 @@ def read_account(base_url: str, api_key: str, *, timeout_s: float) -> AccountFac
     data = _data(base_url, status, key)
     status, credits = _get(base_url, "credits", api_key, timeout_s)
     try:
-        remaining = data["limit_remaining"]
         return AccountFacts(
-            remaining_usd=None if remaining is None else float(remaining),
-            credit_usd=None if status in _REFUSED else _credit(_data(base_url, status, credits)),
+            remaining_usd=remaining_usd(data),
+            credit_usd=None if status in _REFUSED else credit_usd(_data(base_url, status, credits)),
             free_tier=bool(data.get("is_free_tier")),
             rpm=_rpm(data.get("rate_limit")),
         )
@@ -84,10 +84,6 @@ def _words(body: Any) -> str:
     error = body.get("error") if isinstance(body, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
     return gist(message) if message else ""
-
-
-def _credit(data: Mapping[str, Any]) -> float:
-    return float(data["total_credits"]) - float(data["total_usage"])
 
 
 def _rpm(told: Any) -> float | None:

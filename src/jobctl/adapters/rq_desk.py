@@ -26,6 +26,7 @@ from jobctl.adapters.rq_time import rq_second, rq_time
 from jobctl.core.clocks import ClockOffset
 
 __all__ = [
+    "CLOCK_FIELD",
     "DEAD_TTL_S",
     "PULSES_KEY",
     "Begun",
@@ -40,6 +41,8 @@ __all__ = [
 
 #: From when on each worker counts as dead: a sorted set of names by the server's clock.
 PULSES_KEY: Final = f"{RQ_KEY_PREFIX}:jobctl:pulses"
+#: The field of a worker's hash that jobctl's own write with their pulse, and no other (pulse.lua).
+CLOCK_FIELD: Final = "jobctl_clock"
 #: How long a dead job is kept that does not say, seconds.
 DEAD_TTL_S: Final = 180 * 86_400
 

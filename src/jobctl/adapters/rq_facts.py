@@ -24,7 +24,7 @@ from rq.worker import BaseWorker
 from rq.worker_registration import REDIS_WORKER_KEYS
 
 from jobctl.adapters.redis_connection import translated
-from jobctl.adapters.rq_desk import PULSES_KEY
+from jobctl.adapters.rq_desk import CLOCK_FIELD, PULSES_KEY
 from jobctl.adapters.rq_fleet import is_alive
 from jobctl.adapters.rq_time import epoch_s
 from jobctl.core.clocks import parse_offset
@@ -39,7 +39,7 @@ _SAMPLE: Final = 5
 #: A worker that was silent for so long would have been taken over by another one, seconds: twice the time that
 #: ``--recover-after`` has by default.
 _LEFT_S: Final = 60.0
-_FIELDS: Final = ("birth", "queues", "version", "jobctl_clock")
+_FIELDS: Final = ("birth", "queues", "version", CLOCK_FIELD)
 
 
 def read_rq(connection: Redis, *, option: str = "--redis-url") -> RqFacts:

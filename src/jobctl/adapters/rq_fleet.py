@@ -20,7 +20,7 @@ from rq.scheduler import RQScheduler
 from rq.worker import BaseWorker
 from rq.worker_registration import REDIS_WORKER_KEYS
 
-from jobctl.adapters.rq_desk import PULSES_KEY
+from jobctl.adapters.rq_desk import CLOCK_FIELD, PULSES_KEY
 from jobctl.errors import ServiceUnavailable
 from jobctl.ports import Readings
 
@@ -31,8 +31,6 @@ ENQUEUED_KEY: Final = "jobctl:enqueued"
 #: Queues beyond so many are not read: a label must be bounded.
 _MOST_QUEUES: Final = 200
 _PER_QUEUE: Final = 6
-#: The field of a worker's hash that jobctl's own write with their pulse, and no other.
-_CLOCK_FIELD: Final = "jobctl_clock"
 #: What INFO tells of the last write of each kind: ``ok`` or ``err``.
 _WRITES: Final = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
 
@@ -78,7 +76,7 @@ class RqFleet:
             for name in names:
                 self._ask(pipeline, name, now_s)
             for worker in _known(workers, ()):
-                pipeline.hmget(worker, "birth", _CLOCK_FIELD)
+                pipeline.hmget(worker, "birth", CLOCK_FIELD)
             answers = pipeline.execute(raise_on_error=False)
         by_queue = [answers[first : first + _PER_QUEUE] for first in range(0, len(names) * _PER_QUEUE, _PER_QUEUE)]
         heads = [_known(of_queue[1], None) for of_queue in by_queue]

@@ -93,7 +93,7 @@ class Listener:
         lengths: list[Any] = [link.read_response() for _ in keys]
         if any(lengths):
             return True
-        if not self._tracks:
+        if not keys or not self._tracks:
             self._closed.wait(_LOOK_S)
             return False
         until_s = time.monotonic() + _LISTEN_S

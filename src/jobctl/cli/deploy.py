@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jobctl.cli.exit_status import ExitStatus
-from jobctl.cli.monitoring import SloFile
+from jobctl.cli.rendering import Check, SloFile, compare_or_write
 
 __all__ = ["deploy"]
 
@@ -19,24 +19,20 @@ deploy = typer.Typer(help="railway.json and its successor, made from slo.toml.",
 def render(
     directory: Annotated[str, typer.Argument(metavar="[DIRECTORY]", help="Where to; this one by default.")] = ".",
     slo_file: SloFile = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing, and exit with 99 if a file is not what it should be.")
-    ] = False,
+    check: Check = False,
 ) -> None:
     """Write railway.json and .railway/railway.py, those that differ from what is there.
 
     What stands in railway.json beside the fleet's settings stays, and so do your lines in railway.py. A file of
     .railway/ that was not made here is left alone.
     """
-    from jobctl.wiring.deploy import DIRECTORY, rendered
-    from jobctl.wiring.rendered import differing, find_slo_file, put, read_operations
+    from jobctl.wiring.deploy import rendered
+    from jobctl.wiring.rendered import find_slo_file, read_operations
 
     operations = read_operations(find_slo_file(slo_file))
     target = Path(directory)
     made = rendered(operations, target)
-    changed = (differing if check else put)(target, made.files, DIRECTORY)
-    for name in changed:
-        typer.echo(f"{target / name}: {'is not what it should be' if check else 'written'}", err=check)
+    changed = compare_or_write(target, made.files, check=check)
     for name in [name for name in made.files if name not in changed]:
         typer.echo(f"{target / name}: as it should be")
     for note in made.notes:

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from jobctl.cli.exit_status import ExitStatus
 from jobctl.cli.options import parser
+from jobctl.cli.rendering import Check, SloFile, compare_or_write
 from jobctl.core.units import parse_positive
+from jobctl.errors import InvalidValue
 
-__all__ = ["SloFile", "monitoring"]
+__all__ = ["monitoring"]
+
+#: A scrape every 15 s is then one every 15 ms; shorter than that nothing is measured.
+_MOST_HURRIED: Final = 1000
 
 monitoring = typer.Typer(
     help="Prometheus' rules, Alertmanager's routes and Grafana's dashboard, made from slo.toml.",
     rich_markup_mode=None,
 )
 
-SloFile = Annotated[
-    str | None,
-    typer.Option(
-        "--slo-file", metavar="FILE", help="What they are made from [default: monitoring/slo.toml, slo.toml]."
-    ),
-]
+
+def _factor(text: str) -> float:
+    factor = parse_positive(text)
+    if not 1 <= factor <= _MOST_HURRIED:
+        raise InvalidValue(f"{text!r} is not between 1 and {_MOST_HURRIED}", "give 60: minutes become seconds")
+    return factor
+
+
+def _place(text: str) -> str:
+    """A directory by its whole path: Alertmanager looks for some of its secrets where it was started, not here."""
+    if not text.strip():
+        raise InvalidValue("is empty", "give the directory of the secrets")
+    return str(Path(text).absolute())
 
 
 @monitoring.command("init")
@@ -50,40 +62,46 @@ def init(
 @monitoring.command("render")
 def render(
     directory: Annotated[
-        str | None, typer.Argument(metavar="[DIRECTORY]", help="Where to; that of the slo.toml by default.")
+        str | None,
+        typer.Argument(
+            metavar="[DIRECTORY]", help="Where to; that of the slo.toml by default. One that lies there counts first."
+        ),
     ] = None,
     slo_file: SloFile = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing, and exit with 99 if a file is not what it should be.")
-    ] = False,
+    check: Check = False,
     time_scale: Annotated[
         float,
         typer.Option(
             "--time-scale",
-            parser=parser(parse_positive),
+            parser=parser(_factor),
             metavar="FACTOR",
-            help="Shorten every window, wait and interval, to try alerts out.",
+            help="Make every window, wait and interval so many times shorter, to try alerts out; 1 to 1000.",
         ),
     ] = 1.0,
     secrets: Annotated[
-        str | None, typer.Option("--secrets", metavar="DIRECTORY", help="Where Alertmanager finds its secrets.")
+        str | None,
+        typer.Option(
+            "--secrets",
+            parser=parser(_place),
+            metavar="DIRECTORY",
+            help="Where Alertmanager finds its secrets [default: /run/secrets].",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Write the files that watch a fleet, those that differ from what is there."""
     from jobctl.wiring.monitoring import SECRETS, rendered
-    from jobctl.wiring.rendered import differing, find_slo_file, put, read_operations
+    from jobctl.wiring.rendered import find_slo_file, read_operations
 
-    path = find_slo_file(slo_file)
+    path = find_slo_file(slo_file, directory)
     operations = read_operations(path)
     target = Path(path).parent if directory is None else Path(directory)
     files = rendered(operations, time_scale=time_scale, secrets=SECRETS if secrets is None else secrets)
+    changed = compare_or_write(target, files, check=check)
     for promise, reason in operations.unwatched:
         typer.echo(f"not watched: {promise}: {reason}", err=True)
     if not operations.notify.anybody:
         typer.echo("nobody is told: [notify] names no email, no Slack and no webhook", err=True)
-    changed = differing(target, files, "DIRECTORY") if check else put(target, files, "DIRECTORY")
-    for name in changed:
-        typer.echo(f"{target / name}: {'is not what it should be' if check else 'written'}", err=check)
     if not changed:
         typer.echo(f"{target}: {len(files)} files are as they should be")
     elif check:

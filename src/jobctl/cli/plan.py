@@ -147,7 +147,7 @@ def plan(
         acts = replace(acts, time_scale=time_scale)
     from jobctl.wiring.plan import answer, prepare
 
-    prepared = prepare(request)
+    prepared = prepare(request, target=acts.write)
     raise typer.Exit(_carry_out(acts, answer(prepared), prepared, merged))
 
 

@@ -252,12 +252,10 @@ class RailwayFacts:
         path: Where it is.
         deploy: What it says of the worker.
         faults: Fields of the wrong type.
-        restart: Its restart policy; None where it names none.
         has_successor: Whether a ``.railway/`` configuration is beside it.
     """
 
     path: str
     deploy: DeployFields
     faults: tuple[Fault, ...] = ()
-    restart: str | None = None
     has_successor: bool = False

@@ -318,7 +318,8 @@ class ScopeStatus:
     Attributes:
         model: Which.
         rate_per_s: Calls a second that pass at most; None for no limit.
-        headroom: The free share of the allowance, 0..1, from the observed rate; 1 without a limit.
+        headroom: The free share of the allowance, 0..1, from the observed rate; 1 without a limit, 0 during a pause.
+            Where tokens are what is short, they count as so many calls of the usual size.
         line_s: How long a newcomer would wait.
         paused_s: How long the pause lasts, the account's included; 0 without one.
         breaker_open: Whether the breaker is open or tries whether it may close.
@@ -544,13 +545,14 @@ class Scope:
         """What there is to read."""
         self.advance(limit, tuning, account, now_s)
         rate_per_s = self._rate_per_s(limit, tuning)
-        used = 0.0 if math.isinf(rate_per_s) else self._seen_per_s(tuning) / rate_per_s
+        unlimited = self._is_unlimited(limit, tuning)
+        used = 0.0 if unlimited else self._seen_per_s(tuning) / self._line_per_s(limit, tuning)
         full_per_s = 2.0 * self.lowered_per_s if limit.rpm is None else _per_s(limit.rpm, tuning)
         until_s = max(account.paused_until_s, self.paused_until_s)
         return ScopeStatus(
             model=model,
             rate_per_s=None if math.isinf(rate_per_s) else rate_per_s,
-            headroom=min(1.0, max(0.0, 1.0 - used)),
+            headroom=min(1.0, max(0.0, 1.0 - used)) if until_s <= self.at_s else 0.0,
             line_s=(self.tail - self.served) / self._pace_per_s(limit, tuning),
             paused_s=max(0.0, until_s - self.at_s),
             breaker_open=self.opened > 0,

@@ -12,9 +12,12 @@ A number may be written as a number or as text (``"5%"``, ``"3m"``); a text that
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from jobctl.core.metrics import BUCKETS_S
 from jobctl.core.slo import Objective, Promise, check_keys, parse_error_rate, parse_slo_file
@@ -50,6 +53,12 @@ FASTEST_BURN: Final = 14.4
 #: Shortest and longest time between two scrapes, seconds: the fleet's state is read once a second at most, and the
 #: shortest window of an alert, five minutes, has to hold four scrapes.
 _INTERVAL_S: Final = (1.0, 60.0)
+#: The most replicas, and the most slots and connections of one, as of ``jobctl work``.
+_MOST: Final = 10_000
+#: A host, or an IPv6 address in brackets, and a port.
+_ADDRESS: Final = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", re.ASCII)
+#: One recipient, with a name before it or without.
+_MAILBOX: Final = re.compile(r"[^\s<>@]+@[^\s<>@]+|[^<>]*<[^\s<>@]+@[^\s<>@]+>")
 
 
 def needed_draining_s(drain_timeout_s: float) -> int:
@@ -259,20 +268,33 @@ def parse_operations(content: Mapping[str, Any]) -> Operations:
 
 
 def _text(text: str) -> str:
-    if not text.strip() or not text.isprintable():
+    if not text.strip():
         raise InvalidValue("is empty", "give a value or leave it out")
+    if not text.isprintable():
+        raise InvalidValue(f"{text!r} has a line break or another sign in it that cannot be printed", "take it out")
     return text.strip()
 
 
 def _address(text: str) -> str:
-    host, _, port = text.strip().rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= 65_535 or len(text.split()) != 1:
+    found = _ADDRESS.fullmatch(text.strip())
+    if found is None or not 1 <= int(found[1]) <= 65_535:
         raise InvalidValue(f"{text!r} is no address", "give host:port")
     return text.strip()
 
 
+def _mail(text: str) -> str:
+    if not all(_MAILBOX.fullmatch(one.strip()) for one in _text(text).split(",")):
+        raise InvalidValue(f"{text!r} is no mail address", 'give "oncall@example.com", several with commas between')
+    return text.strip()
+
+
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")) or len(text.split()) != 1:
+    try:
+        url = urlsplit(text)
+        sound = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and len(text.split()) == 1
+    except ValueError:
+        sound = False
+    if not sound:
         raise InvalidValue(f"{text!r} is no HTTP URL", "give https://host/path")
     return text
 
@@ -290,7 +312,7 @@ def _queues(text: str) -> str:
 
 
 def _channel(text: str) -> str:
-    if not text.startswith("#") or len(text.split()) != 1:
+    if not text.startswith("#") or text == "#" or len(text.split()) != 1:
         raise InvalidValue(f"{text!r} is no channel", 'give "#name"')
     return text
 
@@ -298,11 +320,11 @@ def _channel(text: str) -> str:
 #: Key -> the attribute it becomes, where they differ, and how its text is read.
 KEYS: Final[Mapping[type, Mapping[str, tuple[str, Callable[[str], Any]]]]] = {
     Fleet: {
-        "replicas": ("replicas", parse_whole),
-        "concurrency": ("concurrency", parse_whole),
+        "replicas": ("replicas", partial(parse_whole, maximum=_MOST)),
+        "concurrency": ("concurrency", partial(parse_whole, maximum=_MOST)),
         "queues": ("queues", _queues),
         "job_timeout": ("job_timeout_s", parse_positive_duration),
-        "db_pool_size": ("db_pool_size", parse_whole),
+        "db_pool_size": ("db_pool_size", partial(parse_whole, maximum=_MOST)),
         "db_tier": ("db_tier", parse_tier),
     },
     Thresholds: {
@@ -319,8 +341,8 @@ KEYS: Final[Mapping[type, Mapping[str, tuple[str, Callable[[str], Any]]]]] = {
         "alertmanager": ("alertmanager", _address),
     },
     Email: {
-        "to": ("to", _text),
-        "from": ("sender", _text),
+        "to": ("to", _mail),
+        "from": ("sender", _mail),
         "smarthost": ("smarthost", _address),
         "username": ("username", _text),
     },

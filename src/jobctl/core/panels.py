@@ -212,7 +212,6 @@ class Dashboard:
         variables: What can be chosen.
         marks: What is marked.
         runbook: The address of the runbook; None where it has none that a browser opens.
-        refresh_s: How often it is drawn again, seconds.
     """
 
     uid: str
@@ -222,7 +221,6 @@ class Dashboard:
     variables: tuple[Variable, ...] = ()
     marks: tuple[Mark, ...] = ()
     runbook: str | None = None
-    refresh_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,24 +63,22 @@ class DeployFields:
     Attributes:
         replicas: How many, over all regions.
         draining_s: Seconds from SIGTERM to SIGKILL; Railway takes 0 where nothing is said.
-        overlap_s: Seconds that the old deployment goes on beside the new one.
         start_command: The whole command.
         drain_timeout_s: ``--drain-timeout`` of its ``jobctl work``, seconds.
         concurrency: ``--concurrency``, slots.
         db_pool_size: ``--db-pool-size``, connections.
-        metrics_port: ``--metrics-port``.
         healthcheck_path: What Railway asks before it calls a deployment active.
+        restart_policy: When a replica that ended is started again.
     """
 
     replicas: int | None = None
     draining_s: int | None = None
-    overlap_s: int | None = None
     start_command: str | None = None
     drain_timeout_s: float | None = None
     concurrency: int | None = None
     db_pool_size: int | None = None
-    metrics_port: int | None = None
     healthcheck_path: str | None = None
+    restart_policy: str | None = None
 
 
 def find_work(command: str) -> list[tuple[int, int]]:
@@ -100,21 +98,18 @@ def command_option(flag: str) -> re.Pattern[str]:
 def read_deploy(content: object) -> DeployFields:
     """Read the decoded file; whatever cannot be read counts as not said."""
     deploy = _object(_object(content).get("deploy"))
-    command = deploy.get("startCommand")
-    command = command if isinstance(command, str) else None
+    command = _said(deploy.get("startCommand"))
     works = [] if command is None else find_work(command)
     arguments = "" if command is None or len(works) != 1 else command[slice(*works[0])]
-    path = deploy.get("healthcheckPath")
     return DeployFields(
         replicas=_replicas(deploy),
         draining_s=_count(deploy.get("drainingSeconds")),
-        overlap_s=_count(deploy.get("overlapSeconds")),
         start_command=command,
         drain_timeout_s=_given(arguments, "--drain-timeout", parse_duration),
         concurrency=_given(arguments, "--concurrency", parse_whole),
         db_pool_size=_given(arguments, "--db-pool-size", parse_whole),
-        metrics_port=_given(arguments, "--metrics-port", parse_whole),
-        healthcheck_path=path if isinstance(path, str) else None,
+        healthcheck_path=_said(deploy.get("healthcheckPath")),
+        restart_policy=_said(deploy.get("restartPolicyType")),
     )
 
 
@@ -270,6 +265,10 @@ def _kind(value: Any) -> str:
 
 def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _said(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _count(value: object) -> int | None:

@@ -201,16 +201,17 @@ def parse_slo_file(content: Mapping[str, Any]) -> tuple[Promise, ...]:
     """Read the promises of a file from its decoded TOML.
 
     Raises:
-        InvalidValue: A key is unknown, a promise means nothing, or there is none; the table is named by its number.
+        InvalidValue: A key is unknown, a promise means nothing or stands there twice, or there is none; the table is
+            named by its number.
     """
-    promises = []
+    numbers: dict[Promise, int] = {}
     for number, table in _objectives(content):
         try:
-            if _failures(table) is None:
-                promises.append(_promise(table))
+            if _failures(table) is None and numbers.setdefault(promise := _promise(table), number) != number:
+                raise InvalidValue(f"it is objective {numbers[promise]} once more", "take it out, or change it")
         except InvalidValue as error:
             raise InvalidValue(f"objective {number}: {error.problem}", error.remedy) from None
-    return tuple(promises)
+    return tuple(numbers)
 
 
 def parse_error_rate(content: Mapping[str, Any]) -> float | None:

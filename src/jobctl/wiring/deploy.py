@@ -14,11 +14,10 @@ from jobctl.core.railway import SUCCESSOR
 from jobctl.core.railway_rewriting import rewrite
 from jobctl.errors import InvalidOption, InvalidValue
 from jobctl.settings import FIELDS
+from jobctl.wiring.rendered import DIRECTORY, OPTION
 
-__all__ = ["DIRECTORY", "Rendered", "rendered"]
+__all__ = ["Rendered", "rendered"]
 
-#: The argument that says where the files are.
-DIRECTORY: Final = "DIRECTORY"
 _JSON, _PY = "railway.json", ".railway/railway.py"
 #: What Railway's command line would read instead, or beside it: it wants one of them only.
 _SIBLINGS: Final = (".railway/railway.ts", ".railway/railway.go")
@@ -52,12 +51,16 @@ def rendered(operations: Operations, directory: Path) -> Rendered:
     notes: list[str] = []
     succeeded = any(existing[name] is not None for name in (_PY, *_SIBLINGS))
     try:
+        worker = worker_of(operations)
+    except InvalidValue as error:
+        raise InvalidOption(OPTION, error.problem, error.remedy) from None
+    try:
         if existing[_JSON] is not None or not succeeded:
-            change = rewrite(existing[_JSON], worker_of(operations), _JSON)
+            change = rewrite(existing[_JSON], worker, _JSON)
             files[_JSON] = change.text
             notes += [
                 *change.notes,
-                f"with railway.json alone, set the service's variable PORT to {worker_of(operations).metrics_port}: "
+                f"with railway.json alone, set the service's variable PORT to {worker.metrics_port}: "
                 "Railway checks the health of that port",
                 SUCCESSOR,
             ]
@@ -67,7 +70,7 @@ def rendered(operations: Operations, directory: Path) -> Rendered:
         else:
             notes += [f"{foreign} is yours and was left alone; it needs {line}" for line in needs(operations)]
     except InvalidValue as error:
-        raise InvalidOption(str(directory), error.problem, error.remedy) from None
+        raise InvalidOption(DIRECTORY, error.problem, error.remedy) from None
     return Rendered(files, tuple(notes))
 
 

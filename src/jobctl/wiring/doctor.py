@@ -21,7 +21,7 @@ from jobctl.core.pooling import pool_size
 from jobctl.core.railway import read_deploy, wrong_types
 from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption, ServiceUnavailable
-from jobctl.wiring.rendered import PLACES, read_operations
+from jobctl.wiring.rendered import read_operations, slo_file_here
 
 if TYPE_CHECKING:
     from jobctl.core.facts import (
@@ -168,7 +168,7 @@ def _names(queues: str) -> tuple[str, ...]:
 
 
 def _operations(given: str | None) -> Operations | None:
-    path = given or next((place for place in PLACES if Path(place).is_file()), None)
+    path = given or slo_file_here()
     return None if path is None else read_operations(path)
 
 
@@ -202,13 +202,10 @@ def _railway(given: str | None) -> RailwayFacts | Unreachable | None:
         return Unreachable(f"{path} is no JSON{where}", "take comments and trailing commas out")
     except RecursionError:
         return Unreachable(f"{path} is nested too deeply", "mend the file")
-    deploy = content.get("deploy") if isinstance(content, dict) else None
-    restart = deploy.get("restartPolicyType") if isinstance(deploy, dict) else None
     return RailwayFacts(
         path=path,
         deploy=read_deploy(content),
         faults=tuple(wrong_types(content)),
-        restart=restart if isinstance(restart, str) else None,
         has_successor=(Path(path).parent / _SUCCESSOR).is_dir(),
     )
 

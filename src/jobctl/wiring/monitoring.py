@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from jobctl.adapters.files import monitoring_directory, read_text
+from jobctl.adapters.files import monitoring_directory
 from jobctl.core.operations import Operations
 from jobctl.errors import InvalidOption
-from jobctl.wiring.rendered import differing, put
+from jobctl.wiring.rendered import DIRECTORY, differing, put
 
 __all__ = ["BY_HAND", "SECRETS", "begin", "rendered"]
 
@@ -65,38 +65,33 @@ def begin(directory: Path) -> list[str]:
         InvalidOption: Another file is already there, and nothing was written; or a file cannot be written.
     """
     files = _by_hand()
-    for name in differing(directory, files, "DIRECTORY"):
+    for name in differing(directory, files):
         if (directory / name).exists():
             raise InvalidOption(
-                "DIRECTORY",
+                DIRECTORY,
                 f"{str(directory / name)!r} is there, and is not what ships",
                 "move it away, or give another directory",
             )
-    written = put(directory, files, "DIRECTORY")
+    written = put(directory, files)
     (directory / "secrets").chmod(0o700)
     return written
 
 
 def _by_hand() -> dict[str, str]:
     source = monitoring_directory()
-    paths = [
-        path
-        for name in BY_HAND
-        for path in (sorted((source / name).rglob("*")) if (source / name).is_dir() else [source / name])
-        if path.is_file()
-    ]
-    texts = {path.relative_to(source).as_posix(): read_text(str(path), "DIRECTORY") or "" for path in paths}
+    texts = {}
+    for name in BY_HAND:
+        for path in (source / name, *sorted((source / name).rglob("*"))):
+            if path.is_file():
+                texts[path.relative_to(source).as_posix()] = path.read_text(encoding="utf-8")
     return {**texts, "secrets/.gitignore": _UNCOMMITTED}
 
 
 def _yaml(document: Mapping[str, Any]) -> str:
-    """A document as text: keys in their order, texts of several lines as they are, and everything where it is read.
-
-    No line is folded, so that PyYAML's fast emitter and its plain one, where there is no other, write the same.
-    """
+    """A document as text: keys in their order, no line folded, and everything in full where it is read."""
     import yaml
 
-    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    class Dumper(yaml.SafeDumper):
         def ignore_aliases(self, data: object) -> bool:
             return True
 

@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SLO_FILE", "answer", "audited", "prepare", "prepare_audit"]
 
-#: The file of objectives that is looked for in the working directory.
+#: The file of objectives that is looked for in the working directory. One of another directory is about a fleet that
+#: runs, and a question of what would be is not to be judged by it unasked.
 SLO_FILE: Final = "slo.toml"
 
 
-def prepare(request: PlanRequest) -> Prepared:
+def prepare(request: PlanRequest, *, target: str | None = None) -> Prepared:
     """Read what a request names and settle what is asked.
+
+    Args:
+        request: What was said.
+        target: The file that takes the answer. Where no objective is named and it is a ``slo.toml``, its own count.
 
     Raises:
         InvalidOption: Something is missing, cannot be read, means nothing or contradicts something else.
@@ -47,8 +52,9 @@ def prepare(request: PlanRequest) -> Prepared:
         except InvalidValue as error:
             raise InvalidOption(option, error.problem, error.remedy) from None
     slo_file = slo_file_of(request)
-    if slo_file is None and not request.slo and Path(SLO_FILE).is_file():
-        slo_file = SLO_FILE
+    if slo_file is None and not request.slo:
+        unasked = SLO_FILE if Path(SLO_FILE).is_file() else None
+        slo_file = target if target is not None and target.endswith(".toml") else unasked
     if slo_file is not None:
         material = replace(material, promises=_promises(request, slo_file), slo_file=slo_file)
     return configure(request, material)
@@ -139,7 +145,7 @@ def _lines(request: PlanRequest, path: str) -> list[str]:
 def _promises(request: PlanRequest, path: str) -> tuple[Promise, ...]:
     from jobctl.adapters.files import read_toml
 
-    option = place(request, "slo_file") if request.said("slo_file") else SLO_FILE
+    option = place(request, "slo_file") if request.said("slo_file") else path
     content = read_toml(path, option)
     try:
         return parse_slo_file(content)

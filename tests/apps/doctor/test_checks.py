@@ -46,7 +46,11 @@ WORKERS = (WorkerFacts("a", ("default",), "3.0.0"), WorkerFacts("b", ("default",
 RQ = RqFacts((QueueFacts("default", has_scheduler=True),), WORKERS)
 DATABASE = DatabaseFacts("15.1", 97, pooled=True)
 DEPLOY = DeployFields(
-    replicas=2, draining_s=190, start_command="jobctl work --drain-timeout 3m", healthcheck_path="/readyz"
+    replicas=2,
+    draining_s=190,
+    start_command="jobctl work --drain-timeout 3m",
+    healthcheck_path="/readyz",
+    restart_policy="ALWAYS",
 )
 PROMETHEUS = PrometheusFacts(
     (
@@ -68,7 +72,7 @@ SOUND = SetUp(
     sentry=SentryFacts(),
     metrics=(MetricsFacts("http://a:9100", {"slots_stuck": 0.0}, frozenset({"1.0"})),),
     prometheus=PROMETHEUS,
-    railway=RailwayFacts("railway.json", DEPLOY, restart="ALWAYS", has_successor=True),
+    railway=RailwayFacts("railway.json", DEPLOY, has_successor=True),
 )
 
 
@@ -162,7 +166,7 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
         (with_intent(alerts=frozenset()), "rules-loaded", Level.UNCHECKED, "not known"),
         (replace(SOUND, metrics=(MetricsFacts("http://a"),)), "metrics-shown", Level.FAIL, "no metrics of jobctl"),
         (
-            replace(SOUND, railway=RailwayFacts("railway.json", DeployFields(), restart=None, has_successor=True)),
+            replace(SOUND, railway=RailwayFacts("railway.json", DeployFields(), has_successor=True)),
             "railway-restart",
             Level.WARN,
             "ten crashes",

@@ -20,11 +20,11 @@ from jobctl.apps.monitoring.alertmanager import (
     WEBHOOK_TOKEN,
     alertmanager_config,
 )
-from jobctl.apps.monitoring.rules import alert_groups
+from jobctl.apps.monitoring.rules import alerts
 from jobctl.core.operations import Email, Notify, Operations, Slack, Webhook, parse_operations
-from jobctl.core.rules import Alert, Urgency
+from jobctl.core.rules import Urgency
+from support.monitoring import tool
 
-AMTOOL = REPOSITORY / ".tools" / "bin" / "amtool"
 EMAIL = Email("oncall@example.com", "alerts@example.com", "smtp.example.com:587", "alerts")
 SLACK = Slack("#jobs")
 WEBHOOK = Webhook("https://hooks.example.com/jobctl")
@@ -47,10 +47,6 @@ def shipped() -> Operations:
     return parse_operations(tomllib.loads((REPOSITORY / "monitoring" / "slo.toml").read_text(encoding="utf-8")))
 
 
-def alerts() -> list[Alert]:
-    return [rule for group in alert_groups(shipped(), 1.0) for rule in group.rules if isinstance(rule, Alert)]
-
-
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     """The configuration of the slo.toml that ships, as a file."""
@@ -60,7 +56,7 @@ def written(tmp_path: Path) -> Path:
 
 
 def amtool(*words: str | Path) -> str:
-    done = subprocess.run([AMTOOL, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([tool("amtool"), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -80,11 +76,11 @@ def test_the_real_amtool_accepts_it(notify: Notify, time_scale: float, tmp_path:
 
 def test_every_alert_reaches_the_receiver_of_its_severity(written: Path) -> None:
     reached = {}
-    for alert in alerts():
+    for alert in alerts(shipped(), 1.0):
         labels = [f"alertname={alert.name}", f"severity={alert.urgency}", "objective=p95 wait <= 1s"]
         reached[alert.name] = amtool("config", "routes", "test", "--config.file", written, *labels).strip()
 
-    assert reached == {alert.name: alert.urgency.value for alert in alerts()}
+    assert reached == {alert.name: alert.urgency.value for alert in alerts(shipped(), 1.0)}
     assert set(reached.values()) == {"page", "ticket", "watchdog"}
 
 
@@ -166,7 +162,7 @@ def test_a_time_scale_shortens_every_wait() -> None:
 
 
 def test_an_alert_keeps_quiet_only_alerts_that_exist_and_are_no_more_urgent_than_itself() -> None:
-    urgencies = {alert.name: alert.urgency for alert in alerts()}
+    urgencies = {alert.name: alert.urgency for alert in alerts(shipped(), 1.0)}
 
     for rule in config(EVERYBODY)["inhibit_rules"]:
         (cause,) = (one.removeprefix('alertname="').removesuffix('"') for one in rule["source_matchers"])

@@ -38,3 +38,10 @@ def test_without_a_database_there_is_no_pool() -> None:
     services = fleet_services(Operations())["services"]
 
     assert "JOB_DB_POOL_SIZE" not in services["worker"]["environment"]
+
+
+def test_the_time_of_a_long_job_is_told_to_the_second() -> None:
+    worker = fleet_services(Operations(fleet=Fleet(job_timeout_s=1_234_567)))["services"]["worker"]
+
+    assert worker["environment"]["JOB_DRAIN_TIMEOUT"] == "1234567s"
+    assert worker["stop_grace_period"] == "1234577s"

@@ -20,7 +20,8 @@ from jobctl.core.metrics import BUCKETS_S, EXPORTER, FLEET, WORKER, Kind
 from jobctl.core.operations import Fleet, Operations, Scrape, Thresholds
 from jobctl.core.rules import Alert, Group, Recording, Urgency
 from jobctl.core.slo import Objective, Window
-from support.monitoring import promtool, selectors
+from support.monitoring import promtool
+from support.promql import selectors
 
 OPERATIONS = Operations(promises=(Objective("wait", 0.95, 1.0), Objective("wait", 0.99, 10.0)), error_rate=0.01)
 URGENCY = {

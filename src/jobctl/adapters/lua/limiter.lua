@@ -343,11 +343,12 @@ local function text(number) return string.format('%.17g', number) end
 
 advance()
 if what == 'status' then
-  local used = rate() == INF and 0 or seen_per_s() / rate()
+  local used = unlimited() and 0 or seen_per_s() / line_per_s()
   local factor = S.cap == INF and 1 or rate() / (C.rpm and per_s(C.rpm) or 2 * S.lowered)
   local paused = math.max(0, math.max(S.paused_until, A.paused_until) - S.at)
+  local headroom = paused > 0 and 0 or math.min(1, math.max(0, 1 - used))
   return {
-    rate() == INF and '' or text(rate()), text(math.min(1, math.max(0, 1 - used))), text((S.tail - S.served) / pace()),
+    rate() == INF and '' or text(rate()), text(headroom), text((S.tail - S.served) / pace()),
     text(paused), S.opened > 0 and 1 or 0, text(factor), text(A.budget),
   }
 end

@@ -33,7 +33,10 @@ def _starts(set_up: SetUp, railway: RailwayFacts) -> Finding:
     if command is None:
         return unchecked("it has no start command", "name it there if the image has none")
     if not find_work(command):
-        return warn("the start command runs no `jobctl work`", _RENDER)
+        return warn(
+            "the start command runs no `jobctl work`",
+            "start `jobctl work` there; `jobctl deploy render` leaves another command alone, and says the options",
+        )
     return ok("starts `jobctl work`")
 
 
@@ -68,8 +71,9 @@ def _health(set_up: SetUp, railway: RailwayFacts) -> Finding:
 
 
 def _restart(set_up: SetUp, railway: RailwayFacts) -> Finding:
-    if railway.restart is None or railway.restart.upper() != "ALWAYS":
-        said = "no restart policy: Railway gives up after ten crashes" if railway.restart is None else railway.restart
+    policy = railway.deploy.restart_policy
+    if policy is None or policy.upper() != "ALWAYS":
+        said = "no restart policy: Railway gives up after ten crashes" if policy is None else policy
         return warn(
             f"{said}; a worker that ends is to be started again whatever its exit code",
             'write "restartPolicyType": "ALWAYS"',

@@ -3,7 +3,7 @@
 A promise leaves a budget: ``error_rate <= 1%`` that one job in a hundred fails for good, ``p95 wait <= 1s`` that one
 attempt in twenty waits longer. The *burn rate* is the share that goes wrong over the share that may: at 1 a budget of
 30 days lasts exactly 30 days. Rates and windows are those of Google's Site Reliability Workbook, chapter 5, table 5-8
-(multiwindow, multi-burn-rate alerts), for a budget of 30 days::
+(multiwindow, multi-burn-rate alerts) and the rules below it, which have the third line too, for a budget of 30 days::
 
     burns   over          and still over   uses of the budget   who is told
     14.4    1 h           5 min            2 %                  page

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from jobctl.apps.monitoring.asking import OF_WORKERS
 from jobctl.apps.monitoring.times import Times
 from jobctl.apps.monitoring.worker_alerts import UP, planned_replicas
 from jobctl.core.operations import Operations
@@ -27,6 +28,8 @@ __all__ = ["job_alerts", "job_recordings"]
 _AGED_S: Final = 60.0
 #: Over how long a queue is compared with itself, and slots and limits are averaged, seconds.
 _SMOOTH_S: Final = 300.0
+#: Over how long dead and abandoned jobs are counted, seconds.
+_HOUR_S: Final = 3600.0
 #: From this share of busy slots on, they are full: between two jobs a slot is free for a moment.
 _FULL: Final = 0.95
 #: Below this share of the limiter's allowance, nothing is left.
@@ -51,7 +54,7 @@ def job_recordings(times: Times) -> Iterator[Recording]:
 
 def job_alerts(operations: Operations, times: Times) -> Iterator[Alert]:
     """All of them."""
-    smooth, hour = times.window(_SMOOTH_S), times.window(3600)
+    smooth, hour = times.window(_SMOOTH_S), times.window(_HOUR_S)
     busy = f"avg_over_time(jobctl:slots_busy:ratio[{smooth}])"
     limited = (
         f"avg_over_time(jobctl:limiter_headroom:min[{smooth}]) < {_NOTHING_LEFT}\n"
@@ -104,7 +107,7 @@ def job_alerts(operations: Operations, times: Times) -> Iterator[Alert]:
     )
     yield Alert(
         "JobctlJobsAbandoned",
-        f"sum(increase(jobctl_abandoned_total[{hour}])) > 0",
+        _abandoned(times),
         0,
         Urgency.TICKET,
         'Workers died at work: {{ $value | printf "%.0f" }} jobs were taken over within an hour',
@@ -120,3 +123,14 @@ def job_alerts(operations: Operations, times: Times) -> Iterator[Alert]:
         "Retries and delayed jobs wait for ever. Start a worker that listens to this queue: `jobctl work` has a "
         "scheduler.",
     )
+
+
+def _abandoned(times: Times) -> str:
+    """Jobs taken over within an hour: what a counter rose by, or all of one that began within the hour.
+
+    A worker takes over what it finds at its start, before it is asked for the first time. Where it is the only one, no
+    counter is ever seen to rise.
+    """
+    total, hour = "jobctl_abandoned_total", times.window(_HOUR_S)
+    young = f"time() - process_start_time_seconds{OF_WORKERS} < {times.number(_HOUR_S)}"
+    return f"sum(increase({total}[{hour}]) > 0 or ({total} and on (instance) ({young}))) > 0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from jobctl.apps.monitoring.rule_cases import QUEUE, Case, Firing, both, case, exporter, worker
+from jobctl.apps.monitoring.rule_cases import QUEUE, SECOND, Case, Firing, both, case, exporter, worker
 from jobctl.core.operations import Operations
 
 __all__ = ["job_cases"]
@@ -133,6 +133,12 @@ def _abandoned() -> Iterator[Case]:
                minutes=25, tells=told)  # fmt: skip
     yield case(alert, "it did so longer than an hour ago", worker(metric, "0x4 25x80"), minutes=66)
     yield case(alert, "that worker starts again", worker(metric, "25x20 0x40"), minutes=25)
+    began = "process_start_time_seconds"
+    only = {**worker(metric, "0x10 stale"), **worker(metric, "_x19 25x60", instance=SECOND)}
+    yield case(alert, "the only worker died, and the next one takes over before it is first seen", only,
+               worker(began, "_x19 1140x60", instance=SECOND), minutes=25, tells=told)  # fmt: skip
+    yield case(alert, "the watch begins to see a worker that took over long ago", worker(metric, "_x69 25x60"),
+               worker(began, "_x69 0x60"), minutes=75)  # fmt: skip
 
 
 def _scheduled() -> Iterator[Case]:

@@ -156,5 +156,5 @@ def _binding(operations: Operations, times: Times) -> str:
     """The state of the first limit that binds, else whether that can be known at all."""
     conditions = {alert.name: alert.expr for alert in alerts(operations, times.time_scale)}
     held = [f"group({conditions[name]}) * {state.value}" for name, state in _LIMITS]
-    unknown = f"absent(jobctl_queue_oldest_age_seconds) * {_UNKNOWN.value}"
+    unknown = f"absent({times.last('jobctl_workers')}) * {_UNKNOWN.value}"
     return "\nor ".join([*held, unknown, f"vector({_NOTHING.value})"])

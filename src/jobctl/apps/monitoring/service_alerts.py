@@ -15,8 +15,10 @@ from jobctl.core.rules import Alert, Urgency
 
 __all__ = ["service_alerts"]
 
-#: Refusals before their share says something.
-_FEWEST_REFUSALS: Final = 10
+#: Answers of a kind before their share says something.
+_FEWEST: Final = 10
+#: Over how long failed calls are counted, seconds.
+_FAILING_S: Final = 600.0
 #: From this share of the connections on, a pool is used up.
 _POOL_FULL: Final = 0.9
 
@@ -37,7 +39,7 @@ def _openrouter(operations: Operations, times: Times) -> Iterator[Alert]:
         f"sum by (model) (rate({refused}))\n"
         f"  / sum by (model) (rate(jobctl_upstream_responses_total[{span}]))\n"
         f"  > {thresholds.rate_limited:.10g}\n"
-        f"and sum by (model) (increase({refused})) >= {_FEWEST_REFUSALS}",
+        f"and sum by (model) (increase({refused})) >= {_FEWEST}",
         300,
         Urgency.TICKET,
         "{{ $value | humanizePercentage }} of the answers of {{ $labels.model }} are a 429",
@@ -45,11 +47,12 @@ def _openrouter(operations: Operations, times: Times) -> Iterator[Alert]:
     )
     yield Alert(
         "JobctlBreakerOpen",
-        f"max by (model) ({times.last('jobctl_breaker_open')}) == 1",
+        f"max by (model) ({times.last('jobctl_breaker_open')}) == 1\nor\n{_failing(times)}",
         120,
         Urgency.PAGE,
-        "Calls of {{ $labels.model }} are stopped: too many failed",
-        "Its jobs are put off and lose no attempt. Look at OpenRouter's status, and use another model if it lasts.",
+        "Most calls of {{ $labels.model }} fail",
+        "While its breaker is open calls are stopped, and jobs are put off and lose no attempt; else they are tried "
+        "again as often as they may be. Look at OpenRouter's status, and use another model if it lasts.",
     )
     yield Alert(
         "JobctlOpenRouterCreditLow",
@@ -65,7 +68,17 @@ def _openrouter(operations: Operations, times: Times) -> Iterator[Alert]:
         300,
         Urgency.TICKET,
         'OpenRouter\'s key may spend {{ $value | printf "%.2f" }} USD more',
-        "At 0 every call is refused with a 402, whatever credit there is. Raise the limit of the key.",
+        "At 0 every call is refused with a 403, whatever credit there is. Raise the limit of the key.",
+    )
+
+
+def _failing(times: Times) -> str:
+    """Models of whose calls most fail, though no breaker opens: a 503 asks for patience, and few calls open none."""
+    span = times.window(_FAILING_S)
+    failed = f'jobctl_upstream_responses_total{{status=~"5..|timeout|disconnected"}}[{span}]'
+    return (
+        f"sum by (model) (rate({failed})) / sum by (model) (rate(jobctl_upstream_responses_total[{span}])) > 0.5\n"
+        f"and sum by (model) (increase({failed})) >= {_FEWEST}"
     )
 
 

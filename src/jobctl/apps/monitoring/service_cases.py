@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from jobctl.apps.monitoring.rule_cases import FIRST, Case, Firing, both, case, exporter, number, worker
+from jobctl.apps.monitoring.rule_cases import FIRST, Case, Firing, both, case, counted, exporter, number, worker
 from jobctl.core.operations import Operations
 
 __all__ = ["service_cases"]
@@ -27,17 +27,19 @@ def service_cases(operations: Operations) -> Iterator[Case]:
     yield from _redis_safety()
 
 
+def _answered(status: str, per_minute: float, model: str = _MODEL, after: int = 0) -> Mapping[str, str]:
+    """Calls of a model that end so, evenly, after some minutes without any."""
+    values = counted((after, 0), (60, per_minute)) if after else counted((60, per_minute))
+    return worker("jobctl_upstream_responses_total", values, f'status="{status}",model="{model}"')
+
+
 def _rate_limited(operations: Operations) -> Iterator[Case]:
     alert, share = "JobctlRateLimited", operations.thresholds.rate_limited
-    answers = "jobctl_upstream_responses_total"
 
-    def answered(status: str, per_minute: float, model: str = _MODEL) -> dict[str, str]:
-        return dict(worker(answers, f"0+{number(per_minute)}x60", f'status="{status}",model="{model}"'))
+    def refused(wanted: float, per_minute: float = 1000) -> Mapping[str, str]:
+        return {**_answered("200", (1 - wanted) * per_minute), **_answered("429", wanted * per_minute)}
 
-    def refused(wanted: float, per_minute: float = 1000) -> dict[str, str]:
-        return {**answered("200", (1 - wanted) * per_minute), **answered("429", wanted * per_minute)}
-
-    more, another = min(1.05 * share, (share + 1) / 2), answered("200", 5000, model="another")
+    more, another = min(1.05 * share, (share + 1) / 2), _answered("200", 5000, model="another")
     told = Firing({"model": _MODEL}, (f"{100 * more:.4g}%", _MODEL))
     yield case(alert, "many answers of one model are refusals", refused(more), another, minutes=15, tells=told)
     yield case(alert, "fewer are than may", refused(0.9 * share), another, minutes=15)
@@ -45,7 +47,7 @@ def _rate_limited(operations: Operations) -> Iterator[Case]:
     yield case(alert, "every answer is, and there are ten", refused(1.0, per_minute=1.05), minutes=16, tells=every)
     yield case(alert, "every answer is, and there are nine", refused(1.0, per_minute=0.9), minutes=20)
     yield case(alert, "they have been for some minutes", refused(more), another, minutes=4)
-    yield case(alert, "none was ever", answered("200", 1000), minutes=15)
+    yield case(alert, "none was ever", _answered("200", 1000), minutes=15)
 
 
 def _breaker() -> Iterator[Case]:
@@ -55,6 +57,16 @@ def _breaker() -> Iterator[Case]:
     yield case(alert, "a breaker stays open", exporter(metric, "0x4 1x60", model), another, minutes=10, tells=told)
     yield case(alert, "no breaker is open", exporter(metric, "0x60", model), another, minutes=10)
     yield case(alert, "a breaker has been open for a minute", exporter(metric, "0x8 1x60", model), another, minutes=10)
+    well = exporter(metric, "0x60", model)
+    for status in ("503", "timeout", "disconnected"):
+        most = {**_answered("200", 2), **_answered(status, 3), **_answered("200", 50, model="another")}
+        yield case(alert, f"no breaker opens, and three calls in five end with {status}", well, most, minutes=12,
+                   tells=told)  # fmt: skip
+    half = {**_answered("200", 3), **_answered("503", 3)}
+    yield case(alert, "half of the calls fail", well, half, minutes=12)
+    yield case(alert, "most are refused", well, _answered("200", 2), _answered("429", 50), minutes=12)
+    yield case(alert, "every call fails, and there are nine in ten minutes", well, _answered("503", 0.9), minutes=12)
+    yield case(alert, "most calls have failed for a minute", well, _answered("503", 50, after=9), minutes=10)
 
 
 def _money(alert: str, metric: str, bound: float) -> Iterator[Case]:

@@ -45,12 +45,14 @@ def worker_alerts(operations: Operations, times: Times) -> Iterator[Alert]:
     )
     yield Alert(
         "JobctlWorkersBelowPlan",
-        f"max({times.last('jobctl_workers')}) < ({planned_replicas(operations, times)})",
+        f"max({times.last('jobctl_workers')}) < ({planned_replicas(operations, times)})\n"
+        f"or\n"
+        f"sum({UP}) < ({planned_replicas(operations, times)})",
         600,
         Urgency.TICKET,
         "Only {{ $value | humanize }} workers, fewer than planned",
         f"{{{{ query `{planned_replicas(operations, times)}` | first | value }}}} are planned. Look for those that "
-        "are missing before one more goes.",
+        "are missing, or do not answer Prometheus, before one more goes.",
     )
     yield Alert(
         "JobctlSlotsStuck",
@@ -80,11 +82,15 @@ def worker_alerts(operations: Operations, times: Times) -> Iterator[Alert]:
 
 
 def _crash_loop(times: Times) -> str:
-    """A worker that started again at its address, or workers that come and go, as on a platform that moves them."""
+    """A worker that started again at its address, or workers that come and go, as on a platform that moves them.
+
+    The latter are held against the most that there were at once: a fleet that grew and shrank again is no loop.
+    """
     span = times.window(_STARTS_S)
     started = f"process_start_time_seconds{OF_WORKERS}"
     return (
         f"max(changes({started}[{span}])) >= {_STARTS}\n"
         "or\n"
-        f"count(last_over_time({started}[{span}]) unless {started} offset {span}) >= {_STARTS} * count({UP})"
+        f"count(last_over_time({started}[{span}]) unless {started} offset {span})"
+        f" >= {_STARTS} * max_over_time(count({UP})[{span}:])"
     )

@@ -75,6 +75,18 @@ def _loop() -> Iterator[Case]:
     )
     yield case(
         alert,
+        "six workers come to the help of two, and go again",
+        both("up", "1x60"),
+        both(_STARTED, "1000x60"),
+        *(
+            worker(metric, f"_x20 {value}x5 stale", instance=f"10.0.1.{start}:9100")
+            for start in range(6)
+            for metric, value in (("up", 1), (_STARTED, 1200))
+        ),
+        minutes=30,
+    )
+    yield case(
+        alert,
         "a deploy puts two workers in the place of two",
         both("up", "1x20 stale"),
         both(_STARTED, "1000x20 stale"),
@@ -98,8 +110,12 @@ def _planned(operations: Operations) -> Iterator[Case]:
         minutes=16,
         tells=Firing(says=(str(planned - 1), str(planned))),
     )
-    yield case(alert, "all are here", plan, exporter(here, "5x60"), minutes=16)
-    yield case(alert, "one has been missing for some minutes", plan, exporter(here, "5x8 4x60"), minutes=16)
+    answer = {name: "1x60" for number in range(5) for name in worker("up", "", instance=f"10.0.0.{number}:9100")}
+    mute = worker("up", "1x4 0x60", instance="10.0.0.4:9100")
+    yield case(alert, "one has a heartbeat, and does not answer", plan, exporter(here, "5x60"), answer, mute,
+               minutes=16, tells=Firing(says=("4", "5")))  # fmt: skip
+    yield case(alert, "all are here", plan, exporter(here, "5x60"), answer, minutes=16)
+    yield case(alert, "one has been missing for some minutes", plan, exporter(here, "5x8 4x60"), answer, minutes=16)
 
 
 def _stuck() -> Iterator[Case]:

@@ -557,7 +557,11 @@ class PlanRequest:
     slo_file: str | None = field(
         default=None,
         metadata=_told(
-            "--slo-file", "FILE", str.strip, "Objectives from a file [default: slo.toml, if there is one].", _ANSWER
+            "--slo-file",
+            "FILE",
+            str.strip,
+            "Objectives from a file [default: that of --write, or slo.toml, where there is one].",
+            _ANSWER,
         ),
     )
     window: Window | None = field(
