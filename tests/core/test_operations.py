@@ -55,6 +55,7 @@ dead_jobs = 12
 [scrape]
 interval = 30
 worker_dns = "jobs.internal:9101"
+dns_type = "AAAA"
 workers = ["10.0.0.1:9100", "[::1]:9100"]
 exporter = ""
 alertmanager = "127.0.0.1:9093"
@@ -82,7 +83,7 @@ def test_everything_that_can_be_written_is_read() -> None:
         error_rate=0.02,
         fleet=Fleet(3, 50, "high:5,low:1", 90.0, 4, parse_tier("small:direct")),
         thresholds=Thresholds(0.1, 7.5, 0.0, 0.75, 12),
-        scrape=Scrape(30.0, "jobs.internal:9101", ("10.0.0.1:9100", "[::1]:9100"), "", "127.0.0.1:9093"),
+        scrape=Scrape(30.0, "jobs.internal:9101", "AAAA", ("10.0.0.1:9100", "[::1]:9100"), "", "127.0.0.1:9093"),
         notify=Notify(
             Email("a@example.com, b@example.com", "jobs@example.com", "smtp.example.com:587"),
             Slack("#jobs"),
@@ -123,6 +124,10 @@ def test_what_is_left_out_has_its_default() -> None:
         (ONE + "[thresholds]\ndead_jobs = 0", "[thresholds] dead_jobs:"),
         (ONE + '[scrape]\ninterval = "100ms"', "[scrape] interval: '100ms' is not between 1s and 1m"),
         (ONE + '[scrape]\ninterval = "61s"', "[scrape] interval: '61s' is not between 1s and 1m"),
+        (
+            ONE + '[scrape]\ndns_type = "a"',
+            "[scrape] dns_type: 'a' is no type of address; give A for IPv4 or AAAA for IPv6",
+        ),
         (ONE + '[scrape]\nworker_dns = "worker"', "[scrape] worker_dns: 'worker' is no address"),
         (ONE + '[scrape]\nworker_dns = "worker:99999"', "is no address"),
         (ONE + '[scrape]\nworker_dns = "http://worker:9100"', "is no address"),

@@ -71,9 +71,14 @@ CLAIMS: dict[str, Callable[[Document], None]] = {
 }
 
 
-@pytest.mark.parametrize("command", BENCHES)
+def told_apart(command: str) -> str:
+    """The option by which a bench is known."""
+    return ", ".join(option.strip() for option in CLAIMS if option in command)
+
+
+@pytest.mark.parametrize("command", BENCHES, ids=told_apart)
 def test_a_bench_of_the_document_shows_what_it_is_there_for(command: str, tmp_path: Path) -> None:
-    (claim,) = [claim for option, claim in CLAIMS.items() if option in command]
+    claim = CLAIMS[next(option for option in CLAIMS if option in command)]
     status, document, bench = run(*shorter(command), *LATE, directory=tmp_path, JOB_RECOVER_AFTER=str(RECOVER_AFTER_S))
 
     claim(document)

@@ -107,7 +107,7 @@ FLEET: Final = (
     Metric("scheduler_up", Kind.GAUGE, ("queue",), "Whether a scheduler holds the queue's lock: 1 or 0."),
     Metric("workers", Kind.GAUGE, (), "Workers that are alive, by their own sign in Redis."),
     Metric("planned_replicas", Kind.GAUGE, (), "Workers that the plan asks for, where it was set."),
-    Metric("limiter_headroom", Kind.GAUGE, ("model",), "Share of the limiter's allowance that is left, 0 to 1; 0 in a pause."),
+    Metric("limiter_headroom", Kind.GAUGE, ("model",), "Free share of the limiter's allowance, 0 to 1; 0 in a pause."),
     Metric("breaker_open", Kind.GAUGE, ("model",), "Whether the circuit breaker stops calls: 1 or 0."),
     Metric("openrouter_credit_usd", Kind.GAUGE, (), "Credits bought less credits used; needs a management key."),
     Metric("openrouter_key_remaining_usd", Kind.GAUGE, (), "What the key's own limit leaves; absent without a limit."),

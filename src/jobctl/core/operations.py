@@ -118,6 +118,8 @@ class Scrape:
     Attributes:
         interval_s: How often it asks, seconds.
         worker_dns: A name with an address for each worker, and their port, as ``worker:9100``; unused with workers.
+        dns_type: Which addresses of that name are workers, ``A`` or ``AAAA``. One of the two: a worker that has both would
+            count twice.
         workers: The workers one by one, as ``host:port``.
         exporter: The fleet's exporter; empty where a worker stands in for it.
         alertmanager: Where Prometheus tells of alerts.
@@ -125,6 +127,7 @@ class Scrape:
 
     interval_s: float = 15.0
     worker_dns: str = "worker:9100"
+    dns_type: str = "A"
     workers: tuple[str, ...] = ()
     exporter: str = "exporter:9200"
     alertmanager: str = "alertmanager:9093"
@@ -317,6 +320,12 @@ def _channel(text: str) -> str:
     return text
 
 
+def _dns_type(text: str) -> str:
+    if text not in {"A", "AAAA"}:
+        raise InvalidValue(f"{text!r} is no type of address", "give A for IPv4 or AAAA for IPv6")
+    return text
+
+
 #: Key -> the attribute it becomes, where they differ, and how its text is read.
 KEYS: Final[Mapping[type, Mapping[str, tuple[str, Callable[[str], Any]]]]] = {
     Fleet: {
@@ -337,6 +346,7 @@ KEYS: Final[Mapping[type, Mapping[str, tuple[str, Callable[[str], Any]]]]] = {
     Scrape: {
         "interval": ("interval_s", _interval),
         "worker_dns": ("worker_dns", _address),
+        "dns_type": ("dns_type", _dns_type),
         "exporter": ("exporter", lambda text: _address(text) if text else ""),
         "alertmanager": ("alertmanager", _address),
     },

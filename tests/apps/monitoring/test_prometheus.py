@@ -29,6 +29,12 @@ def test_workers_are_found_by_their_name_or_one_by_one() -> None:
     assert "dns_sd_configs" not in listed
 
 
+def test_workers_on_a_network_of_ipv6_alone_are_found() -> None:
+    found = scraped(Scrape(dns_type="AAAA"))["jobctl-worker"]
+
+    assert [one["type"] for one in found["dns_sd_configs"]] == ["AAAA"]
+
+
 def test_an_exporter_is_scraped_where_there_is_one() -> None:
     assert scraped(Scrape(exporter="exporter:9200"))["jobctl-exporter"]["static_configs"] == [
         {"targets": ["exporter:9200"]}

@@ -26,7 +26,7 @@ from support.plans import ASSUMPTIONS, DAY_S, make_demand, make_fleet, make_plan
 
 SCHEMA_DOCUMENT: dict[str, Any] = json.loads((files("jobctl") / "schemas" / "plan.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA_DOCUMENT)
-#: What step 1 of the contract named; whoever read it then reads it now.
+#: What the first documents had; whoever reads these reads those of now.
 FIRST_KEYS = {
     *("schema", "feasible", "replicas", "spare", "binding", "required", "arrival_rate_per_s"),
     *("peak_arrival_rate_per_s", "mean_service_s", "service_scv", "concurrency", "slo", "slo_holds"),

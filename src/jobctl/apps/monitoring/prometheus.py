@@ -42,7 +42,7 @@ def _workers(scrape: Scrape, interval: str) -> dict[str, Any]:
         return {"static_configs": [{"targets": list(scrape.workers)}]}
     host, _, port = scrape.worker_dns.rpartition(":")
     return {
-        "dns_sd_configs": [{"names": [host], "type": "A", "port": int(port), "refresh_interval": interval}],
+        "dns_sd_configs": [{"names": [host], "type": scrape.dns_type, "port": int(port), "refresh_interval": interval}],
     }
 
 
