@@ -126,7 +126,7 @@ def test_what_is_left_out_has_its_default() -> None:
         (ONE + '[scrape]\ninterval = "61s"', "[scrape] interval: '61s' is not between 1s and 1m"),
         (
             ONE + '[scrape]\ndns_type = "a"',
-            "[scrape] dns_type: 'a' is no type of address; give A for IPv4 or AAAA for IPv6",
+            "[scrape] dns_type: 'a' is no type of address",
         ),
         (ONE + '[scrape]\nworker_dns = "worker"', "[scrape] worker_dns: 'worker' is no address"),
         (ONE + '[scrape]\nworker_dns = "worker:99999"', "is no address"),

@@ -118,8 +118,7 @@ class Scrape:
     Attributes:
         interval_s: How often it asks, seconds.
         worker_dns: A name with an address for each worker, and their port, as ``worker:9100``; unused with workers.
-        dns_type: Which addresses of that name are workers, ``A`` or ``AAAA``. One of the two: a worker that has both would
-            count twice.
+        dns_type: Which addresses of that name are workers, ``A`` or ``AAAA``; not both: a worker would count twice.
         workers: The workers one by one, as ``host:port``.
         exporter: The fleet's exporter; empty where a worker stands in for it.
         alertmanager: Where Prometheus tells of alerts.
