@@ -89,12 +89,12 @@ def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
 
 def help_text(words: Sequence[str], command: Any) -> str:
     """What ``--help`` prints of a command on a terminal of :data:`WIDTH` columns."""
-    names = ("jobctl", *words)
-    context = None
-    for name in names[:-1]:
-        context = command.context_class(command, info_name=name, parent=context)
+    group, context = _ROOT, command.context_class(_ROOT, info_name="jobctl")
+    for name in words[:-1]:
+        group = group.commands[name]
+        context = command.context_class(group, info_name=name, parent=context)
     options = dict(_ROOT.context_settings, terminal_width=WIDTH, max_content_width=WIDTH)
-    context = command.context_class(command, info_name=names[-1], parent=context, **options)
+    context = command.context_class(command, info_name=words[-1], parent=context, **options)
     return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
 
 

@@ -47,7 +47,7 @@ made=$("$python" -c 'import os, sys; print(sys.version, sys.base_prefix, os.getc
 project=$(cksum <pyproject.toml)
 
 if [ -e "$venv/.installing" ] || ! stamped .made "$made" || ! "$venv/bin/python" -c '' 2>/dev/null; then
-    echo "making $venv with $python" >&2
+    echo "making $venv with $python, which may take a minute" >&2
     rm -rf "$venv"
     "$python" -m venv "$venv"
     : >"$venv/.installing"

@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 
 from jobctl.adapters.redis_election import Election
+from jobctl.errors import ServiceUnavailable
 
 Candidate = Callable[..., Election]
 
@@ -58,6 +59,18 @@ def test_renewing_prolongs_it(candidate: Candidate, redis: Redis) -> None:
     one.take()
 
     assert redis.pttl("jobctl:test") > 4000
+
+
+def test_whoever_is_elected_stays_so_while_the_memory_is_full(candidate: Candidate, redis: Redis) -> None:
+    one, other = candidate(rank=1), candidate(rank=2)
+    one.take()
+    redis.config_set("maxmemory", 1)
+    try:
+        assert one.take()
+        with pytest.raises(ServiceUnavailable, match="maxmemory"):
+            other.take()
+    finally:
+        redis.config_set("maxmemory", 0)
 
 
 def test_a_key_that_somebody_else_wrote_is_no_obstacle(candidate: Candidate, redis: Redis) -> None:

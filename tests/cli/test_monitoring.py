@@ -186,6 +186,14 @@ def test_it_says_so_when_nobody_is_told(jobctl: Jobctl) -> None:
     assert "nobody is told: [notify] names no email" in jobctl("render")[2]
 
 
+def test_it_says_so_when_the_addresses_are_still_those_of_the_example(jobctl: Jobctl) -> None:
+    jobctl("init")
+    said = "nobody is there: oncall@example.com, smtp.example.com:587, https://hooks.example.com/jobctl; give your own"
+
+    assert jobctl("render")[2].startswith(said)
+    assert jobctl("render", "--check")[2] == ""
+
+
 def test_it_says_which_promise_no_alert_watches(jobctl: Jobctl) -> None:
     Path("slo.toml").write_text('[[objective]]\nslo = "p50 wait <= 1s"\n[notify.webhook]\nurl = "http://h/"\n')
 

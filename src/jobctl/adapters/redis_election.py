@@ -1,7 +1,8 @@
 """One process of many, elected by a key in Redis that lapses.
 
 A process of a higher rank takes over from one of a lower rank; among equals the first stays until it leaves or stops
-renewing. A process that Redis does not hear of for the key's time to live is out.
+renewing. A process that Redis does not hear of for the key's time to live is out. Who is elected can renew while Redis'
+memory is full, and so tell that it is; nobody else is elected then.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ __all__ = ["Election"]
 
 _TAKE: Final = """
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] and tonumber(string.match(holder, '^%d+') or 0) >= tonumber(ARGV[2]) then
+if holder == ARGV[1] then
+  return redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+if holder and tonumber(string.match(holder, '^%d+') or 0) >= tonumber(ARGV[2]) then
   return 0
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])

@@ -15,9 +15,11 @@ __all__ = ["deploy"]
 deploy = typer.Typer(help="railway.json and its successor, made from slo.toml.", rich_markup_mode=None)
 
 
-@deploy.command("render")
+@deploy.command("render", short_help="Make railway.json and .railway/railway.py from slo.toml.")
 def render(
-    directory: Annotated[str, typer.Argument(metavar="[DIRECTORY]", help="Where to; this one by default.")] = ".",
+    directory: Annotated[
+        str, typer.Argument(metavar="[DIRECTORY]", help="Where to; this one by default.", show_default=False)
+    ] = ".",
     slo_file: SloFile = None,
     check: Check = False,
 ) -> None:

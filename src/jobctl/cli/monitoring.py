@@ -38,7 +38,7 @@ def _place(text: str) -> str:
     return str(Path(text).absolute())
 
 
-@monitoring.command("init")
+@monitoring.command("init", short_help="Begin: slo.toml to fill in, and what is written by hand.")
 def init(
     directory: Annotated[
         str, typer.Argument(metavar="[DIRECTORY]", help="Where to; made if it is not there.")
@@ -59,12 +59,13 @@ def init(
     )
 
 
-@monitoring.command("render")
+@monitoring.command("render", short_help="Make the files that watch a fleet from slo.toml.")
 def render(
     directory: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DIRECTORY]", help="Where to; that of the slo.toml by default. One that lies there counts first."
+            metavar="[DIRECTORY]",
+            help="Where to; beside slo.toml by default. A slo.toml that lies there is taken first.",
         ),
     ] = None,
     slo_file: SloFile = None,
@@ -102,6 +103,8 @@ def render(
         typer.echo(f"not watched: {promise}: {reason}", err=True)
     if not operations.notify.anybody:
         typer.echo("nobody is told: [notify] names no email, no Slack and no webhook", err=True)
+    elif operations.notify.examples and not check:
+        typer.echo(f"nobody is there: {', '.join(operations.notify.examples)}; give your own under [notify]", err=True)
     if not changed:
         typer.echo(f"{target}: {len(files)} files are as they should be")
     elif check:

@@ -45,6 +45,7 @@ __all__ = [
     "unwatched",
 ]
 
+_EXAMPLE: Final = re.compile(r"\bexample\.(?:com|net|org)\b")
 #: Seconds that a worker may need after its drain before it is gone: five for its last words to Redis, two for its
 #: observers (Sentry) to send what they hold, the rest for closing connections and ending the interpreter.
 STOP_S: Final = 10
@@ -191,6 +192,13 @@ class Notify:
     def anybody(self) -> bool:
         """Whether an alert reaches anybody."""
         return (self.email or self.slack or self.webhook) is not None
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The addresses that belong to nobody: those of the domains kept for examples (RFC 2606)."""
+        email = () if self.email is None else (self.email.to, self.email.smarthost)
+        addresses = (*email, *(() if self.webhook is None else (self.webhook.url,)))
+        return tuple(one for one in addresses if _EXAMPLE.search(one))
 
 
 @dataclass(frozen=True, slots=True)
