@@ -89,7 +89,8 @@ def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
 
 def help_text(words: Sequence[str], command: Any) -> str:
     """What ``--help`` prints of a command on a terminal of :data:`WIDTH` columns."""
-    group, context = _ROOT, command.context_class(_ROOT, info_name="jobctl")
+    group: Any = _ROOT
+    context = command.context_class(group, info_name="jobctl")
     for name in words[:-1]:
         group = group.commands[name]
         context = command.context_class(group, info_name=name, parent=context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -24,7 +25,7 @@ from jobctl.adapters.redis_facts import read_redis
 from jobctl.adapters.rq_facts import read_rq
 from jobctl.adapters.sentry_facts import read_sentry
 from jobctl.apps.doctor.redis_checks import DEAD_BYTES
-from jobctl.core.facts import OLDEST_REDIS
+from jobctl.core.facts import OLDEST_REDIS, SentryFacts
 from jobctl.core.retrying import RetryPolicies, RetryPolicy
 from jobctl.core.service import Constant
 from jobctl.errors import InvalidOption, ServiceUnavailable
@@ -35,6 +36,7 @@ from support.sentry_server import PUBLIC_KEY, sentry_server
 from support.servers import serving
 from support.workers import burst
 
+SECURE = Path(__file__).parents[2] / "docs" / "howto" / "secure-redis.md"
 TIMEOUT_S = 5.0
 DAY_S = 86_400.0
 
@@ -62,9 +64,33 @@ def test_a_redis_that_lets_nobody_ask_is_told(redis: Redis, redis_url: str) -> N
     try:
         with (
             Redis.from_url(redis_url, username="guest", password="any", protocol=2) as guest,
-            pytest.raises(ServiceUnavailable, match="did not take a command"),
+            pytest.raises(ServiceUnavailable, match="does not let this user run a command"),
         ):
             read_redis(guest)
+    finally:
+        redis.acl_deluser("guest")
+
+
+def test_a_user_who_may_only_read_is_refused_a_write_and_nothing_is_written(redis: Redis, redis_url: str) -> None:
+    redis.acl_setuser("guest", enabled=True, nopass=True, commands=["+@read", "+@connection", "+info"], keys=["*"])
+    try:
+        with Redis.from_url(redis_url, username="guest", password="any", protocol=2) as guest:
+            facts = read_redis(guest)
+    finally:
+        redis.acl_deluser("guest")
+
+    assert "permission" in facts.refusal
+    assert read_redis(redis).refusal == ""
+    assert redis.dbsize() == 0
+
+
+def test_the_rights_that_a_worker_has_are_enough(redis: Redis, redis_url: str) -> None:
+    line = next(line for line in SECURE.read_text().splitlines() if line.startswith("user jobctl on"))
+    redis.execute_command("ACL", "SETUSER", "guest", *line.replace(">PASSWORD", "nopass").split()[2:])
+    try:
+        with Redis.from_url(redis_url, username="guest", password="any", protocol=2) as guest:
+            assert read_redis(guest).refusal == ""
+            assert read_rq(guest).workers == ()
     finally:
         redis.acl_deluser("guest")
 
@@ -125,6 +151,7 @@ def test_a_worker_is_there_by_its_pulse_or_if_it_is_rqs_own_by_its_hash(redis: R
     assert workers["ours"].clock is not None
     assert workers["ours"].clock.offset_s == 2.5
     assert workers["rqs"].clock is None
+    assert (workers["ours"].ours, workers["rqs"].ours) == (True, False)
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["jobctl's worker", "RQ's worker"])
@@ -152,9 +179,16 @@ def test_a_pooler_in_transaction_mode_is_known_by_the_server_process_that_two_cl
     assert (direct.pooled, pooled.pooled) == (False, True)
     assert direct.missing == pooled.missing == ()
     assert direct.writable is True
+    assert not direct.read_only
     assert direct.most < 100
     assert direct.port == 5432
     assert pooled.port == 6543
+
+
+def test_a_database_that_takes_no_writes_is_seen(postgres: Postgres) -> None:
+    standby = f"{postgres.dsn}&options=-c%20default_transaction_read_only%3Don"
+
+    assert read_database(standby, timeout_s=TIMEOUT_S).read_only
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
@@ -208,6 +242,22 @@ def test_a_key_that_may_not_see_the_credit_leaves_it_unknown() -> None:
     assert (facts.remaining_usd, facts.credit_usd, facts.free_tier, facts.rpm) == (7.5, None, True, 120.0)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_account_that_is_not_shown_for_the_moment_is_no_wrong_address(status: int) -> None:
+    async def answer(request: Request) -> Response:
+        if request.url.path.endswith("/key"):
+            return JSONResponse({"data": {"limit_remaining": None}})
+        return JSONResponse({}, status_code=status)
+
+    with serving(Starlette(routes=[Route("/{path:path}", answer)])) as origin:
+        assert read_account(origin, KEY, timeout_s=TIMEOUT_S).credit_usd is None
+    with (
+        serving(JSONResponse({"error": {"message": "slow down"}}, status_code=status)) as origin,
+        pytest.raises(ServiceUnavailable, match=rf"answers HTTP {status} \(slow down\); ask again"),
+    ):
+        read_account(origin, KEY, timeout_s=TIMEOUT_S)
+
+
 @pytest.mark.parametrize("key", ["sk-or-\nv1", "sk-or-ключ"])
 def test_a_key_that_no_header_may_hold_is_bad_input(key: str) -> None:
     with pytest.raises(InvalidOption, match="OPENROUTER_API_KEY"):
@@ -235,6 +285,37 @@ def test_why_sentry_refuses_is_told_in_its_words() -> None:
             else:
                 with pytest.raises(ServiceUnavailable, match="out of order"):
                     read_sentry(dsn, timeout_s=TIMEOUT_S)
+
+
+def test_a_sentry_that_is_over_its_quota_did_not_refuse_the_dsn_and_a_page_is_no_sentry() -> None:
+    def told(answer: Response) -> SentryFacts:
+        with serving(answer) as origin:
+            return read_sentry(f"{origin.replace('://', f'://{PUBLIC_KEY}@')}/42", timeout_s=TIMEOUT_S)
+
+    assert told(JSONResponse({"detail": "quota"}, status_code=429)) == SentryFacts(full="HTTP 429, quota")
+    with pytest.raises(ServiceUnavailable, match="does not answer as Sentry does"):
+        told(PlainTextResponse("<html>welcome</html>"))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "without a password"), (403, "without a password"), (503, "out of order")]
+)
+def test_a_prometheus_behind_a_password_or_starting_says_so(status: int, said: str) -> None:
+    answer = PlainTextResponse("no", status_code=status)
+    with serving(answer) as origin, pytest.raises(ServiceUnavailable, match=said):
+        read_prometheus(origin, timeout_s=TIMEOUT_S)
+
+
+def test_a_target_whose_first_scrape_is_still_to_come_is_not_down() -> None:
+    targets = [
+        {"labels": {"job": "jobctl-worker", "instance": one}, "health": one, "lastError": ""}
+        for one in ("up", "unknown", "down")
+    ]
+    data = {"activeTargets": targets, "groups": [], "activeAlertmanagers": [], "result": []}
+    with serving(JSONResponse({"status": "success", "data": data})) as origin:
+        facts = read_prometheus(origin, timeout_s=TIMEOUT_S)
+
+    assert [target.error for target in facts.targets] == ["", "", "health down"]
 
 
 @pytest.mark.parametrize("answer", [PlainTextResponse("<html>"), JSONResponse([1]), JSONResponse({"status": "error"})])

@@ -63,9 +63,11 @@ def test_the_command_line_is_told_verb_by_verb_with_every_option() -> None:
             assert option in section, f"{words}: {option}"
 
 
-def test_help_in_the_reference_is_that_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
-    command = get_command(app)
-    command.main(["dead", "list", "--help"], prog_name="jobctl", standalone_mode=False, terminal_width=80)
+@pytest.mark.parametrize("words", [words for words, _ in reference.commands()], ids=" ".join)
+def test_help_in_the_reference_is_that_of_the_program(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    get_command(app).main([*words, "--help"], prog_name="jobctl", standalone_mode=False, terminal_width=80)
 
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert "\n".join(printed) in reference.pages()["cli.md"]

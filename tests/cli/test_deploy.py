@@ -113,6 +113,38 @@ def test_a_successor_that_was_not_made_here_is_left_alone_and_what_it_needs_is_s
     assert "exporter: start 'jobctl exporter --port 9200'" in aside[1]
 
 
+def test_a_railway_json_of_another_service_is_left_alone(place: Path, render: Render) -> None:
+    theirs = json.dumps({"deploy": {"startCommand": "uvicorn main:app", "healthcheckPath": "/"}})
+    (place / "railway.json").write_text(theirs)
+    status, shown, aside = render()
+
+    assert (status, shown) == (0, [".railway/railway.py: written"])
+    assert (place / "railway.json").read_text() == theirs
+    assert aside[0].startswith("note: railway.json starts 'uvicorn main:app' and was left alone; ")
+    assert '"drainingSeconds": 130' in aside[0]
+    assert render("--check")[0] == 0
+
+
+def test_no_railway_json_is_put_beside_a_railway_toml(place: Path, render: Render) -> None:
+    (place / "railway.toml").write_text('[deploy]\nstartCommand = "jobctl work"\n')
+    status, shown, aside = render()
+
+    assert (status, shown) == (0, [".railway/railway.py: written"])
+    assert aside[0].startswith("note: railway.toml was left alone, and there is no railway.json beside it; ")
+    assert not (place / "railway.json").exists()
+
+
+def test_a_successor_that_git_for_windows_checked_out_is_ours(place: Path, render: Render) -> None:
+    render()
+    ours = place / ".railway" / "railway.py"
+    ours.write_bytes(ours.read_bytes().replace(b'"jobs"', b'"acme"').replace(b"\n", b"\r\n"))
+    (place / "slo.toml").write_text(SLO.replace("replicas = 3", "replicas = 4"))
+
+    assert ".railway/railway.py: written" in render()[1]
+    assert b'"acme"' in ours.read_bytes()
+    assert b'"JOB_PLANNED_REPLICAS": "4"' in ours.read_bytes()
+
+
 def test_they_go_where_they_are_told_to_from_a_file_anywhere(place: Path, render: Render) -> None:
     (place / "slo.toml").rename(place / "mine.toml")
 

@@ -29,14 +29,16 @@ SICK = SetUp(
 )
 PIPED = """\
 ok    Redis / answers: answers
+ok    Redis / writes: takes writes
 ok    Redis / version: Redis 7.0.15
 FAIL  Redis / eviction: allkeys-lru throws jobs away when the memory is full, and tells nobody
       set maxmemory-policy noeviction
 """
 SHOWN = """\
-✗ Redis             answers · Redis 7.0.15 · append-only file on · 0.1% of 2 GB
-                    used · room for 1,800 dead jobs of 180 d, 5.5 kB each
-                    (estimated): 10.9 MB with what is used, maxmemory 2 GB
+✗ Redis             answers · takes writes · Redis 7.0.15 · append-only file on
+                    · 0.1% of 2 GB used · room for 1,800 dead jobs of 180 d, 5.5
+                    kB each (estimated): 10.9 MB with what is used, maxmemory 2
+                    GB
 ✗   eviction        allkeys-lru throws jobs away when the memory is full, and
                     tells nobody
                     → set maxmemory-policy noeviction
@@ -87,6 +89,29 @@ def test_any_railway_json_is_looked_at_without_a_service(content: str, capfd: py
 
     assert ended() == 99  # it lets workers drain for no time at all, or is none
     assert "Deployment" in capfd.readouterr().out
+
+
+def test_a_railway_toml_is_looked_at_as_well(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("railway.toml").write_text('# ours\n[deploy]\nstartCommand = "jobctl work"\ndrainingSeconds = "30"\n')
+    assert ended() == 99
+    told = capfd.readouterr().out
+    assert "deploy.drainingSeconds is the text '30'" in told
+    assert "Railway reads railway.toml until" in told or "has not read railway.toml" in told
+
+    Path("railway.toml").write_text("deploy = \n")
+    assert ended() == 99
+    assert "railway.toml cannot be read (invalid value" in capfd.readouterr().out
+
+
+def test_an_empty_successor_is_none(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("railway.json").write_text("{}")
+    Path(".railway").mkdir()
+    ended("--today", "2026-12-01")
+    assert "there is no .railway/" in capfd.readouterr().out
+
+    Path(".railway/railway.ts").write_text("export default {}")
+    ended("--today", "2026-12-01")
+    assert "there is no .railway/" not in capfd.readouterr().out
 
 
 def test_a_warning_fails_only_where_it_is_to(redis: Redis, redis_url: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +171,7 @@ def test_in_a_pipe_every_check_is_a_line_and_what_was_not_made_is_told_once() ->
 
     assert text.startswith(PIPED)
     assert text.count("no Prometheus is named") == 1
-    assert text.splitlines()[-1] == "10 ok, 1 warning, 3 failures, 28 not checked"
+    assert text.splitlines()[-1] == "11 ok, 1 warning, 3 failures, 28 not checked"
 
 
 def test_on_a_terminal_a_group_is_a_line_and_what_is_to_be_mended_stands_below_it() -> None:

@@ -34,9 +34,18 @@ def test_what_a_file_says_of_its_worker_is_read() -> None:
         drain_timeout_s=180.0,
         concurrency=25,
         db_pool_size=5,
+        metrics_port=9100,
         healthcheck_path="/readyz",
         restart_policy="ALWAYS",
     )
+
+
+def test_what_is_said_of_production_goes_before_what_is_said_of_all() -> None:
+    here = {"drainingSeconds": 10, "startCommand": WORK}
+    environments = {"production": {"deploy": here}, "pr": {"deploy": {"numReplicas": 1}}}
+    fields = read_deploy({"deploy": {"drainingSeconds": 190, "numReplicas": 2}, "environments": environments})
+
+    assert (fields.draining_s, fields.replicas, fields.start_command) == (10, 2, WORK)
 
 
 @pytest.mark.parametrize(

@@ -285,11 +285,12 @@ def without_successor(today: date) -> Plant:
     """There is no ``.railway/`` on a day."""
 
     def plant(parts: SoundSetUp) -> dict[str, Finding]:
-        (parts.directory / ".railway").rmdir()
+        successor = parts.directory / ".railway" / "railway.py"
+        aside = successor.rename(parts.directory / "railway.py")
         try:
             return parts.find(today=today)
         finally:
-            (parts.directory / ".railway").mkdir()
+            aside.rename(successor)
 
     return plant
 
@@ -311,7 +312,7 @@ FAULTS: list[tuple[str, Plant, dict[str, str], str]] = [
     ("Redis is nearly full", nearly_full, {"redis-memory": "warn", "redis-dead-memory": "fail"}, "memory"),
     ("no room for the dead", too_many_dead, {"redis-dead-memory": "fail"}, "failure_ttl"),
     ("a worker's clock is off", skewed_worker, {"redis-clock": "fail"}, "NTP"),
-    ("a worker of another RQ", other_rq, {"rq-versions": "fail"}, "one version"),
+    ("a worker of another RQ", other_rq, {"rq-versions": "fail", "fleet-workers": "warn"}, "one version"),
     ("work is suspended", suspended, {"rq-suspended": "fail"}, "rq resume"),
     ("a queue that nobody listens to", unheard_queue, {"rq-queues": "fail"}, "--queues"),
     ("no scheduler", unscheduled, {"rq-queues": "fail", "rq-scheduler": "fail"}, "--queues"),

@@ -166,7 +166,7 @@ def test_a_scrape_takes_fifty_milliseconds_at_most(scrapes: dict[int, list[Scrap
     commands = statistics.median(one.commands for one in scrapes[jobs])
     what = f"a scrape of a worker, {jobs:,} jobs in its queue and each of four registries"
     figure(what, times, "<= 50 ms")
-    figure("the same: Redis commands", f"{commands:.0f}", "the same for any number")
+    figure("the same: Redis commands", f"{commands:.0f}", "the same for any number but 0")
 
     assert max(took_s) <= 0.05
 

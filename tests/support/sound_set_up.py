@@ -87,6 +87,7 @@ class SoundSetUp:
         (directory / "slo.toml").write_text(SLO)
         self.write_railway()
         (directory / ".railway").mkdir()
+        (directory / ".railway" / "railway.py").touch()
         self.postgres: Postgres
         self.pooler: Pooler
         self.postgres, self.pooler = stack.enter_context(serving_postgres())

@@ -1,4 +1,4 @@
-"""A fleet with all that metrics come from: two workers, an exporter, Redis, Postgres and an upstream that refuses."""
+"""A fleet with all that metrics come from: two workers, an exporter, Redis, Postgres; an upstream that fails at times."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def watched_fleet(directory: Path) -> Iterator[WatchedFleet]:
         redis = stack.enter_context(connect(server.url))
         redis.config_set("maxmemory", 200_000_000)
         redis.config_set("appendonly", "yes")
-        upstream = Account(latency_s=0.05, faults={Fault.RATE_LIMIT: 0.05})
+        upstream = Account(latency_s=0.05, faults={Fault.RATE_LIMIT: 0.05, Fault.BAD_GATEWAY: 0.05})
         upstream.key = {"limit": 100, "limit_remaining": 74.5}
         origin = stack.enter_context(serving(upstream))
         fleet = WatchedFleet(

@@ -18,6 +18,8 @@ _OPTION: Final = "--openrouter-url"
 _REMEDY: Final = "check the network, or give https://openrouter.ai/api/v1"
 _OK: Final = 200
 _REFUSED: Final = frozenset({401, 403})
+_TOO_MANY: Final = 429
+_OUT_OF_ORDER: Final = 500
 _MINUTE_S: Final = 60.0
 
 
@@ -38,12 +40,17 @@ def read_account(base_url: str, api_key: str, *, timeout_s: float) -> AccountFac
     status, key = _get(base_url, "key", api_key, timeout_s)
     if status in _REFUSED:
         return AccountFacts(refusal=_words(key) or f"HTTP {status}")
+    if _is_passing(status):
+        problem = f"{without_password(base_url)} answers HTTP {status}" + (f" ({_words(key)})" if _words(key) else "")
+        raise ServiceUnavailable(_OPTION, problem, "ask again in a minute; status.openrouter.ai tells of outages")
     data = _data(base_url, status, key)
     status, credits = _get(base_url, "credits", api_key, timeout_s)
     try:
         return AccountFacts(
             remaining_usd=remaining_usd(data),
-            credit_usd=None if status in _REFUSED else credit_usd(_data(base_url, status, credits)),
+            credit_usd=None
+            if status in _REFUSED or _is_passing(status)
+            else credit_usd(_data(base_url, status, credits)),
             free_tier=bool(data.get("is_free_tier")),
             rpm=_rpm(data.get("rate_limit")),
         )
@@ -72,6 +79,11 @@ def _data(base_url: str, status: int, body: Any) -> Mapping[str, Any]:
     if not isinstance(data, dict):
         raise _strange(base_url, status)
     return data
+
+
+def _is_passing(status: int) -> bool:
+    """Whether the next question may be answered: it were too many, or the server is out of order."""
+    return status == _TOO_MANY or status >= _OUT_OF_ORDER
 
 
 def _strange(base_url: str, status: int) -> ServiceUnavailable:

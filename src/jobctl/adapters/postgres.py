@@ -47,6 +47,10 @@ _REMEDY: Final = (
     "give postgresql://user:password@host:6543/postgres, with the special characters of the password as %XX"
 )
 _MIGRATE: Final = "run `jobctl migrate` with the same database"
+#: What Postgres, PgBouncer and Supabase's pooler say when they take no further connection.
+_FULL: Final = re.compile(
+    "too many (?:clients|connections)|connection slots are reserved|no more connections|max client", re.IGNORECASE
+)
 #: NUL in JSON text, which jsonb cannot hold; an even number of backslashes before it are characters of their own.
 _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -339,6 +343,10 @@ class Server:
                 )
             case PoolTimeout() | _Overdue() | errors.QueryCanceled() | errors.ConnectionTimeout():
                 return self.unavailable(late, "check host, port and network, and what holds its locks")
+            case psycopg.OperationalError() if _FULL.search(str(error)):
+                return self.unavailable(
+                    f"has no connection left ({self._words(error)})", "end other clients, or give workers smaller pools"
+                )
             case psycopg.OperationalError():
                 return self.unavailable(f"failed ({self._words(error)})", "start it, or check host, port and password")
             case _:

@@ -25,7 +25,8 @@ _SERVER: Final = (
     " - coalesce(current_setting('reserved_connections', true)::int, 0),"
     " to_regclass('jobctl_migrations') IS NOT NULL,"
     " CASE WHEN to_regclass('jobctl_results') IS NOT NULL"
-    " THEN has_table_privilege('jobctl_results', 'INSERT') END"
+    " THEN has_table_privilege('jobctl_results', 'INSERT') END,"
+    " current_setting('transaction_read_only')::bool"
 )
 #: PgBouncer from 1.21 on prepares statements itself, under names of its own.
 _PREPARED: Final = "SELECT name FROM pg_prepared_statements WHERE name NOT LIKE 'PGBOUNCER\\_%'"
@@ -68,7 +69,7 @@ def read_database(dsn: str, *, timeout_s: float, option: str = "--database-url")
     with server.connected() as first, server.connected() as second:
         row = first.execute(_SERVER).fetchone()
         assert row is not None
-        version, most, has_migrations, writable = row
+        version, most, has_migrations, writable, read_only = row
         applied: set[Any] = set()
         if has_migrations:
             applied = {name for (name,) in first.execute("SELECT name FROM jobctl_migrations")}
@@ -85,6 +86,7 @@ def read_database(dsn: str, *, timeout_s: float, option: str = "--database-url")
         missing=tuple(name for name in migrations() if name not in applied),
         writable=writable,
         leftovers=tuple(sorted(leftovers)),
+        read_only=read_only,
         host=str(words.get("host") or ""),
         port=_port(words.get("port")),
     )

@@ -14,7 +14,11 @@ from jobctl.errors import ServiceUnavailable
 __all__ = ["read_prometheus"]
 
 _OPTION: Final = "--prometheus"
+#: Health of a target that was scraped, and of one whose turn has not come yet.
+_NOT_DOWN: Final = frozenset({"up", "unknown"})
 _REMEDY: Final = "start it, or give the URL of a Prometheus server, such as http://localhost:9090"
+_LOCKED: Final = frozenset({401, 403})
+_OUT_OF_ORDER: Final = 500
 #: Figures of the fleet, by the metric: how the values of all processes make one.
 _FIGURES: Final = {"planned_replicas": "max", "slots_stuck": "sum", "exporter_elected": "sum"}
 
@@ -78,6 +82,12 @@ class _Api:
             timeout_s=self._timeout_s,
             params=parameters,
         )
+        if response.status_code in _LOCKED:
+            problem = f"{without_password(self._url)} lets nobody ask without a password (HTTP {response.status_code})"
+            raise ServiceUnavailable(_OPTION, problem, "give http://user:password@host:9090")
+        if response.status_code >= _OUT_OF_ORDER:
+            problem = f"{without_password(self._url)} is out of order (HTTP {response.status_code})"
+            raise ServiceUnavailable(_OPTION, problem, "look at its log; it may still be starting")
         answer = response.json()
         if answer["status"] != "success":
             raise self.strange()
@@ -90,5 +100,5 @@ class _Api:
 
 def _target(entry: Mapping[str, Any]) -> TargetFacts:
     labels = entry["labels"]
-    down = "" if entry["health"] == "up" else str(entry.get("lastError") or f"health {entry['health']}")
+    down = "" if entry["health"] in _NOT_DOWN else str(entry.get("lastError") or f"health {entry['health']}")
     return TargetFacts(str(labels["job"]), str(labels["instance"]), down)

@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, BusyLoadingError, InvalidResponse, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    InvalidResponse,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
@@ -78,6 +85,9 @@ def translated(option: str = "--redis-url") -> Iterator[None]:
     """
     try:
         yield
+    except NoPermissionError as error:
+        problem = f"Redis does not let this user run a command ({error})"
+        raise ServiceUnavailable(option, problem, "give the user that right, or connect as another") from error
     except RedisError as error:
         raise ServiceUnavailable(option, f"Redis did not take a command ({error})", "is it still running?") from error
 

@@ -105,7 +105,7 @@ class _Reader:
             name = key.removeprefix(BaseWorker.redis_worker_namespace_prefix)
             if is_alive((birth, clock), ends_s.get(name), self._now_s):
                 listens = tuple(filter(None, _text(queues).split(",")))
-                yield WorkerFacts(name, listens, _text(version), parse_offset(_text(clock)))
+                yield WorkerFacts(name, listens, _text(version), parse_offset(_text(clock)), clock is not None)
 
     def _queue(self, name: str, left: set[str]) -> QueueFacts:
         now = int(self._now_s)

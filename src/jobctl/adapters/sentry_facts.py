@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from sentry_sdk.utils import Dsn
@@ -21,6 +21,7 @@ __all__ = ["read_sentry"]
 
 _OPTION: Final = "--sentry-dsn"
 _OUT_OF_ORDER: Final = 500
+_TOO_MUCH: Final = 429
 
 
 def read_sentry(dsn: str, *, timeout_s: float) -> SentryFacts:
@@ -47,17 +48,20 @@ def read_sentry(dsn: str, *, timeout_s: float) -> SentryFacts:
     if response.status_code >= _OUT_OF_ORDER:
         problem = f"Sentry at {auth.host} is out of order (HTTP {response.status_code})"
         raise ServiceUnavailable(_OPTION, problem, "try again in a while")
+    body = _body(response)
     if response.is_success:
+        if body is None:
+            raise ServiceUnavailable(_OPTION, f"{auth.host} does not answer as Sentry does", "copy the DSN again")
         return SentryFacts()
-    words = gist(response.headers.get("x-sentry-error", "")) or _detail(response)
-    return SentryFacts(refusal=", ".join(filter(None, (f"HTTP {response.status_code}", words))))
+    words = gist(response.headers.get("x-sentry-error") or (body or {}).get("detail") or "")
+    why = ", ".join(filter(None, (f"HTTP {response.status_code}", words)))
+    return SentryFacts(full=why) if response.status_code == _TOO_MUCH else SentryFacts(refusal=why)
 
 
-def _detail(response: httpx.Response) -> str:
-    """The gist of an error's body; empty where it has none."""
+def _body(response: httpx.Response) -> dict[str, Any] | None:
+    """The decoded object that every Sentry answers with; None where there is none."""
     try:
         body = response.json()
     except ValueError:
-        return ""
-    detail = body.get("detail") if isinstance(body, dict) else None
-    return gist(detail) if detail else ""
+        return None
+    return body if isinstance(body, dict) else None

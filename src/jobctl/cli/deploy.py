@@ -27,6 +27,8 @@ def render(
 
     What stands in railway.json beside the fleet's settings stays, and so do your lines in railway.py. A file of
     .railway/ that was not made here is left alone.
+
+    Exit code 99: with --check, a file is not what it should be.
     """
     from jobctl.wiring.deploy import rendered
     from jobctl.wiring.rendered import find_slo_file, read_operations

@@ -118,7 +118,9 @@ def doctor(
     """Check a set-up, and say what to mend.
 
     Redis, RQ, the fleet, the database, OpenRouter, what watches and what deploys it are looked at, each where it is
-    known, and nothing is changed. The exit code is 99 if a check failed.
+    known, and nothing is changed.
+
+    Exit code 0: no check failed; 99: one did, or with --strict one warns.
     """
     from jobctl.apps.doctor.examination import examine
     from jobctl.cli.doctor_render import show

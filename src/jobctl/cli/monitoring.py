@@ -90,7 +90,10 @@ def render(
         ),
     ] = None,
 ) -> None:
-    """Write the files that watch a fleet, those that differ from what is there."""
+    """Write the files that watch a fleet, those that differ from what is there.
+
+    Exit code 99: with --check, a file is not what it should be.
+    """
     from jobctl.wiring.monitoring import SECRETS, rendered
     from jobctl.wiring.rendered import find_slo_file, read_operations
 

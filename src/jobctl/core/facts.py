@@ -54,11 +54,12 @@ class RedisFacts:
         product: ``Redis`` or ``Valkey``.
         version: Its version, as it writes it.
         compatible: The version of Redis that it says it is compatible with: major and minor.
-        policy: ``maxmemory-policy``.
-        used_bytes: Memory that it uses.
+        policy: ``maxmemory-policy``; None where it does not say.
+        used_bytes: Memory that it uses; None where it does not say.
         limit_bytes: Its ``maxmemory``; None without a limit.
         machine_bytes: Memory of its machine.
-        log_enabled: Whether it keeps an append-only file.
+        refusal: Why it takes no writes from this user; empty when it does.
+        log_enabled: Whether it keeps an append-only file; None where it does not say.
         log_sound: Whether the last writes of that file went well.
         snapshot_sound: Whether the last snapshot went well.
         snapshots: When it takes snapshots, as ``save`` has it; empty for never.
@@ -68,11 +69,12 @@ class RedisFacts:
     product: str
     version: str
     compatible: tuple[int, int]
-    policy: str
-    used_bytes: int
+    policy: str | None
+    used_bytes: int | None
     limit_bytes: int | None = None
     machine_bytes: int | None = None
-    log_enabled: bool = True
+    refusal: str = ""
+    log_enabled: bool | None = True
     log_sound: bool = True
     snapshot_sound: bool = True
     snapshots: str | None = None
@@ -111,12 +113,14 @@ class WorkerFacts:
         queues: The queues it listens to.
         rq_version: Its version of RQ; empty when it does not say.
         clock: How far Redis' clock is ahead of its own; None of a worker that is not ours.
+        ours: Whether it is one of ``jobctl work``, with slots; RQ's own runs one job at a time.
     """
 
     name: str
     queues: tuple[str, ...]
     rq_version: str = ""
     clock: ClockOffset | None = None
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,7 @@ class DatabaseFacts:
         missing: Migrations that were not applied.
         writable: Whether this role may add results; None where there is no table.
         leftovers: Names of prepared statements that other clients left in server processes.
+        read_only: Whether transactions may write nothing, as on a standby.
         host: Where it is, as the connection string has it.
         port: Its port.
     """
@@ -159,6 +164,7 @@ class DatabaseFacts:
     missing: tuple[str, ...] = ()
     writable: bool | None = True
     leftovers: tuple[str, ...] = ()
+    read_only: bool = False
     host: str = ""
     port: int = 5432
 
@@ -170,7 +176,7 @@ class AccountFacts:
     Attributes:
         refusal: Why the key was refused; empty when it was not.
         remaining_usd: What the key's own limit leaves; None without one.
-        credit_usd: Credits bought less credits used; None where only a management key may ask.
+        credit_usd: Credits bought less credits used; None where only a management key may ask, or nobody was told.
         free_tier: Whether no credits were ever bought.
         rpm: Calls a minute that the key may make; None where OpenRouter does not say, as it does today.
     """
@@ -187,10 +193,12 @@ class SentryFacts:
     """A Sentry project.
 
     Attributes:
-        refusal: Why an envelope was refused; empty when it was taken.
+        refusal: Why an envelope was refused; empty when it was not.
+        full: Why it was dropped, the project being over its quota or rate; empty when it was not.
     """
 
     refusal: str = ""
+    full: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +254,7 @@ class PrometheusFacts:
 
 @dataclass(frozen=True, slots=True)
 class RailwayFacts:
-    """A ``railway.json``.
+    """A ``railway.json``, or a ``railway.toml``.
 
     Attributes:
         path: Where it is.

@@ -20,6 +20,7 @@ from jobctl.errors import InvalidValue
 
 __all__ = [
     "CUT_OFF",
+    "PRODUCTION",
     "SUCCESSOR",
     "DeployFields",
     "Fault",
@@ -32,6 +33,8 @@ __all__ = [
 
 #: From this day on Railway does not read the file (docs.railway.com/config-as-code, 2026-08-21).
 CUT_OFF: Final = "2026-12-01"
+#: The environment that a project of Railway has from its first day on.
+PRODUCTION: Final = "production"
 #: What whoever writes the file today should know.
 SUCCESSOR: Final = (
     f"Railway reads railway.json until {CUT_OFF}, and not for services created now; jobctl deploy render writes its "
@@ -67,6 +70,7 @@ class DeployFields:
         drain_timeout_s: ``--drain-timeout`` of its ``jobctl work``, seconds.
         concurrency: ``--concurrency``, slots.
         db_pool_size: ``--db-pool-size``, connections.
+        metrics_port: ``--metrics-port``.
         healthcheck_path: What Railway asks before it calls a deployment active.
         restart_policy: When a replica that ended is started again.
     """
@@ -77,6 +81,7 @@ class DeployFields:
     drain_timeout_s: float | None = None
     concurrency: int | None = None
     db_pool_size: int | None = None
+    metrics_port: int | None = None
     healthcheck_path: str | None = None
     restart_policy: str | None = None
 
@@ -96,8 +101,12 @@ def command_option(flag: str) -> re.Pattern[str]:
 
 
 def read_deploy(content: object) -> DeployFields:
-    """Read the decoded file; whatever cannot be read counts as not said."""
-    deploy = _object(_object(content).get("deploy"))
+    """Read the decoded file; whatever cannot be read counts as not said.
+
+    What it says of the environment that jobs are done in goes before what it says of all.
+    """
+    production = _object(_object(_object(content).get("environments")).get(PRODUCTION))
+    deploy = {**_object(_object(content).get("deploy")), **_object(production.get("deploy"))}
     command = _said(deploy.get("startCommand"))
     works = [] if command is None else find_work(command)
     arguments = "" if command is None or len(works) != 1 else command[slice(*works[0])]
@@ -108,6 +117,7 @@ def read_deploy(content: object) -> DeployFields:
         drain_timeout_s=_given(arguments, "--drain-timeout", parse_duration),
         concurrency=_given(arguments, "--concurrency", parse_whole),
         db_pool_size=_given(arguments, "--db-pool-size", parse_whole),
+        metrics_port=_given(arguments, "--metrics-port", parse_whole),
         healthcheck_path=_said(deploy.get("healthcheckPath")),
         restart_policy=_said(deploy.get("restartPolicyType")),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,15 +11,15 @@ from jobctl.adapters.files import read_text
 from jobctl.apps.deploy.railway_py import is_ours, needs, railway_py
 from jobctl.apps.deploy.services import worker_of
 from jobctl.core.operations import Operations
-from jobctl.core.railway import SUCCESSOR
-from jobctl.core.railway_rewriting import rewrite
+from jobctl.core.railway import SUCCESSOR, find_work, read_deploy
+from jobctl.core.railway_rewriting import Deploy, check_rewritable, rewrite
 from jobctl.errors import InvalidOption, InvalidValue
 from jobctl.settings import FIELDS
 from jobctl.wiring.rendered import DIRECTORY, OPTION
 
 __all__ = ["Rendered", "rendered"]
 
-_JSON, _PY = "railway.json", ".railway/railway.py"
+_JSON, _TOML, _PY = "railway.json", "railway.toml", ".railway/railway.py"
 #: What Railway's command line would read instead, or beside it: it wants one of them only.
 _SIBLINGS: Final = (".railway/railway.ts", ".railway/railway.go")
 #: The variables that the files set themselves: by a value, or by an option of the start command.
@@ -41,12 +42,17 @@ class Rendered:
 def rendered(operations: Operations, directory: Path) -> Rendered:
     """The files as they should be, whatever of them is there already kept where it is not ours.
 
-    A ``railway.json`` that was taken away beside a ``.railway/railway.py`` of ours stays away.
+    A ``railway.json`` that was taken away beside a ``.railway/railway.py`` of ours stays away, and none is put beside a
+    ``railway.toml``. One that starts something else than ``jobctl work`` is another service's, and with our health
+    check it would never be deployed again.
 
     Raises:
         InvalidOption: A file cannot be read or cannot take the settings, or a queue's name cannot stand in a command.
     """
-    existing = {name: read_text(str(directory / name), DIRECTORY) for name in (_JSON, _PY, *_SIBLINGS)}
+    existing = {name: read_text(str(directory / name), DIRECTORY) for name in (_JSON, _TOML, _PY, *_SIBLINGS)}
+    successor = existing[_PY]
+    if successor is not None:
+        existing[_PY] = successor.replace("\r\n", "\n")  # as Git for Windows checks it out
     files: dict[str, str] = {}
     notes: list[str] = []
     succeeded = any(existing[name] is not None for name in (_PY, *_SIBLINGS))
@@ -56,10 +62,11 @@ def rendered(operations: Operations, directory: Path) -> Rendered:
         raise InvalidOption(OPTION, error.problem, error.remedy) from None
     try:
         if existing[_JSON] is not None or not succeeded:
-            change = rewrite(existing[_JSON], worker, _JSON)
-            files[_JSON] = change.text
+            text, said = _railway_json(existing[_JSON], existing[_TOML], worker)
+            if text is not None:
+                files[_JSON] = text
             notes += [
-                *change.notes,
+                *said,
                 f"with railway.json alone, set the service's variable PORT to {worker.metrics_port}: "
                 "Railway checks the health of that port",
                 SUCCESSOR,
@@ -72,6 +79,28 @@ def rendered(operations: Operations, directory: Path) -> Rendered:
     except InvalidValue as error:
         raise InvalidOption(DIRECTORY, error.problem, error.remedy) from None
     return Rendered(files, tuple(notes))
+
+
+def _railway_json(existing: str | None, toml: str | None, worker: Deploy) -> tuple[str | None, tuple[str, ...]]:
+    """The file, None where it is not ours to write; and what is left to do by hand.
+
+    Raises:
+        InvalidValue: It cannot take the settings.
+    """
+    new = rewrite(None, worker, _JSON).text
+    needed = json.dumps(json.loads(new)["deploy"])
+    if existing is None:
+        if toml is None:
+            return new, ()
+        return None, (f"{_TOML} was left alone, and there is no {_JSON} beside it; its [deploy] needs {needed}",)
+    check_rewritable(existing, _JSON)
+    command = read_deploy(json.loads(existing)).start_command
+    if command is not None and not find_work(command):
+        return None, (
+            f"{_JSON} starts {command!r} and was left alone; the deploy of a worker's service needs {needed}",
+        )
+    change = rewrite(existing, worker, _JSON)
+    return change.text, change.notes
 
 
 def _is_foreign(name: str, text: str | None) -> bool:

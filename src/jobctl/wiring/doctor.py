@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -41,9 +42,10 @@ __all__ = ["Question", "look"]
 #: How long one system may take for one answer, and for all of them together, seconds.
 _ANSWER_S: Final = 3.0
 _DEADLINE_S: Final = 8.0
-_RAILWAY: Final = "railway.json"
+#: What is deployed, the first that is there.
+_RAILWAY: Final = ("railway.json", "railway.toml")
 _RAILWAY_OPTION: Final = "--railway"
-_SUCCESSOR: Final = ".railway"
+_SUCCESSORS: Final = (".railway/railway.py", ".railway/railway.ts", ".railway/railway.go")
 _LIBRARIES: Final = {"rq": "rq", "redis-py": "redis"}
 
 
@@ -140,6 +142,7 @@ def _intent(
         queues=queues if queues is not None or fleet is None else _names(fleet.queues),
         replicas=chosen("planned_replicas", None, fleet and fleet.replicas),
         drain_timeout_s=chosen("drain_timeout_s", deploy.drain_timeout_s, None),
+        drain_told=deploy.drain_timeout_s is not None or settings.origins["drain_timeout_s"].level != "default",
         job_timeout_s=(fleet or Fleet()).job_timeout_s,
         db_pool_size=chosen("db_pool_size", deploy.db_pool_size, fleet and fleet.db_pool_size)
         or pool_size(concurrency),
@@ -189,24 +192,27 @@ def _railway(given: str | None) -> RailwayFacts | Unreachable | None:
     """
     from jobctl.adapters.files import read_text
 
-    path = given or _RAILWAY
-    text = read_text(path, _RAILWAY_OPTION)
-    if text is None:
-        if given is not None:
-            raise InvalidOption(_RAILWAY_OPTION, f"there is no file {given!r}", "give the path of a railway.json")
+    paths = (given,) if given is not None else _RAILWAY
+    texts = ((path, read_text(path, _RAILWAY_OPTION)) for path in paths)
+    path, text = next((found for found in texts if found[1] is not None), (given, None))
+    if path is None:
         return None
+    if text is None:
+        raise InvalidOption(_RAILWAY_OPTION, f"there is no file {path!r}", "give the path of a railway.json")
     try:
-        content = json.loads(text)
+        content = tomllib.loads(text) if path.endswith(".toml") else json.loads(text)
+    except json.JSONDecodeError as error:
+        why = f"{error.msg.lower()}, line {error.lineno}"
+        return Unreachable(f"{path} is no JSON ({why})", "mend that line; JSON has no comments and no trailing commas")
     except ValueError as error:
-        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        return Unreachable(f"{path} is no JSON{where}", "take comments and trailing commas out")
+        return Unreachable(f"{path} cannot be read ({str(error).lower()})", "mend that line")
     except RecursionError:
         return Unreachable(f"{path} is nested too deeply", "mend the file")
     return RailwayFacts(
         path=path,
         deploy=read_deploy(content),
         faults=tuple(wrong_types(content)),
-        has_successor=(Path(path).parent / _SUCCESSOR).is_dir(),
+        has_successor=any((Path(path).parent / name).is_file() for name in _SUCCESSORS),
     )
 
 

@@ -43,12 +43,14 @@ INTENT = Intent(
 )
 REDIS = RedisFacts("Redis", "7.0.15", (7, 0), "noeviction", GB, 8 * GB, 16 * GB, clock=ClockOffset(0.0, 0.001))
 WORKERS = (WorkerFacts("a", ("default",), "3.0.0"), WorkerFacts("b", ("default",), "3.0.0"))
+RQS = WorkerFacts("rqs", ("default",), "3.0.0", ours=False)
 RQ = RqFacts((QueueFacts("default", has_scheduler=True),), WORKERS)
 DATABASE = DatabaseFacts("15.1", 97, pooled=True)
 DEPLOY = DeployFields(
     replicas=2,
     draining_s=190,
-    start_command="jobctl work --drain-timeout 3m",
+    start_command="jobctl work --drain-timeout 3m --metrics-port 9100",
+    metrics_port=9100,
     healthcheck_path="/readyz",
     restart_policy="ALWAYS",
 )
@@ -70,7 +72,7 @@ SOUND = SetUp(
     database=DATABASE,
     account=AccountFacts(credit_usd=50.0),
     sentry=SentryFacts(),
-    metrics=(MetricsFacts("http://a:9100", {"slots_stuck": 0.0}, frozenset({"1.0"})),),
+    metrics=(MetricsFacts("http://a:9100", {"slots": 25.0, "slots_stuck": 0.0}, frozenset({"1.0"})),),
     prometheus=PROMETHEUS,
     railway=RailwayFacts("railway.json", DEPLOY, has_successor=True),
 )
@@ -101,6 +103,10 @@ def with_database(**changes: Any) -> SetUp:
     return replace(SOUND, database=replace(DATABASE, **changes))
 
 
+def with_deploy(**changes: Any) -> SetUp:
+    return replace(SOUND, railway=RailwayFacts("railway.json", replace(DEPLOY, **changes), has_successor=True))
+
+
 def with_prometheus(**changes: Any) -> SetUp:
     return replace(SOUND, prometheus=replace(PROMETHEUS, **changes))
 
@@ -112,6 +118,17 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
 @pytest.mark.parametrize(
     ("set_up", "check", "level", "said"),
     [
+        (
+            with_redis(refusal="You can't write against a read only replica."),
+            "redis-writable",
+            Level.FAIL,
+            "a read only",
+        ),
+        (with_redis(policy=None), "redis-eviction", Level.UNCHECKED, "does not tell"),
+        (with_redis(log_enabled=None, snapshots=None), "redis-persistence", Level.UNCHECKED, "does not tell"),
+        (with_redis(used_bytes=None, limit_bytes=None), "redis-memory", Level.UNCHECKED, "does not tell"),
+        (with_redis(used_bytes=None), "redis-dead-memory", Level.UNCHECKED, "does not tell"),
+        (replace(SOUND, rq=Unreachable("refused TIME", "give the right")), "redis-answers", Level.FAIL, "refused TIME"),
         (with_redis(compatible=(6, 0), version="6.0.16"), "redis-version", Level.FAIL, "LMOVE"),
         (with_redis(log_sound=False), "redis-persistence", Level.FAIL, "cannot be written"),
         (with_redis(snapshot_sound=False), "redis-persistence", Level.FAIL, "refuse writes"),
@@ -131,6 +148,15 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
             Level.WARN,
             "RQ 3.1.0, and here is 3.0.0",
         ),
+        (with_rq(workers=(*WORKERS, RQS)), "fleet-workers", Level.WARN, "1 worker of RQ's own beside"),
+        (
+            with_rq(workers=(WORKERS[0], RQS)),
+            "fleet-workers",
+            Level.WARN,
+            "1 worker of 2 planned, and 1 worker of RQ's",
+        ),
+        (with_intent(drain_timeout_s=25, drain_told=False), "fleet-drain", Level.WARN, "unless told otherwise a stop"),
+        (with_database(read_only=True), "database-migrated", Level.FAIL, "read-only"),
         (with_database(pooled=False, host="db.x.supabase.co"), "database-pooler", Level.WARN, "directly it takes 90"),
         (
             with_database(pooled=False, host="aws-0-eu.pooler.supabase.com", port=5432),
@@ -145,7 +171,7 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
             Level.FAIL,
             "= 16, and the server takes 10",
         ),
-        (replace(SOUND, account=AccountFacts()), "openrouter-credit", Level.UNCHECKED, "may not ask"),
+        (replace(SOUND, account=AccountFacts()), "openrouter-credit", Level.UNCHECKED, "does not tell"),
         (
             replace(SOUND, account=AccountFacts(credit_usd=50, rpm=100)),
             "openrouter-rate",
@@ -164,6 +190,15 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
         (with_prometheus(broken_rules=("X (many-to-many)",)), "rules-loaded", Level.FAIL, "many-to-many"),
         (with_intent(alerts=frozenset({"JobctlFleetDown", "JobctlOther"})), "rules-loaded", Level.WARN, "JobctlOther"),
         (with_intent(alerts=frozenset()), "rules-loaded", Level.UNCHECKED, "not known"),
+        (replace(SOUND, sentry=SentryFacts(full="HTTP 429")), "sentry", Level.WARN, "too much (HTTP 429)"),
+        (
+            replace(SOUND, metrics=(MetricsFacts("http://e", {"workers": 2.0}, frozenset({"1.0"})),)),
+            "metrics-shown",
+            Level.FAIL,
+            "http://e is an exporter",
+        ),
+        (with_deploy(healthcheck_path="/health"), "railway-health", Level.FAIL, "no deploy becomes active"),
+        (with_deploy(start_command="jobctl work", metrics_port=None), "railway-health", Level.WARN, "JOB_METRICS_PORT"),
         (replace(SOUND, metrics=(MetricsFacts("http://a"),)), "metrics-shown", Level.FAIL, "no metrics of jobctl"),
         (
             replace(SOUND, railway=RailwayFacts("railway.json", DeployFields(), has_successor=True)),
@@ -181,8 +216,31 @@ def test_a_fault_is_told_with_its_figures(set_up: SetUp, check: str, level: Leve
     assert finding.remedy
 
 
+def test_a_worker_of_rq_with_queues_of_its_own_is_none_of_the_fleets_business() -> None:
+    elsewhere = replace(RQS, queues=("mail",))
+
+    assert found(with_rq(workers=(*WORKERS, elsewhere))) == {}
+    assert (
+        found(replace(with_rq(workers=(RQS,)), intent=replace(INTENT, replicas=None))).keys() & {"fleet-workers"}
+        == set()
+    )
+
+
+def test_a_queue_that_nobody_listens_to_is_told_with_the_one_that_may_have_been_meant() -> None:
+    misspelt = QueueFacts("defualt", waiting=1)
+    finding = found(with_rq(queues=(*RQ.queues, misspelt)))["rq-queues"]
+    alone = found(with_rq(queues=(misspelt,), workers=()))["rq-queues"]
+
+    assert finding == Finding(
+        Level.FAIL,
+        "nobody listens to defualt: 1 job waits there",
+        "name it in --queues of a worker, or enqueue to default, if that was meant",
+    )
+    assert alone.remedy == "start `jobctl work`"
+
+
 def test_without_prometheus_the_named_workers_tell_of_stuck_slots_and_versions() -> None:
-    stuck = MetricsFacts("http://a:9100", {"slots_stuck": 1.0}, frozenset({"0.9"}))
+    stuck = MetricsFacts("http://a:9100", {"slots": 25.0, "slots_stuck": 1.0}, frozenset({"0.9"}))
     findings = found(replace(SOUND, prometheus=None, metrics=(stuck,)))
 
     assert findings["fleet-stuck"].detail.startswith("1 slot stuck")

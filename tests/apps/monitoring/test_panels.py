@@ -219,7 +219,9 @@ BOTTLENECKS = {
     "rate limit": CALM | GROWING | {'jobctl_limiter_headroom{model="m"}': f"0+0{STILL}"},
     "OpenRouter fails": CALM | GROWING | FULL | {'jobctl_breaker_open{model="m"}': f"1+0{STILL}"},
     "no worker answers": {name: values for name, values in (CALM | GROWING).items() if not name.startswith("up")},
-    "Redis is away": {name: values for name, values in CALM.items() if "queue_" not in name and "limiter" not in name}
+    "Redis is away or full": {
+        name: values for name, values in CALM.items() if "queue_" not in name and "limiter" not in name
+    }
     | {'jobctl_redis_up{job="jobctl-exporter"}': f"0+0{STILL}"},
 }
 

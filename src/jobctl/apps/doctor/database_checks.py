@@ -27,6 +27,11 @@ def _migrated(set_up: SetUp, database: DatabaseFacts) -> Finding:
         return fail(
             "this role may not add results: workers do not start", "connect as the role that ran `jobctl migrate`"
         )
+    if database.read_only:
+        return fail(
+            "the database is read-only: no result is kept",
+            "connect to the primary, or make room: Supabase makes a database with a full disk read-only",
+        )
     return ok("tables up to date")
 
 

@@ -15,7 +15,11 @@ from jobctl.core.words import count_of
 
 __all__ = ["CHECKS"]
 
-_MISSING: Final = unchecked("there is no railway.json", "give --railway FILE")
+_MISSING: Final = unchecked(
+    "there is no railway.json", "give --railway FILE; `jobctl deploy render --check` compares .railway/ with slo.toml"
+)
+#: What answers at ``--metrics-port`` when all is well; Railway calls a deployment active once it was told 200.
+_ANSWERED: Final = ("/readyz", "/healthz", "/metrics")
 _RENDER: Final = "run `jobctl deploy render`"
 _CUT_OFF: Final = date.fromisoformat(CUT_OFF)
 
@@ -67,6 +71,19 @@ def _health(set_up: SetUp, railway: RailwayFacts) -> Finding:
             "no health check: a deploy counts as done before its workers reach Redis",
             'write "healthcheckPath": "/readyz", and give workers --metrics-port',
         )
+    if deploy.start_command is None or not find_work(deploy.start_command):
+        return ok(f"health check {deploy.healthcheck_path}")
+    if deploy.healthcheck_path not in _ANSWERED:
+        return fail(
+            f"no worker answers at {deploy.healthcheck_path}: no deploy becomes active",
+            'write "healthcheckPath": "/readyz"',
+        )
+    if deploy.metrics_port is None and "--metrics-port" not in deploy.start_command:
+        return warn(
+            f"without --metrics-port or the variable JOB_METRICS_PORT nothing answers at {deploy.healthcheck_path}: "
+            "no deploy becomes active",
+            "give `jobctl work` --metrics-port 9100, and the service the variable PORT 9100",
+        )
     return ok(f"health check {deploy.healthcheck_path}")
 
 
@@ -84,11 +101,11 @@ def _restart(set_up: SetUp, railway: RailwayFacts) -> Finding:
 def _cut_off(set_up: SetUp, railway: RailwayFacts) -> Finding:
     if railway.has_successor:
         return ok(".railway/ is there")
-    today = set_up.intent.today
+    today, name = set_up.intent.today, railway.path
     if today >= _CUT_OFF:
-        return fail(f"Railway has not read railway.json since {CUT_OFF}, and there is no .railway/", _RENDER)
+        return fail(f"Railway has not read {name} since {CUT_OFF}, and there is no .railway/", _RENDER)
     left = count_of((_CUT_OFF - today).days, "day")
-    return warn(f"Railway reads railway.json until {CUT_OFF}, {left} from now, and there is no .railway/", _RENDER)
+    return warn(f"Railway reads {name} until {CUT_OFF}, {left} from now, and there is no .railway/", _RENDER)
 
 
 def _railway(set_up: SetUp) -> RailwayFacts | Unreachable | None:

@@ -19,23 +19,36 @@ _UNWATCHED: Final = unchecked("no metrics are named", "give --prometheus URL, or
 
 
 def _workers(set_up: SetUp, rq: RqFacts) -> Finding:
+    """Whether they are as many as planned. One of RQ's own that takes jobs from the same queues is no replica."""
     there, planned = len(rq.workers), set_up.intent.replicas
+    ours = [worker for worker in rq.workers if worker.ours]
+    shared = {name for worker in ours for name in worker.queues}.union(set_up.intent.queues or ())
+    beside = [worker for worker in rq.workers if not worker.ours and not shared.isdisjoint(worker.queues)]
     if not there:
         return fail("no worker is alive", "start `jobctl work`")
-    if planned is None:
+    if planned is None and not beside:
         return ok(count_of(there, "worker"))
-    if there < planned:
-        return warn(f"{count_of(there, 'worker')} of {planned} planned", "start the others, or plan anew")
-    return ok(f"{count_of(there, 'worker')}, {planned} planned")
+    if planned is not None and len(ours) < planned:
+        others = f", and {count_of(len(beside), 'worker')} of RQ's own: one job at a time" if beside else ""
+        return warn(f"{count_of(len(ours), 'worker')} of {planned} planned{others}", "start the others, or plan anew")
+    if beside:
+        return warn(
+            f"{count_of(len(beside), 'worker')} of RQ's own beside: one job at a time, and no rate limit",
+            "start `jobctl work` instead, or give it queues of its own",
+        )
+    return ok(f"{count_of(len(ours), 'worker')}, {planned} planned")
 
 
 def _drain(set_up: SetUp) -> Finding:
     drain_s, job_s = set_up.intent.drain_timeout_s, set_up.intent.job_timeout_s
     if drain_s >= job_s:
         return ok(f"drains for {format_duration(drain_s)}, jobs take at most {format_duration(job_s)}")
+    waits, also = (
+        ("a stop waits", "") if set_up.intent.drain_told else ("unless told otherwise a stop waits", " and here")
+    )
     return warn(
-        f"a stop waits {format_duration(drain_s)}, and jobs may take {format_duration(job_s)}: longer ones begin anew",
-        f"give --drain-timeout {job_s:g}s to `jobctl work`, or set [fleet] job_timeout in slo.toml",
+        f"{waits} {format_duration(drain_s)}, and jobs may take {format_duration(job_s)}: longer ones begin anew",
+        f"give --drain-timeout {job_s:g}s to `jobctl work`{also}, or set [fleet] job_timeout in slo.toml",
     )
 
 
@@ -60,7 +73,10 @@ def _versions(set_up: SetUp) -> Finding:
     here = set_up.intent.versions.get("jobctl", "")
     others = sorted({version for facts in seen for version in facts.versions} - {here})
     if others:
-        return warn(f"workers run jobctl {listed(others)}, and here is {here}", "deploy one version to all")
+        return warn(
+            f"workers run jobctl {listed(others)}, and here is {here}",
+            "deploy one version to all, or wait for the deploy that is under way",
+        )
     return ok("one version of jobctl")
 
 

@@ -24,6 +24,10 @@ def _sentry(set_up: SetUp) -> Finding:
         return unchecked("errors go nowhere", "set SENTRY_DSN")
     if isinstance(sentry, Unreachable):
         return fail(sentry.problem, sentry.remedy)
+    if sentry.full:
+        return warn(
+            f"Sentry drops what is sent, for it is too much ({sentry.full})", "raise the quota, or send fewer events"
+        )
     if sentry.refusal:
         return fail(f"Sentry refuses this DSN ({sentry.refusal})", "copy it from the project's settings, Client Keys")
     return ok("Sentry takes what is sent")
@@ -40,6 +44,9 @@ def _metrics(set_up: SetUp) -> Finding:
     strange = [facts.url for facts in shown if not facts.versions]
     if strange:
         return fail(f"{listed(strange)} shows no metrics of jobctl", "give the URL of a worker's --metrics-port")
+    slotless = [facts.url for facts in shown if "slots" not in facts.values]
+    if slotless:
+        return fail(f"{listed(slotless)} is an exporter, and no worker", "give the URL of a worker's --metrics-port")
     return ok(f"{count_of(len(shown), 'worker')} {'shows' if len(shown) == 1 else 'show'} metrics")
 
 
@@ -67,7 +74,7 @@ def _planned(set_up: SetUp, prometheus: PrometheusFacts) -> Finding:
     told, planned = prometheus.values.get("planned_replicas"), set_up.intent.replicas
     remedy = f"give the exporter --planned-replicas {planned or 'N'}"
     if told is None:
-        return warn("the exporter does not know the plan: JobctlWorkersBelowPlan cannot fire", remedy)
+        return warn("the exporter does not know the plan: alerts go by that of the last render", remedy)
     if planned is not None and told != planned:
         return warn(f"the exporter was told {number(told)} replicas, and planned are {planned}", remedy)
     return ok(f"planned replicas known: {number(told)}")

@@ -43,7 +43,7 @@ def _remaining(set_up: SetUp, account: AccountFacts) -> Finding:
 def _credit(set_up: SetUp, account: AccountFacts) -> Finding:
     left, low = account.credit_usd, set_up.intent.thresholds.credit_usd
     if left is None:
-        return unchecked("this key may not ask for the credit", "give a management key to the exporter")
+        return unchecked("OpenRouter does not tell this key the credit", "give a management key to the exporter")
     if left <= 0:
         return fail(f"{usd(max(0.0, left))} of credit left: every paid call fails", _BUY)
     if left < low:

@@ -24,7 +24,31 @@ _APART_S: Final = 1.0
 #: A worker's heartbeat is due within a minute: whose clock is further off seems dead, seconds.
 _DEAD_APART_S: Final = 30.0
 _MISSING: Final = unchecked("no Redis is named", "give --redis-url, or set REDIS_URL")
+_UNTOLD_MEMORY: Final = unchecked("Redis does not tell its memory", "look at it where it is run")
 _MORE_MEMORY: Final = "give Redis more memory, enqueue with a shorter failure_ttl, or run `jobctl dead purge` regularly"
+
+
+#: What to do about a refused write, by what the refusal says.
+_REFUSED: Final = {
+    "read only": "connect to the primary: this one is a replica",
+    "permission": "give the user that right: how-to Secure Redis has a line of users.acl",
+    "MISCONF": "look at the disk of Redis and at its log",
+}
+
+
+def _answers(set_up: SetUp) -> Finding:
+    """Whether it answers, all questions of it and of RQ."""
+    rq = set_up.rq
+    if isinstance(set_up.redis, RedisFacts) and isinstance(rq, Unreachable):
+        return fail(rq.problem, rq.remedy)
+    return answering(_redis, _MISSING, lambda redis: "answers")(set_up)
+
+
+def _writable(set_up: SetUp, redis: RedisFacts) -> Finding:
+    if not redis.refusal:
+        return ok("takes writes")
+    remedy = next((how for word, how in _REFUSED.items() if word in redis.refusal), "look at the log of Redis")
+    return fail(f"refuses to write ({redis.refusal}): nothing is enqueued, and no job ends", remedy)
 
 
 def _version(set_up: SetUp, redis: RedisFacts) -> Finding:
@@ -36,6 +60,8 @@ def _version(set_up: SetUp, redis: RedisFacts) -> Finding:
 
 
 def _eviction(set_up: SetUp, redis: RedisFacts) -> Finding:
+    if redis.policy is None:
+        return unchecked("Redis does not tell its policy", "look for maxmemory-policy noeviction where it is run")
     if redis.policy == "noeviction":
         return ok("noeviction")
     remedy = "set maxmemory-policy noeviction"
@@ -45,12 +71,13 @@ def _eviction(set_up: SetUp, redis: RedisFacts) -> Finding:
 
 
 def _persistence(set_up: SetUp, redis: RedisFacts) -> Finding:
+    failed = "" if redis.snapshot_sound else "the last snapshot failed: Redis may refuse writes"
     if redis.log_enabled and not redis.log_sound:
-        return fail("the append-only file cannot be written", "look at its disk and at the log of the server")
-    if not redis.snapshot_sound:
-        return fail(
-            "the last snapshot failed: Redis may refuse writes", "look at its disk and at the log of the server"
-        )
+        failed = "the append-only file cannot be written"
+    if failed:
+        return fail(failed, "look at its disk and at the log of the server")
+    if redis.log_enabled is None:
+        return unchecked("Redis does not tell how it writes to disk", "look for it where it is run")
     if redis.log_enabled:
         return ok("append-only file on")
     remedy = "set appendonly yes: a crash then loses one second at most"
@@ -65,6 +92,8 @@ def _persistence(set_up: SetUp, redis: RedisFacts) -> Finding:
 
 def _memory(set_up: SetUp, redis: RedisFacts) -> Finding:
     limit, threshold = redis.limit_bytes, set_up.intent.thresholds.redis_memory
+    if redis.used_bytes is None:
+        return _UNTOLD_MEMORY
     if limit is None:
         return warn(
             f"{size(redis.used_bytes)} used and no maxmemory: when the machine's memory ends, Redis is killed",
@@ -83,8 +112,8 @@ def _dead_memory(set_up: SetUp, redis: RedisFacts) -> Finding:
     if intent.jobs_per_day is None:
         return unchecked("the volume is not known", "give --per-day")
     room, whose = (redis.limit_bytes, "maxmemory") if redis.limit_bytes else (redis.machine_bytes, "the machine has")
-    if room is None:
-        return unchecked("the memory of Redis is not known", "set maxmemory")
+    if room is None or redis.used_bytes is None:
+        return _UNTOLD_MEMORY
     rq = RqFacts() if set_up.rq is None or isinstance(set_up.rq, Unreachable) else set_up.rq
     each = DEAD_BYTES if rq.dead_bytes is None else rq.dead_bytes
     kept_s = DEAD_KEPT_S if rq.dead_kept_s is None else rq.dead_kept_s
@@ -133,7 +162,8 @@ def _check(name: str, title: str, judge: Callable[[SetUp, RedisFacts], Finding])
 
 
 CHECKS: Final = (
-    Check("redis-answers", Group.REDIS, "answers", answering(_redis, _MISSING, lambda redis: "answers")),
+    Check("redis-answers", Group.REDIS, "answers", _answers),
+    _check("redis-writable", "writes", _writable),
     _check("redis-version", "version", _version),
     _check("redis-eviction", "eviction", _eviction),
     _check("redis-persistence", "persistence", _persistence),

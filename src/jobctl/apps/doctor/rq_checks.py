@@ -7,7 +7,7 @@ from typing import Final
 
 from jobctl.apps.doctor.findings import Check, Finding, Group, fail, ok, on, unchecked, warn
 from jobctl.apps.doctor.set_up import SetUp
-from jobctl.apps.doctor.words import listed
+from jobctl.apps.doctor.words import listed, meant_by
 from jobctl.core.facts import RqFacts, Unreachable
 from jobctl.core.units import format_duration
 from jobctl.core.words import count_of
@@ -45,7 +45,12 @@ def _heard(set_up: SetUp, rq: RqFacts) -> Finding:
     if unheard:
         jobs = sum(queue.waiting + queue.scheduled for queue in unheard)
         names = listed([queue.name for queue in unheard])
-        return fail(f"nobody listens to {names}: {count_of(jobs, 'job')} wait there", "name it in --queues of a worker")
+        told = f"nobody listens to {names}: {count_of(jobs, 'job')} {'waits' if jobs == 1 else 'wait'} there"
+        if not rq.workers:
+            return fail(told, "start `jobctl work`")
+        like = meant_by(unheard[0].name, listening)
+        other = f", or enqueue to {like}, if that was meant" if like else ""
+        return fail(told, f"name it in --queues of a worker{other}")
     meant = [name for name in set_up.intent.queues or () if name not in listening]
     if meant and rq.workers:
         return warn(f"no worker listens to {listed(meant)}", "name it in --queues of a worker")

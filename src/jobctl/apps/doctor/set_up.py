@@ -36,6 +36,7 @@ class Intent:
         queues: Queues that workers are to listen to; None when nobody said.
         replicas: Workers that the plan asks for; None when nobody said.
         drain_timeout_s: How long a stop waits for running jobs, seconds.
+        drain_told: Whether somebody said so; else it is what `jobctl work` does by itself.
         job_timeout_s: Of the longest job, seconds.
         db_pool_size: Database connections of each worker.
         db_tier: The database's size; None where it is not known.
@@ -52,6 +53,7 @@ class Intent:
     queues: tuple[str, ...] | None = None
     replicas: int | None = None
     drain_timeout_s: float = 25.0
+    drain_told: bool = True
     job_timeout_s: float = 180.0
     db_pool_size: int = 4
     db_tier: Clients | None = None

@@ -22,7 +22,7 @@ _BURNING: Final = (FAST[0].long, SLOW[-1].long)
 _PIECE: Final = "5m"
 #: What holds a fleet back, by the alert that would say so; the first that holds is named.
 _LIMITS: Final = (
-    ("JobctlRedisDown", State(7, "Redis is away", Tone.ALARM)),
+    ("JobctlRedisDown", State(7, "Redis is away or full", Tone.ALARM)),
     ("JobctlFleetDown", State(6, "no worker answers", Tone.ALARM)),
     ("JobctlBreakerOpen", State(5, "OpenRouter fails", Tone.ALARM)),
     ("JobctlLimiterBound", State(4, "rate limit", Tone.WARNING)),

@@ -17,8 +17,11 @@ __all__ = ["service_alerts"]
 
 #: Answers of a kind before their share says something.
 _FEWEST: Final = 10
-#: Over how long failed calls are counted, seconds.
-_FAILING_S: Final = 600.0
+#: Over how long the share of failed calls is taken, and over how long they are counted, seconds: while every answer is
+#: a 503 hardly a call a minute is made.
+_FAILING_S, _FAILED_S = 300.0, 900.0
+#: Above this share of its ``maxmemory`` Redis refuses writes; it may hold a little more or less than all of it.
+_MEMORY_FULL: Final = 0.99
 #: From this share of the connections on, a pool is used up.
 _POOL_FULL: Final = 0.9
 
@@ -74,11 +77,13 @@ def _openrouter(operations: Operations, times: Times) -> Iterator[Alert]:
 
 def _failing(times: Times) -> str:
     """Models of whose calls most fail, though no breaker opens: a 503 asks for patience, and few calls open none."""
-    span = times.window(_FAILING_S)
-    failed = f'jobctl_upstream_responses_total{{status=~"5..|timeout|disconnected"}}[{span}]'
+    span, longer = times.window(_FAILING_S), times.window(_FAILED_S)
+    failed = 'jobctl_upstream_responses_total{status=~"5..|timeout|disconnected"}'
     return (
-        f"sum by (model) (rate({failed})) / sum by (model) (rate(jobctl_upstream_responses_total[{span}])) > 0.5\n"
-        f"and sum by (model) (increase({failed})) >= {_FEWEST}"
+        f"sum by (model) (rate({failed}[{span}]))\n"
+        f"  / sum by (model) (rate(jobctl_upstream_responses_total[{span}]))\n"
+        f"  > 0.5\n"
+        f"and sum by (model) (increase({failed}[{longer}])) >= {_FEWEST}"
     )
 
 
@@ -96,18 +101,20 @@ def _database(times: Times) -> Alert:
 
 
 def _redis(operations: Operations, times: Times) -> Iterator[Alert]:
+    used = f"max({times.last('jobctl_redis_memory_bytes')}) / max({times.last('jobctl_redis_maxmemory_bytes')})"
+    evicts = f"min({times.last('jobctl_redis_noeviction')}) == 0"
     yield Alert(
         "JobctlRedisDown",
-        "max(jobctl_redis_up) == 0",
+        f"max(jobctl_redis_up) == 0\nor (\n  {used} > {_MEMORY_FULL}\n  unless {evicts}\n)",
         60,
         Urgency.PAGE,
-        "Redis answers nobody",
-        "No job begins and none is lost: what ended is booked when it is back. Bring it back with its data.",
+        "Redis answers nobody, or refuses whatever needs memory",
+        "No job begins and none is lost: what ended is booked when it is back. If it does not answer, bring it back "
+        "with its data; if its memory is full, give it more, and purge dead jobs.",
     )
     yield Alert(
         "JobctlRedisMemoryHigh",
-        f"max({times.last('jobctl_redis_memory_bytes')}) / max({times.last('jobctl_redis_maxmemory_bytes')})"
-        f" > {operations.thresholds.redis_memory:.10g}",
+        f"{used} > {operations.thresholds.redis_memory:.10g}",
         600,
         Urgency.TICKET,
         "Redis uses {{ $value | humanizePercentage }} of its maxmemory",
@@ -123,7 +130,7 @@ def _redis(operations: Operations, times: Times) -> Iterator[Alert]:
     )
     yield Alert(
         "JobctlRedisEvicts",
-        f"min({times.last('jobctl_redis_noeviction')}) == 0",
+        evicts,
         300,
         Urgency.PAGE,
         "Redis may drop jobs when its memory is full",

@@ -65,7 +65,12 @@ def _breaker() -> Iterator[Case]:
     half = {**_answered("200", 3), **_answered("503", 3)}
     yield case(alert, "half of the calls fail", well, half, minutes=12)
     yield case(alert, "most are refused", well, _answered("200", 2), _answered("429", 50), minutes=12)
-    yield case(alert, "every call fails, and there are nine in ten minutes", well, _answered("503", 0.9), minutes=12)
+    yield case(alert, "every call fails, one in a minute", well, _answered("503", 1), minutes=20, tells=told)
+    yield case(alert, "every call fails, and there are nine in a quarter of an hour", well, _answered("503", 0.6),
+               minutes=20)  # fmt: skip
+    yield case(alert, "most calls failed until some minutes ago", well, _answered("200", 5, after=11),
+               worker("jobctl_upstream_responses_total", f"{counted((12, 50))} 600x40",
+                      f'status="503",model="{_MODEL}"'), minutes=18)  # fmt: skip
     yield case(alert, "most calls have failed for a minute", well, _answered("503", 50, after=9), minutes=10)
 
 
@@ -97,6 +102,17 @@ def _redis_down() -> Iterator[Case]:
                tells=Firing())  # fmt: skip
     yield case(alert, "it answers a worker", both(metric, "1x60"), exporter(metric, "1x4 0x60"), minutes=10)
     yield case(alert, "it has just gone away", both(metric, "1x9 0x60"), minutes=10)
+    full = {
+        **exporter("jobctl_redis_memory_bytes", "900x4 995x60"),
+        **exporter("jobctl_redis_maxmemory_bytes", "1000x60"),
+    }
+    evicts = "jobctl_redis_noeviction"
+    yield case(alert, "it answers, and its memory is full", both(metric, "1x60"), full, exporter(evicts, "1x60"),
+               minutes=10, tells=Firing())  # fmt: skip
+    yield case(alert, "its memory is full, and it drops what is old", both(metric, "1x60"), full,
+               exporter(evicts, "0x60"), minutes=10)  # fmt: skip
+    yield case(alert, "its memory is nearly full", both(metric, "1x60"), full,
+               exporter("jobctl_redis_memory_bytes", "985x60"), minutes=10)  # fmt: skip
 
 
 def _redis_memory(operations: Operations) -> Iterator[Case]:
