@@ -64,7 +64,7 @@ def test_a_redis_that_lets_nobody_ask_is_told(redis: Redis, redis_url: str) -> N
     try:
         with (
             Redis.from_url(redis_url, username="guest", password="any", protocol=2) as guest,
-            pytest.raises(ServiceUnavailable, match="does not let this user run a command"),
+            pytest.raises(ServiceUnavailable, match=r"does not let this user run a command \(\w+ \w+ has no"),
         ):
             read_redis(guest)
     finally:

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from jobctl.adapters.postgres import PostgresResults, migrate
+from jobctl.adapters.postgres import PostgresResults, Server, migrate
 from jobctl.errors import InvalidOption, ServiceUnavailable
 from support.databases import PASSWORD, POOLED, Pooler, Postgres
 from support.workers import wait_until
@@ -487,3 +487,19 @@ def test_nobody_but_the_owner_sees_a_row(postgres: Postgres, open_store: Open) -
         postgres.rows("DROP ROLE browser")
 
     assert seen == [[], []]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "FATAL: sorry, too many clients already",
+        "FATAL: remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        "FATAL: no more connections allowed (max_client_conn)",
+        "FATAL: Max client connections reached",
+    ],
+)
+def test_a_database_without_a_connection_left_is_not_told_as_one_that_is_away(said: str) -> None:
+    error = Server("postgresql://u@h/d", 1.0, "--database-url").explain(psycopg.OperationalError(said))
+
+    assert "has no connection left" in error.problem
+    assert "smaller pools" in error.remedy

@@ -45,7 +45,7 @@ def test_what_is_said_of_production_goes_before_what_is_said_of_all() -> None:
     environments = {"production": {"deploy": here}, "pr": {"deploy": {"numReplicas": 1}}}
     fields = read_deploy({"deploy": {"drainingSeconds": 190, "numReplicas": 2}, "environments": environments})
 
-    assert (fields.draining_s, fields.replicas, fields.start_command) == (10, 2, WORK)
+    assert (fields.draining_s, fields.replicas, fields.start_command, fields.in_production) == (10, 2, WORK, True)
 
 
 @pytest.mark.parametrize(

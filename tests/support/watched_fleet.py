@@ -1,4 +1,4 @@
-"""A fleet with all that metrics come from: two workers, an exporter, Redis, Postgres; an upstream that fails at times."""
+"""A fleet with all that metrics come from: two workers, an exporter, Redis, Postgres; an upstream that may fail."""
 
 from __future__ import annotations
 

@@ -35,6 +35,8 @@ _IDLE_S: Final = 30
 #: A peer that acknowledges nothing for this long is gone, seconds.
 _DEAD_S: Final = 45
 _PROBES: Final = 3
+#: What redis-py puts before an error of one of several commands.
+_OF_PIPELINE: Final = "of pipeline caused error: "
 _EXAMPLE: Final = "give redis://host:6379/0 or unix:///path/to.sock"
 
 
@@ -86,7 +88,8 @@ def translated(option: str = "--redis-url") -> Iterator[None]:
     try:
         yield
     except NoPermissionError as error:
-        problem = f"Redis does not let this user run a command ({error})"
+        said = str(error).rpartition(_OF_PIPELINE)[2]
+        problem = f"Redis does not let this user run a command ({said})"
         raise ServiceUnavailable(option, problem, "give the user that right, or connect as another") from error
     except RedisError as error:
         raise ServiceUnavailable(option, f"Redis did not take a command ({error})", "is it still running?") from error

@@ -25,8 +25,8 @@ def render(
 ) -> None:
     """Write railway.json and .railway/railway.py, those that differ from what is there.
 
-    What stands in railway.json beside the fleet's settings stays, and so do your lines in railway.py. A file of
-    .railway/ that was not made here is left alone.
+    What stands in railway.json beside the fleet's settings stays, and so do your lines in railway.py. A railway.json
+    that starts another program, and a file of .railway/ that was not made here, are left alone.
 
     Exit code 99: with --check, a file is not what it should be.
     """

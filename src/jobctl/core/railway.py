@@ -73,6 +73,7 @@ class DeployFields:
         metrics_port: ``--metrics-port``.
         healthcheck_path: What Railway asks before it calls a deployment active.
         restart_policy: When a replica that ended is started again.
+        in_production: Whether some of it is said of the environment ``production`` alone.
     """
 
     replicas: int | None = None
@@ -84,6 +85,7 @@ class DeployFields:
     metrics_port: int | None = None
     healthcheck_path: str | None = None
     restart_policy: str | None = None
+    in_production: bool = False
 
 
 def find_work(command: str) -> list[tuple[int, int]]:
@@ -106,7 +108,8 @@ def read_deploy(content: object) -> DeployFields:
     What it says of the environment that jobs are done in goes before what it says of all.
     """
     production = _object(_object(_object(content).get("environments")).get(PRODUCTION))
-    deploy = {**_object(_object(content).get("deploy")), **_object(production.get("deploy"))}
+    own = _object(production.get("deploy"))
+    deploy = {**_object(_object(content).get("deploy")), **own}
     command = _said(deploy.get("startCommand"))
     works = [] if command is None else find_work(command)
     arguments = "" if command is None or len(works) != 1 else command[slice(*works[0])]
@@ -120,6 +123,7 @@ def read_deploy(content: object) -> DeployFields:
         metrics_port=_given(arguments, "--metrics-port", parse_whole),
         healthcheck_path=_said(deploy.get("healthcheckPath")),
         restart_policy=_said(deploy.get("restartPolicyType")),
+        in_production=bool(own),
     )
 
 

@@ -197,6 +197,7 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
             Level.FAIL,
             "http://e is an exporter",
         ),
+        (with_deploy(draining_s=10, in_production=True), "railway-draining", Level.FAIL, "in environment production: "),
         (with_deploy(healthcheck_path="/health"), "railway-health", Level.FAIL, "no deploy becomes active"),
         (with_deploy(start_command="jobctl work", metrics_port=None), "railway-health", Level.WARN, "JOB_METRICS_PORT"),
         (replace(SOUND, metrics=(MetricsFacts("http://a"),)), "metrics-shown", Level.FAIL, "no metrics of jobctl"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -10,7 +11,7 @@ from jobctl.apps.doctor.findings import Check, Finding, Group, answering, fail, 
 from jobctl.apps.doctor.set_up import SetUp
 from jobctl.core.facts import RailwayFacts, Unreachable
 from jobctl.core.operations import needed_draining_s
-from jobctl.core.railway import CUT_OFF, find_work, short_draining
+from jobctl.core.railway import CUT_OFF, PRODUCTION, find_work, short_draining
 from jobctl.core.words import count_of
 
 __all__ = ["CHECKS"]
@@ -112,6 +113,18 @@ def _railway(set_up: SetUp) -> RailwayFacts | Unreachable | None:
     return set_up.railway
 
 
+def _placed(judge: Callable[[SetUp, RailwayFacts], Finding]) -> Callable[[SetUp, RailwayFacts], Finding]:
+    """A check of fields that an environment may set for itself: what is wrong is told with the place."""
+
+    def judged(set_up: SetUp, railway: RailwayFacts) -> Finding:
+        finding = judge(set_up, railway)
+        if railway.deploy.in_production and finding.remedy:
+            return replace(finding, detail=f"in environment {PRODUCTION}: {finding.detail}")
+        return finding
+
+    return judged
+
+
 def _check(name: str, title: str, judge: Callable[[SetUp, RailwayFacts], Finding]) -> Check:
     return Check(name, Group.DEPLOYMENT, title, on(_railway, "railway.json", _MISSING, judge))
 
@@ -124,10 +137,10 @@ CHECKS: Final = (
         answering(_railway, _MISSING, lambda railway: railway.path),
     ),
     _check("railway-types", "types of fields", _types),
-    _check("railway-command", "start command", _starts),
-    _check("railway-draining", "time to stop", _draining),
-    _check("railway-replicas", "replicas", _replicas),
-    _check("railway-health", "health check", _health),
-    _check("railway-restart", "restart policy", _restart),
+    _check("railway-command", "start command", _placed(_starts)),
+    _check("railway-draining", "time to stop", _placed(_draining)),
+    _check("railway-replicas", "replicas", _placed(_replicas)),
+    _check("railway-health", "health check", _placed(_health)),
+    _check("railway-restart", "restart policy", _placed(_restart)),
     _check("railway-cut-off", "cut-off date", _cut_off),
 )

@@ -66,7 +66,7 @@ def _breaker() -> Iterator[Case]:
     yield case(alert, "half of the calls fail", well, half, minutes=12)
     yield case(alert, "most are refused", well, _answered("200", 2), _answered("429", 50), minutes=12)
     yield case(alert, "every call fails, one in a minute", well, _answered("503", 1), minutes=20, tells=told)
-    yield case(alert, "every call fails, and there are nine in a quarter of an hour", well, _answered("503", 0.6),
+    yield case(alert, "every call fails, and there are nine in a quarter of an hour", well, _answered("503", 0.63),
                minutes=20)  # fmt: skip
     yield case(alert, "most calls failed until some minutes ago", well, _answered("200", 5, after=11),
                worker("jobctl_upstream_responses_total", f"{counted((12, 50))} 600x40",
