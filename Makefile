@@ -11,7 +11,7 @@ BIN := .venv/bin
 PER_DAY ?= 450000
 DURATION ?= 30s
 ARGS ?=
-WORKERS ?= 4
+WORKERS ?= 5
 PYTEST_ARGS ?=
 SOAK_S ?= 1800
 export SOAK_S
@@ -29,7 +29,7 @@ bench: runtime ## Measure: 450,000 jobs a day for 30 s on real parts (PER_DAY=, 
 	$(BIN)/jobctl bench --per-day $(PER_DAY) --duration $(DURATION) $(ARGS)
 
 test: dev tools ## Run the tests: in parallel, then those that need the machine for themselves
-	$(PYTEST) -m "not serial and not proof" -n $(WORKERS) --dist worksteal
+	$(PYTEST) -m "not serial and not proof" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 	@files=$$(grep -rls --include='*.py' 'mark\.serial' tests); \
 	if [ -n "$$files" ]; then set -x; $(PYTEST) -m "serial and not proof" $$files; \
 	else echo "no test is marked serial"; fi

@@ -30,14 +30,12 @@ settings.load_profile("jobctl")
 os.environ.pop(STEP_SUMMARY, None)  # the benches of tests belong in no summary of a run on GitHub
 
 
-# Half of the time that collecting takes would go into looking for rubbish among thousands of tests, which are none;
-# and in what was collected nobody has to look later either.
+# Half of the time that collecting takes would go into looking for rubbish among thousands of tests, which are none.
 gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """What is there now stays; what comes from here on is looked through as usual."""
-    gc.freeze()
+    """What the tests leave is looked through as usual."""
     gc.enable()
 
 

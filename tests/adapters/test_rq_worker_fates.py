@@ -568,9 +568,9 @@ def test_what_a_drain_cannot_wait_for_comes_first_in_its_queue_with_its_attempts
     assert StartedJobRegistry(queue=queue).get_job_ids(cleanup=False) == []
 
 
-def die(redis: Redis, name: str, queues: Sequence[str] = ("q",), count: int = 1) -> list[str]:
+def die(redis: Redis, name: str, queues: Sequence[str] = ("q",), count: int = 1, silence_s: float = 0.18) -> list[str]:
     """What a worker leaves that began so many jobs and was killed; ids of the jobs."""
-    desk = Desk(redis, name, queues, beat_s=15, silence_s=0.18)
+    desk = Desk(redis, name, queues, beat_s=15, silence_s=silence_s)
     desk.pulse(())
     redis.hset(f"rq:worker:{name}", mapping={"birth": "2026-01-31T12:00:00.000000Z", "queues": "q"})
     redis.sadd("rq:workers", f"rq:worker:{name}")
@@ -580,9 +580,10 @@ def die(redis: Redis, name: str, queues: Sequence[str] = ("q",), count: int = 1)
 def test_a_killed_workers_name_may_be_taken_again_and_its_jobs_run(redis: Redis, queue: Queue) -> None:
     watcher = Watcher()
     job = queue.enqueue(note, "ran")
-    assert die(redis, "mine") == [job.id]
+    assert die(redis, "mine", silence_s=60) == [job.id]
     with pytest.raises(ValueError, match="active worker"):
         burst(redis, name="mine", recover_after_s=30)
+    assert die(redis, "mine") == []  # its last pulse, which promises another one sooner
     time.sleep(0.2)
     burst(redis, name="mine", recover_after_s=0.3, observers=[watcher])
     assert (seen, job.get_status(), kept(redis, job, "attempts")) == (["ran"], JobStatus.FINISHED, "2")
