@@ -336,6 +336,13 @@ def test_instants_ascend_within_their_window(
     assert all(start_s - 1e-6 <= instant_s <= start_s + length_s + 1e-6 for instant_s in instants)
 
 
+def test_instants_that_are_nearly_one_ascend_as_well() -> None:
+    profile = Profile("rising", (Stage(355.2707201812358, 10.079065267455816, 10.944477833367726),))
+    renewal = parse_arrivals("renewal:64")  # most gaps are next to nothing
+    draws = [profile.instants(renewal, 0, 355, random.Random(seed)) for seed in range(20)]
+    assert all(instants == sorted(instants) for instants in draws)
+
+
 @pytest.mark.parametrize("arrivals", [*map(parse_arrivals, ("poisson", "renewal:4", "batch:10"))], ids=str)
 def test_instants_follow_the_rate_hour_by_hour(arrivals: Arrivals) -> None:
     day = diurnal_profile(2.0, 3.0)

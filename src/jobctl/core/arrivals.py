@@ -235,6 +235,7 @@ def draw_instants(arrivals: Arrivals, stages: Sequence[Stage], rng: random.Rando
         first = beyond
         begin_s += stage.duration_s
         jobs_before += stage.jobs
+    instants.sort()  # two that are nearly one may have changed places by a rounding
     return instants
 
 
