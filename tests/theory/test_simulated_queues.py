@@ -102,7 +102,12 @@ def summaries(
 
 @pytest.mark.parametrize(
     ("utilisation", "slots", "mean_service_s", "duration_s", "seeds"),
-    [(0.8, 25, 0.2, 60, 20), (0.8, 1, 0.02, 120, 20), (0.9, 25, 0.05, 60, 8), (0.8, 10, 1.0, 600, 30)],
+    [
+        (0.8, 25, 0.2, 60, 20),
+        (0.8, 1, 0.02, 120, 20),
+        pytest.param(0.9, 25, 0.05, 60, 8, marks=pytest.mark.proof),
+        pytest.param(0.8, 10, 1.0, 600, 30, marks=pytest.mark.proof),
+    ],
 )
 def test_the_printed_intervals_of_waiting_times_hold_the_truth_as_often_as_they_say(
     utilisation: float, slots: int, mean_service_s: float, duration_s: float, seeds: int
