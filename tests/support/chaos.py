@@ -403,7 +403,8 @@ def weather(storm: Storm, server: DurableRedis, directory: Path, mock_url: str, 
                 server.start()
                 continue
             victim = fleet.pop(rng.randrange(len(fleet)))
-            victim.wait_until_it_listens()  # one that is not at work yet leaves no orphans
+            victim.wait_until_it_listens()
+            _wait_until_it_works(journal, victim)
             killed[victim.process.pid] = time.monotonic()
             victim.kill()
             gone.append(victim)
@@ -435,6 +436,18 @@ def _enqueue(client: Redis, journal: Path, names: Sequence[str], url: str, rng: 
                 for name in names[start : start + 500]
             ]
         )
+
+
+def _wait_until_it_works(journal: Path, victim: Replica, patience_s: float = 5.0) -> None:
+    """Wait until a replica has a job in flight, for otherwise it leaves no orphans; there may be none left for it."""
+    ends_s = time.monotonic() + patience_s
+    while time.monotonic() < ends_s and not in_flight(journal, victim.process.pid):
+        time.sleep(0.01)
+
+
+def in_flight(journal: Path, pid: int) -> int:
+    """How many executions of a process have begun and not ended."""
+    return sum(1 if entry.word == "begin" else -1 for entry in entries(journal) if entry.pid == pid)
 
 
 def executions_ended(journal: Path) -> int:
