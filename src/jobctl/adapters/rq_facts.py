@@ -10,7 +10,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from operator import methodcaller
 from typing import Any, Final
 
 from redis import Redis
@@ -100,7 +100,7 @@ class _Reader:
 
     def _workers(self, keys: Sequence[str], ends_s: dict[str, float]) -> Iterator[WorkerFacts]:
         """Those alive."""
-        hashes = self._ask(*(partial(_hmget, key) for key in keys))
+        hashes = self._ask(*(methodcaller("hmget", key, _FIELDS) for key in keys))
         for key, (birth, queues, version, clock) in zip(keys, hashes, strict=True):
             name = key.removeprefix(BaseWorker.redis_worker_namespace_prefix)
             if is_alive((birth, clock), ends_s.get(name), self._now_s):
@@ -135,9 +135,10 @@ class _Reader:
     def _left(self, workers: Iterable[str]) -> dict[str, set[str]]:
         """By queue, the executions of workers that fell silent and that nobody has taken over."""
         prefix = BaseWorker.redis_worker_namespace_prefix
-        theirs = self._ask(*(partial(_smembers, f"{prefix}{name}:executions") for name in workers))
+        theirs = self._ask(*(methodcaller("smembers", f"{prefix}{name}:executions") for name in workers))
         members = [_text(member) for of_worker in theirs for member in of_worker][:_MOST]
-        origins = self._ask(*(partial(_hget, Job.key_for(member.rpartition(":")[0]), "origin") for member in members))
+        job_keys = (Job.key_for(member.rpartition(":")[0]) for member in members)
+        origins = self._ask(*(methodcaller("hget", key, "origin") for key in job_keys))
         left: dict[str, set[str]] = defaultdict(set)
         for member, origin in zip(members, origins, strict=True):
             if origin is not None:
@@ -147,14 +148,15 @@ class _Reader:
     def _sampled(self, names: Sequence[str]) -> tuple[list[float], list[float]]:
         """Of some dead jobs: bytes of each with its results, and for how long each is kept, seconds."""
         registries = [FailedJobRegistry(name, connection=self._connection).key for name in names]
-        found = self._ask(*(partial(_latest, key) for key in registries))
+        latest = (methodcaller("zrevrange", key, 0, _SAMPLE - 1, withscores=True) for key in registries)
+        found = self._ask(*latest)
         jobs = [(_text(job_id), score) for of_queue in found for job_id, score in of_queue]
         sizes, kept_s = [], []
         for job_id, score in jobs:
             job, results, ended_at = self._ask(  # MEMORY may be refused
-                partial(_memory, Job.key_for(job_id)),
-                partial(_memory, Result.get_key(job_id)),
-                partial(_hget, Job.key_for(job_id), "ended_at"),
+                methodcaller("memory_usage", Job.key_for(job_id)),
+                methodcaller("memory_usage", Result.get_key(job_id)),
+                methodcaller("hget", Job.key_for(job_id), "ended_at"),
                 strict=False,
             )
             if isinstance(job, int):
@@ -163,26 +165,6 @@ class _Reader:
             if ended_s is not None:
                 kept_s.append(score - ended_s if score >= 0 else math.inf)
         return sizes, kept_s
-
-
-def _hmget(key: str, to: Any) -> None:
-    to.hmget(key, _FIELDS)
-
-
-def _hget(key: str, field: str, to: Any) -> None:
-    to.hget(key, field)
-
-
-def _smembers(key: str, to: Any) -> None:
-    to.smembers(key)
-
-
-def _latest(key: str, to: Any) -> None:
-    to.zrevrange(key, 0, _SAMPLE - 1, withscores=True)
-
-
-def _memory(key: str, to: Any) -> None:
-    to.memory_usage(key)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -21,7 +21,9 @@ from jobctl.errors import InvalidValue
 __all__ = [
     "CUT_OFF",
     "PRODUCTION",
+    "SERVICE_FILES",
     "SUCCESSOR",
+    "SUCCESSOR_FILES",
     "DeployFields",
     "Fault",
     "command_option",
@@ -35,6 +37,10 @@ __all__ = [
 CUT_OFF: Final = "2026-12-01"
 #: The environment that a project of Railway has from its first day on.
 PRODUCTION: Final = "production"
+#: What Railway reads of a service in its repository, the first that is there.
+SERVICE_FILES: Final = ("railway.json", "railway.toml")
+#: What its command line reads of a whole project: it wants one of them only.
+SUCCESSOR_FILES: Final = (".railway/railway.py", ".railway/railway.ts", ".railway/railway.go")
 #: What whoever writes the file today should know.
 SUCCESSOR: Final = (
     f"Railway reads railway.json until {CUT_OFF}, and not for services created now; jobctl deploy render writes its "

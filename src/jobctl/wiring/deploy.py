@@ -11,7 +11,7 @@ from jobctl.adapters.files import read_text
 from jobctl.apps.deploy.railway_py import is_ours, needs, railway_py
 from jobctl.apps.deploy.services import worker_of
 from jobctl.core.operations import Operations
-from jobctl.core.railway import SUCCESSOR, find_work, read_deploy
+from jobctl.core.railway import SERVICE_FILES, SUCCESSOR, SUCCESSOR_FILES, find_work, read_deploy
 from jobctl.core.railway_rewriting import Deploy, check_rewritable, rewrite
 from jobctl.errors import InvalidOption, InvalidValue
 from jobctl.settings import FIELDS
@@ -19,9 +19,8 @@ from jobctl.wiring.rendered import DIRECTORY, OPTION
 
 __all__ = ["Rendered", "rendered"]
 
-_JSON, _TOML, _PY = "railway.json", "railway.toml", ".railway/railway.py"
-#: What Railway's command line would read instead, or beside it: it wants one of them only.
-_SIBLINGS: Final = (".railway/railway.ts", ".railway/railway.go")
+_JSON, _TOML = SERVICE_FILES
+_PY, *_SIBLINGS = SUCCESSOR_FILES
 #: The variables that the files set themselves: by a value, or by an option of the start command.
 _SET: Final = frozenset({"redis_url", "planned_replicas", "queues", "concurrency", "drain_timeout_s", "metrics_port"})
 

@@ -12,14 +12,15 @@ from datetime import date
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from jobctl import __version__
 from jobctl.apps.doctor.set_up import ERROR_RATE, Intent, SetUp
 from jobctl.core.facts import RailwayFacts, Unreachable
 from jobctl.core.operations import Fleet, Operations, Thresholds
 from jobctl.core.pooling import pool_size
-from jobctl.core.railway import read_deploy, wrong_types
+from jobctl.core.railway import SERVICE_FILES, SUCCESSOR_FILES, read_deploy, wrong_types
+from jobctl.core.turns import parse_weighted
 from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption, ServiceUnavailable
 from jobctl.wiring.rendered import read_operations, slo_file_here
@@ -39,13 +40,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Question", "look"]
 
+_Facts = TypeVar("_Facts")
+
 #: How long one system may take for one answer, and for all of them together, seconds.
 _ANSWER_S: Final = 3.0
 _DEADLINE_S: Final = 8.0
-#: What is deployed, the first that is there.
-_RAILWAY: Final = ("railway.json", "railway.toml")
 _RAILWAY_OPTION: Final = "--railway"
-_SUCCESSORS: Final = (".railway/railway.py", ".railway/railway.ts", ".railway/railway.go")
 _LIBRARIES: Final = {"rq": "rq", "redis-py": "redis"}
 
 
@@ -139,7 +139,7 @@ def _intent(
     rates = (question.error_rate, None if operations is None else operations.error_rate, ERROR_RATE)
     return Intent(
         today=question.today,
-        queues=queues if queues is not None or fleet is None else _names(fleet.queues),
+        queues=queues if queues is not None or fleet is None else tuple(parse_weighted(fleet.queues)[0]),
         replicas=chosen("planned_replicas", None, fleet and fleet.replicas),
         drain_timeout_s=chosen("drain_timeout_s", deploy.drain_timeout_s, None),
         drain_told=deploy.drain_timeout_s is not None or settings.origins["drain_timeout_s"].level != "default",
@@ -164,12 +164,6 @@ def _alerts(operations: Operations) -> frozenset[str]:
     return frozenset(alert.name for alert in alerts(operations, 1.0))
 
 
-def _names(queues: str) -> tuple[str, ...]:
-    from jobctl.core.turns import parse_weighted
-
-    return tuple(parse_weighted(queues)[0])
-
-
 def _operations(given: str | None) -> Operations | None:
     path = given or slo_file_here()
     return None if path is None else read_operations(path)
@@ -192,7 +186,7 @@ def _railway(given: str | None) -> RailwayFacts | Unreachable | None:
     """
     from jobctl.adapters.files import read_text
 
-    paths = (given,) if given is not None else _RAILWAY
+    paths = (given,) if given is not None else SERVICE_FILES
     texts = ((path, read_text(path, _RAILWAY_OPTION)) for path in paths)
     path, text = next((found for found in texts if found[1] is not None), (given, None))
     if path is None:
@@ -212,7 +206,7 @@ def _railway(given: str | None) -> RailwayFacts | Unreachable | None:
         path=path,
         deploy=read_deploy(content),
         faults=tuple(wrong_types(content)),
-        has_successor=any((Path(path).parent / name).is_file() for name in _SUCCESSORS),
+        has_successor=any((Path(path).parent / name).is_file() for name in SUCCESSOR_FILES),
     )
 
 
@@ -220,21 +214,24 @@ def _railway(given: str | None) -> RailwayFacts | Unreachable | None:
 
 
 def _redis(settings: Settings) -> RedisFacts:
-    from jobctl.adapters.redis_connection import connect
     from jobctl.adapters.redis_facts import read_redis
 
-    url, option = cast(str, settings.redis_url), settings.origins["redis_url"].name
-    with connect(url, option=option, timeout_s=_ANSWER_S, answer_s=_ANSWER_S) as connection:
-        return read_redis(connection, option=option)
+    return _over_redis(settings, read_redis)
 
 
 def _rq(settings: Settings) -> RqFacts:
-    from jobctl.adapters.redis_connection import connect
     from jobctl.adapters.rq_facts import read_rq
+
+    return _over_redis(settings, read_rq)
+
+
+def _over_redis(settings: Settings, read: Callable[..., _Facts]) -> _Facts:
+    """What somebody reads over a connection of its own: the two that do so look at the same time."""
+    from jobctl.adapters.redis_connection import connect
 
     url, option = cast(str, settings.redis_url), settings.origins["redis_url"].name
     with connect(url, option=option, timeout_s=_ANSWER_S, answer_s=_ANSWER_S) as connection:
-        return read_rq(connection, option=option)
+        return read(connection, option=option)
 
 
 def _postgres(settings: Settings, url: str) -> DatabaseFacts:

@@ -13,7 +13,17 @@ from jobctl.apps.monitoring.times import Times
 from jobctl.core.metrics import WORKER_JOB
 from jobctl.core.panels import Query
 
-__all__ = ["JOBS", "OF_WORKERS", "QUEUES", "per_queue", "quantile", "quantiles", "rate", "rate_window"]
+__all__ = [
+    "JOBS",
+    "OF_WORKERS",
+    "QUEUES",
+    "growth_per_queue",
+    "per_queue",
+    "quantile",
+    "quantiles",
+    "rate",
+    "rate_window",
+]
 
 #: The series of the workers among those that every process has.
 OF_WORKERS: Final = f'{{job="{WORKER_JOB}"}}'
@@ -64,6 +74,11 @@ def quantiles(series: str, window: str, further: Collection[float] = ()) -> tupl
     """
     shares = sorted({*_SHOWN, *further})
     return tuple(Query(quantile(share, series, window), f"p{100 * share:.10g}") for share in shares)
+
+
+def growth_per_queue(window: str) -> str:
+    """Jobs a second by which each queue grows, over a window; below 0 where it shrinks."""
+    return f"max by (queue) (deriv(jobctl_queue_depth{{{QUEUES}}}[{window}]))"
 
 
 def per_queue(gauge: str) -> str:

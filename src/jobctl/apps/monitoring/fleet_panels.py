@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from jobctl.apps.monitoring.asking import OF_WORKERS, quantiles, rate_window
 from jobctl.apps.monitoring.times import Times
 from jobctl.apps.monitoring.worker_alerts import UP, planned_replicas
 from jobctl.core.demand import CPU_LIMIT
 from jobctl.core.operations import Operations
 from jobctl.core.panels import Form, Panel, Query, Row, State, Step, Tone, Unit
+from jobctl.core.units import SECONDS_PER_HOUR
 
 __all__ = ["database", "redis", "workers"]
-
-_HOUR_S: Final = 3600.0
 
 
 def workers(operations: Operations, times: Times) -> Row:
@@ -59,7 +56,7 @@ def workers(operations: Operations, times: Times) -> Row:
         "Jobs of dead workers, in an hour",
         "Jobs that a worker left behind when it was killed, and another one put back or gave up. A deploy leaves none"
         " if the platform waits for the drain.",
-        (Query(f"sum(increase(jobctl_abandoned_total[{times.window(_HOUR_S)}]))", "abandoned"),),
+        (Query(f"sum(increase(jobctl_abandoned_total[{times.window(SECONDS_PER_HOUR)}]))", "abandoned"),),
         Unit.COUNT,
         nothing="no worker answers",
     )

@@ -21,6 +21,7 @@ from jobctl.apps.monitoring.times import Times
 from jobctl.apps.monitoring.worker_alerts import UP, planned_replicas
 from jobctl.core.operations import Operations
 from jobctl.core.rules import Alert, Recording, Urgency
+from jobctl.core.units import SECONDS_PER_HOUR
 
 __all__ = ["job_alerts", "job_recordings"]
 
@@ -28,8 +29,6 @@ __all__ = ["job_alerts", "job_recordings"]
 _AGED_S: Final = 60.0
 #: Over how long a queue is compared with itself, and slots and limits are averaged, seconds.
 _SMOOTH_S: Final = 300.0
-#: Over how long dead and abandoned jobs are counted, seconds.
-_HOUR_S: Final = 3600.0
 #: From this share of busy slots on, they are full: between two jobs a slot is free for a moment.
 _FULL: Final = 0.95
 #: Below this share of the limiter's allowance, nothing is left.
@@ -54,7 +53,7 @@ def job_recordings(times: Times) -> Iterator[Recording]:
 
 def job_alerts(operations: Operations, times: Times) -> Iterator[Alert]:
     """All of them."""
-    smooth, hour = times.window(_SMOOTH_S), times.window(_HOUR_S)
+    smooth, hour = times.window(_SMOOTH_S), times.window(SECONDS_PER_HOUR)
     busy = f"avg_over_time(jobctl:slots_busy:ratio[{smooth}])"
     limited = (
         f"avg_over_time(jobctl:limiter_headroom:min[{smooth}]) < {_NOTHING_LEFT}\n"
@@ -131,6 +130,6 @@ def _abandoned(times: Times) -> str:
     A worker takes over what it finds at its start, before it is asked for the first time. Where it is the only one, no
     counter is ever seen to rise.
     """
-    total, hour = "jobctl_abandoned_total", times.window(_HOUR_S)
-    young = f"time() - process_start_time_seconds{OF_WORKERS} < {times.number(_HOUR_S)}"
+    total, hour = "jobctl_abandoned_total", times.window(SECONDS_PER_HOUR)
+    young = f"time() - process_start_time_seconds{OF_WORKERS} < {times.number(SECONDS_PER_HOUR)}"
     return f"sum(increase({total}[{hour}]) > 0 or ({total} and on (instance) ({young}))) > 0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobctl.apps.monitoring.asking import JOBS, QUEUES, per_queue, quantile, rate, rate_window
+from jobctl.apps.monitoring.asking import JOBS, QUEUES, growth_per_queue, per_queue, quantile, rate, rate_window
 from jobctl.apps.monitoring.times import Times
 from jobctl.core.metered import ENDED_FOR_GOOD
 from jobctl.core.panels import Form, Panel, Query, Row, State, Tone, Unit
@@ -16,14 +16,13 @@ def load(times: Times) -> Row:
     started = rate(f"jobctl_jobs_started_total{{{JOBS}}}", window)
     of_queues = rate(f"jobctl_jobs_started_total{{{QUEUES}}}", window)
     done = "|".join(ENDED_FOR_GOOD)
-    growth = f"sum(max by (queue) (deriv(jobctl_queue_depth{{{QUEUES}}}[{window}])))"
     arrivals = Panel(
         "Arrivals and completions",
         "Where arrivals stay above what begins, queues grow. arrivals are attempts, retries included: what begins and"
         " what queues grow by; a job type does not narrow them. enqueued counts only what jobctl enqueue put in. done"
         " counts jobs, each once: those that succeeded, failed for good or were stopped.",
         (
-            Query(f"{of_queues} + {growth}", "arrivals"),
+            Query(f"{of_queues} + sum({growth_per_queue(window)})", "arrivals"),
             Query(started, "begun"),
             Query(rate(f'jobctl_jobs_finished_total{{{JOBS},outcome=~"{done}"}}', window), "done"),
             Query(f"sum(rate(jobctl_jobs_enqueued_total{{{QUEUES}}}[{window}]))", "enqueued by jobctl"),
@@ -146,7 +145,7 @@ def queues(times: Times) -> Row:
     growth = Panel(
         "Growth, by queue",
         "Jobs a second by which a queue grows, or shrinks below 0. The time until it is empty is its depth over that.",
-        (Query(f"max by (queue) (deriv(jobctl_queue_depth{{{QUEUES}}}[{window}]))", "{{queue}}"),),
+        (Query(growth_per_queue(window), "{{queue}}"),),
         Unit.JOBS_PER_S,
         floor=None,
         nothing="nothing reads the queues",

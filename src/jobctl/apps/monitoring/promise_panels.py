@@ -11,11 +11,12 @@ from jobctl.apps.monitoring.times import Times
 from jobctl.core.operations import Operations
 from jobctl.core.panels import Form, Panel, Query, Row, State, Step, Tone, Unit
 from jobctl.core.rules import Urgency
+from jobctl.core.units import SECONDS_PER_DAY
 
 __all__ = ["limits", "promises"]
 
 #: A budget is for so many seconds.
-_PERIOD_S: Final = 30 * 86_400.0
+_PERIOD_S: Final = 30 * SECONDS_PER_DAY
 #: The windows in which a budget is seen burning: the fast page's, and the slow ticket's.
 _BURNING: Final = (FAST[0].long, SLOW[-1].long)
 #: What went wrong is added up in pieces so long.

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from jobctl.apps.monitoring.asking import quantiles, rate, rate_window
 from jobctl.apps.monitoring.times import Times
 from jobctl.core.operations import Operations
 from jobctl.core.panels import Form, Panel, Query, Row, State, Step, Tone, Unit
+from jobctl.core.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 __all__ = ["spending", "upstream"]
-
-_HOUR_S: Final = 3600.0
-_DAY_S: Final = 86_400.0
 
 
 def upstream(operations: Operations, times: Times) -> Row:
@@ -77,7 +73,7 @@ def upstream(operations: Operations, times: Times) -> Row:
 
 def spending(operations: Operations, times: Times) -> Row:
     """What it costs, and for how long the money lasts."""
-    window, hour, day = rate_window(times), times.window(_HOUR_S), times.window(_DAY_S)
+    window, hour, day = rate_window(times), times.window(SECONDS_PER_HOUR), times.window(SECONDS_PER_DAY)
     cost = "jobctl_cost_usd_total"
     credit, key = "max(jobctl_openrouter_credit_usd)", "max(jobctl_openrouter_key_remaining_usd)"
     per_s = rate(cost, hour)
@@ -94,7 +90,7 @@ def spending(operations: Operations, times: Times) -> Row:
         "Cost an hour, by model",
         "US dollars an hour at the rate of the last hour, as OpenRouter billed them to jobs of the workers that are"
         " watched.",
-        (Query(f"{rate(cost, hour, 'model')} * {_HOUR_S:g}", "{{model}}"),),
+        (Query(f"{rate(cost, hour, 'model')} * {SECONDS_PER_HOUR:g}", "{{model}}"),),
         Unit.USD,
         stacked=True,
         nothing="nothing was spent",
@@ -133,7 +129,11 @@ def spending(operations: Operations, times: Times) -> Row:
                 form=Form.FIGURE,
                 width=12,
                 height=4,
-                steps=(Step(None, Tone.ALARM), Step(_DAY_S, Tone.WARNING), Step(7 * _DAY_S, Tone.GOOD)),
+                steps=(
+                    Step(None, Tone.ALARM),
+                    Step(SECONDS_PER_DAY, Tone.WARNING),
+                    Step(7 * SECONDS_PER_DAY, Tone.GOOD),
+                ),
                 nothing="not known",
             ),
             tokens,
