@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -404,7 +404,7 @@ def weather(storm: Storm, server: DurableRedis, directory: Path, mock_url: str, 
                 continue
             victim = fleet.pop(rng.randrange(len(fleet)))
             victim.wait_until_it_listens()
-            _wait_until_it_works(journal, victim)
+            _wait_until_it_works(journal, victim, killed)
             killed[victim.process.pid] = time.monotonic()
             victim.kill()
             gone.append(victim)
@@ -438,16 +438,20 @@ def _enqueue(client: Redis, journal: Path, names: Sequence[str], url: str, rng: 
         )
 
 
-def _wait_until_it_works(journal: Path, victim: Replica, patience_s: float = 5.0) -> None:
-    """Wait until a replica has a job in flight, for otherwise it leaves no orphans; there may be none left for it."""
+def _wait_until_it_works(journal: Path, victim: Replica, killed: Collection[int], patience_s: float = 5.0) -> None:
+    """Wait until a replica has jobs in flight that no other victim had: else it leaves no orphans, or some twice.
+
+    What was orphaned twice runs one at a time, for it may be what kills the workers. There may be no job left for it.
+    """
     ends_s = time.monotonic() + patience_s
-    while time.monotonic() < ends_s and not in_flight(journal, victim.process.pid):
+    while time.monotonic() < ends_s:
+        journalled = entries(journal)
+        begun = {entry.name for entry in journalled if entry.pid == victim.process.pid and entry.word == "begin"}
+        over = {entry.name for entry in journalled if entry.pid == victim.process.pid and entry.word != "begin"}
+        orphans = {entry.name for entry in journalled if entry.pid in killed}
+        if begun - over and not (begun - over) & orphans:
+            return
         time.sleep(0.01)
-
-
-def in_flight(journal: Path, pid: int) -> int:
-    """How many executions of a process have begun and not ended."""
-    return sum(1 if entry.word == "begin" else -1 for entry in entries(journal) if entry.pid == pid)
 
 
 def executions_ended(journal: Path) -> int:
