@@ -67,10 +67,18 @@ def _same_process() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[EmbeddedRedis]:
+def _server() -> Iterator[EmbeddedRedis]:
     """One embedded server for this test process."""
     with ProcessGroup() as group:
         yield embedded_redis.start(group)
+
+
+@pytest.fixture
+def redis_server(_server: EmbeddedRedis) -> EmbeddedRedis:
+    """The same, and nothing in it: whichever test came before."""
+    with connect(_server.url) as client:
+        client.flushall()
+    return _server
 
 
 @pytest.fixture
@@ -83,7 +91,6 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
 def redis(redis_url: str) -> Iterator[Redis]:
     """A client of the server, which is empty."""
     with connect(redis_url) as client:
-        client.flushall()
         yield client
 
 
