@@ -67,7 +67,7 @@ class Rig:
         """A job of so many calls, as a worker runs it."""
 
         def run() -> list[dict[str, Any]]:
-            hold(permits, attempt=2 if retry else 1)
+            hold(permits, retry=retry)
             return [self.chat() for _ in range(calls)]
 
         return Context().run(run)

@@ -33,7 +33,7 @@ def test_copies_of_a_jobs_context_share_it() -> None:
         return list(await asyncio.gather(take(), take(), take()))
 
     def slot() -> list[str | None]:
-        hold("place a/b 1.0", attempt=2)
+        hold("place a/b 1.0")
         return copy_context().run(asyncio.run, job())
 
     assert sorted(map(str, Context().run(slot))) == ["None", "None", "place a/b 1.0"]
@@ -41,7 +41,7 @@ def test_copies_of_a_jobs_context_share_it() -> None:
 
 def test_a_job_knows_which_attempt_it_is_and_whoever_runs_outside_a_job_is_at_the_first() -> None:
     def slot() -> tuple[int, bool]:
-        held = hold("", attempt=3)
+        held = hold("", attempt=3, retry=True)
         return current_attempt(), held.retry
 
     assert Context().run(slot) == (3, True)

@@ -366,7 +366,7 @@ def test_an_abandoned_job_runs_again_until_its_limit_and_then_is_dead_with_the_r
         worker = desk(redis, f"w{time_}", silence_s=0.01)
         worker.pulse([])
         (begun,) = begin(worker)
-        assert begun.attempt == time_
+        assert (begun.attempt, begun.abandoned) == (time_, time_ - 1)
         time.sleep(0.02)
         recovered = desk(redis, "other").recover(abandon_limit=2)
         assert recovered is not None

@@ -20,7 +20,7 @@ def ignore(running: Running, exception: BaseException) -> None:
 
 def a_running(redis: Redis, give_up: Callable[[Running, BaseException], None] = ignore) -> Running:
     place = Place("q", "a-job", "an-execution")
-    begun = Begun(place, b"", b"", b"", b"", 1, b"", "", b"", None)
+    begun = Begun(place, b"", b"", b"", b"", 1, 0, b"", "", b"", None)
     return Running(begun, Queue("q", connection=redis), "w", give_up)
 
 

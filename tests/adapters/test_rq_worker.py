@@ -1,6 +1,7 @@
 """The worker in this process, on a real server. Jobs are functions of this module, found by their dotted path."""
 
 import asyncio
+import os
 import signal
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 from redis import Redis
 from rq import Callback, Queue, Repeat, Retry, get_current_job
 from rq.command import send_command, send_stop_execution_command, send_stop_job_command
-from rq.job import Job, JobStatus
+from rq.job import Dependency, Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
@@ -174,6 +175,19 @@ async def sleep_long() -> None:
 
 async def block_the_loop() -> None:
     time.sleep(2.6)
+
+
+def end_a_child() -> int:
+    """Forks, and tells how the child ended."""
+    heard, said = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(said, b".")
+        time.sleep(0.5)
+        os._exit(0)
+    os.read(heard, 1)
+    os.kill(child, signal.SIGTERM)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def on_success(job: Job, connection: Redis, result: Any) -> None:
@@ -368,6 +382,14 @@ def test_dependents_run_afterwards(redis: Redis, queue: Queue) -> None:
     assert seen == ["first", "second", "third"]
 
 
+def test_dependents_of_jobs_that_end_together_run_at_once_and_once(redis: Redis, queue: Queue) -> None:
+    for number in range(10):
+        pair = [queue.enqueue(fail), queue.enqueue(fail)]
+        queue.enqueue(note, number, depends_on=Dependency(jobs=pair, allow_failure=True))
+    work(redis, concurrency=20)
+    assert sorted(seen) == list(range(10))
+
+
 def test_repeated_jobs_repeat(redis: Redis, queue: Queue) -> None:
     queue.enqueue(note, "again", repeat=Repeat(times=2))
     work(redis)
@@ -452,6 +474,28 @@ def test_a_coroutine_that_blocks_the_loop_fails_at_its_timeout(redis: Redis, que
     work(redis, concurrency=6)
     assert "JobTimeoutException" in reason(blocking)
     assert other.get_status() is JobStatus.FINISHED
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_a_process_that_a_job_forks_ends_at_a_signal_of_its_own(redis: Redis, queue: Queue) -> None:
+    job = queue.enqueue(end_a_child)
+    work(redis)
+    assert job.return_value() == -signal.SIGTERM
+
+
+def test_a_worker_whose_user_may_not_hear_commands_works_and_says_so(
+    redis: Redis, redis_url: str, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.acl_setuser("deaf", enabled=True, nopass=True, keys=["*"], categories=["+@all"])
+    queue.enqueue(note_slowly, "worked")
+    try:
+        with Redis(unix_socket_path=redis_url.removeprefix("unix://"), username="deaf", password="any") as connection:
+            Worker(["q"], connection=connection).work(burst=True, logging_level="WARNING")
+    finally:
+        redis.acl_deluser("deaf")
+
+    assert seen == ["worked"]
+    assert "grant it &rq:*" in caplog.text
 
 
 @pytest.mark.parametrize("function", [sleep_long, wait_for_release])

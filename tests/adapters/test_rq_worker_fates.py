@@ -253,6 +253,25 @@ def call_once() -> None:
     seen.append(time.time())
 
 
+def is_a_retry() -> bool:
+    """What a call asks before it goes."""
+    from jobctl.adapters.permits import permitted
+
+    held = permitted.get()
+    assert held is not None
+    return held.retry
+
+
+@pytest.mark.parametrize(("attempts", "abandoned", "retry"), [(0, 0, False), (1, 1, False), (1, 0, True), (2, 1, True)])
+def test_a_job_whose_worker_was_killed_retries_nothing_when_it_runs_again(
+    redis: Redis, queue: Queue, attempts: int, abandoned: int, retry: bool
+) -> None:
+    job = queue.enqueue(is_a_retry)
+    redis.hset(job.key, mapping={"jobctl_attempts": attempts, "jobctl_abandoned": abandoned})
+    burst(redis)
+    assert job.return_value() is retry
+
+
 def test_jobs_pass_a_gate_no_faster_than_it_lets_them_and_others_do_not_wait(redis: Redis) -> None:
     calls = Queue("calls", connection=redis)
     for _ in range(14):

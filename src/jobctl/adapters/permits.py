@@ -24,23 +24,20 @@ class Held:
     Args:
         text: What it kept or was given; empty for nothing.
         attempt: Which attempt of the job it is, from 1.
+        retry: Whether it repeats an attempt that failed; one that its worker abandoned did not.
     """
 
-    def __init__(self, text: str = "", *, attempt: int = 1) -> None:
+    def __init__(self, text: str = "", *, attempt: int = 1, retry: bool = False) -> None:
         self._text: str | None = text
         self._lock = Lock()
         self.attempt = attempt
+        self.retry = retry
 
     def take(self) -> str | None:
         """What it holds, once; from then on None."""
         with self._lock:
             text, self._text = self._text, None
         return text
-
-    @property
-    def retry(self) -> bool:
-        """Whether this run repeats one that failed."""
-        return self.attempt > 1
 
     @property
     def left(self) -> str:
@@ -52,9 +49,9 @@ class Held:
 permitted: Final[ContextVar[Held | None]] = ContextVar("permitted", default=None)
 
 
-def hold(text: str, *, attempt: int = 1) -> Held:
+def hold(text: str, *, attempt: int = 1, retry: bool = False) -> Held:
     """Hold permits for the rest of this context, which ends with the job."""
-    held = Held(text, attempt=attempt)
+    held = Held(text, attempt=attempt, retry=retry)
     permitted.set(held)
     return held
 

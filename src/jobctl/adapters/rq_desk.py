@@ -65,6 +65,7 @@ class Begun(NamedTuple):
         result_ttl: How long its result is kept, as RQ wrote it; empty for the worker's default.
         enqueued_at: When it entered its queue, as RQ wrote it.
         attempt: Which attempt this is, from 1.
+        abandoned: How many earlier ones ended because their worker did.
         meta: What its enqueuer attached, packed.
         permits: What a limiter reserved for it.
         result: What it returned in an earlier run, packed, when only storing that failed; empty otherwise.
@@ -77,6 +78,7 @@ class Begun(NamedTuple):
     result_ttl: bytes
     enqueued_at: bytes
     attempt: int
+    abandoned: int
     meta: bytes
     permits: str
     result: bytes
@@ -318,11 +320,11 @@ class Desk:
     def _begun(self, words: list[Any]) -> Begun:
         place = Place(self._queues[words[0]], words[1].decode(), words[2].decode())
         fields = None
-        if len(words) > 11:
-            flat = iter(words[11])
+        if len(words) > 12:
+            flat = iter(words[12])
             fields = dict(zip(flat, flat, strict=True))
-        data, timeout, result_ttl, enqueued_at, attempt, meta, permits, result = words[3:11]
-        return Begun(place, data, timeout, result_ttl, enqueued_at, attempt, meta, permits.decode(), result, fields)
+        words[10] = words[10].decode()
+        return Begun._make([place, *words[3:12], fields])
 
 
 def packed_error(text: str) -> str:

@@ -1,4 +1,4 @@
-"""How jobs enter their queues again without being unpickled: what the scheduler and the dead set share.
+"""How jobs enter their queues without being unpickled: what the scheduler, the dead set and dependencies share.
 
 Their hashes are changed by Lua on the server (``lua/entry.lua``). Jobs with one of RQ's rate limits only join those
 that wait for it there; RQ's own script then lets in as many as there is room for. Should that be missed, RQ's

@@ -18,9 +18,9 @@ from threading import RLock
 from typing import Any, Final
 
 from redis import Redis
-from rq.job import Job
+from rq.job import Job, JobStatus
 
-__all__ = ["is_untouched", "lazy_job", "restored_job", "run_coroutine"]
+__all__ = ["is_untouched", "lazy_job", "once_only", "restored_job", "run_coroutine"]
 
 #: Runs a coroutine to its end from the thread of a slot; unset where RQ's own way is meant.
 run_coroutine: ContextVar[Callable[[Any], Any] | None] = ContextVar("run_coroutine", default=None)
@@ -100,6 +100,21 @@ def _lazy(job_class: Any) -> Any:
         return getattr(self, name)
 
     return type(job_class.__name__, (base,), {**_names(job_class), "__getattr__": __getattr__})
+
+
+@cache
+def once_only(job_class: Any) -> Any:
+    """The class with dependents that enter their queue once, though two jobs they wait for end at the same moment."""
+
+    def dependencies_are_met(self: Job, *args: Any, pipeline: Any = None, **kwargs: Any) -> bool:
+        if pipeline is not None:
+            pipeline.watch(self.key)
+            if pipeline.hget(self.key, "status") != JobStatus.DEFERRED.value.encode():
+                return False
+        met: bool = job_class.dependencies_are_met(self, *args, pipeline=pipeline, **kwargs)
+        return met
+
+    return type(job_class.__name__, (job_class,), {**_names(job_class), "dependencies_are_met": dependencies_are_met})
 
 
 def _names(job_class: type[Job]) -> dict[str, str]:

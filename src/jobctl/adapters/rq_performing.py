@@ -17,6 +17,7 @@ counts as *stuck*.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import random
 import sys
@@ -26,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -34,6 +35,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry as RedisRetry
 from rq import Queue
 from rq.callbacks import execute_failure_callback, execute_stopped_callback
+from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import Execution
 from rq.job import Job, JobStatus, Retry, _current_job
 from rq.job_lifecycle import call_exception_handlers, format_exc_info
@@ -48,12 +50,14 @@ from jobctl.adapters.permits import hold
 from jobctl.adapters.rq_codec import resolve_call
 from jobctl.adapters.rq_deadlines import Region, current, enter
 from jobctl.adapters.rq_desk import DEAD_TTL_S, Begun, Desk, Ended
+from jobctl.adapters.rq_entry import entry_script, let_in
 from jobctl.adapters.rq_gates import Gate, Gates
-from jobctl.adapters.rq_jobs import is_untouched, run_coroutine
+from jobctl.adapters.rq_jobs import is_untouched, once_only, run_coroutine
 from jobctl.adapters.rq_pulse import silence_s
 from jobctl.adapters.rq_reading import Reader, resolve_serializer
 from jobctl.adapters.rq_running import Running
 from jobctl.adapters.rq_slots import CoroutineLoop, Slots
+from jobctl.adapters.rq_time import rq_time
 from jobctl.adapters.sparing_log import SparingLog
 from jobctl.core.allowing import EVERYTHING, Allowlist
 from jobctl.core.events import JobOutcome
@@ -128,6 +132,7 @@ class PerformingWorker(BaseWorker):
             self.name,
             self.get_redis_server_version,
         )
+        self._ready = entry_script(self.connection, "ready")
         self._rng = random.Random()
         self._obituaries = SparingLog(
             self.log, f"Worker {self.name}: %d more jobs are dead; jobctl dead list shows them"
@@ -241,7 +246,8 @@ class PerformingWorker(BaseWorker):
     def _observed(self, running: Running) -> AbstractContextManager[object]:
         """What limiters and observers put around a job's body."""
         # In the slot's context, which ends with the job.
-        running.held = hold(running.permits, attempt=running.begun.attempt)
+        begun = running.begun
+        running.held = hold(running.permits, attempt=begun.attempt, retry=begun.attempt > 1 + begun.abandoned)
         if not self._announcer:
             return nullcontext()
         running.started = self._reader.started(running)
@@ -332,6 +338,23 @@ class PerformingWorker(BaseWorker):
     def _owns(self, running: Running) -> bool:
         """Whether an execution is still on the books."""
         return self._outage.outlast(lambda: self._desk.owns(running.begun.place))
+
+    def _own(self, queue: Queue) -> Queue:
+        """A queue as jobs of many slots end in it side by side: their dependents enter theirs in one step, and once.
+
+        RQ's own way leaves a dependent alone when another one enters at the same moment, until maintenance finds it
+        minutes later, and lets in twice what waited for two that end at the same moment.
+        """
+        own, job_class = copy.copy(queue), cast(Any, queue.job_class)
+        own.job_class = once_only(job_class)
+        own.__dict__["enqueue_ready_jobs_by_queue"] = self._let_in_dependents
+        return own
+
+    def _let_in_dependents(self, job_ids_by_queue: Mapping[str, Sequence[str]]) -> None:
+        places = [word for queue, ids in job_ids_by_queue.items() for job_id in ids for word in (queue, job_id)]
+        if places:
+            words = [RQ_KEY_PREFIX, rq_time(time.time()), *places]
+            let_in(self.connection, self._outage.outlast(lambda: self._ready(words)))
 
     def _answers(self) -> bool:
         """Whether Redis can be written to now; if not, that is noted."""
@@ -584,7 +607,8 @@ def _client(connection: Redis) -> Redis:
     A command whose answer was lost may have been carried out.
     """
     pool = connection.connection_pool
-    settings = {**pool.connection_kwargs, "socket_timeout": ANSWER_S, "retry": RedisRetry(NoBackoff(), 0)}
+    ours = {"socket_timeout": ANSWER_S, "retry": RedisRetry(NoBackoff(), 0), "decode_responses": False}
+    settings = {**pool.connection_kwargs, **ours}
     return type(connection)(connection_pool=type(pool)(connection_class=pool.connection_class, **settings))
 
 

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 import threading
 import time
@@ -39,6 +40,7 @@ from typing import Any, Final
 
 import redis.exceptions
 from redis.client import Pipeline, PubSub
+from redis.exceptions import NoPermissionError
 from rq import Queue, worker_registration
 from rq.command import handle_command, parse_payload
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
@@ -126,7 +128,7 @@ class Worker(PerformingWorker):
             log=self.log,
         )
         self._clock = ClockWatch(self.connection)
-        self._queue_of = {queue.name: queue for queue in self.queues}
+        self._queue_of = {queue.name: self._own(queue) for queue in self.queues}
         self._unbooked: list[tuple[Running, Ended]] = []
         self._doubtful = 0  # the first ones of these may be booked: the answer was lost
         self._reconciled = 0
@@ -135,6 +137,7 @@ class Worker(PerformingWorker):
         self._working = self._suspended = self._worked = False
         self._broken = self._exhausted = self._forced = self._stopped_busy = False
         self._jobs_left: int | None = None
+        self._signalled_pid = os.getpid()
 
     # -------------------------------------------------------------------------------------------------------- lifecycle
 
@@ -313,6 +316,14 @@ class Worker(PerformingWorker):
 
     def _pubsub_exception_handler(self, exc: Exception, pubsub: PubSub, pubsub_thread: Any) -> None:
         """Redis is away from the command channel too: nothing to say that was not said."""
+        if isinstance(exc, NoPermissionError):
+            self.log.warning(
+                "Worker %s: it works, but no command reaches it: its Redis user may not hear %s; grant it &rq:*",
+                self.name,
+                self.pubsub_channel_name,
+            )
+            pubsub_thread.stop()
+            return
         if not is_away(exc):
             super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
         self._outage.began(exc)
@@ -320,8 +331,23 @@ class Worker(PerformingWorker):
 
     def _install_signal_handlers(self) -> None:
         if threading.current_thread() is threading.main_thread():
+            self._signalled_pid = os.getpid()
             super()._install_signal_handlers()
             signal.signal(signal.SIGHUP, self.request_stop)  # its terminal is gone
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """A first signal: end once running jobs did."""
+        if not self._is_a_childs(signum):
+            super().request_stop(signum, frame)
+
+    def _is_a_childs(self, signum: int) -> bool:
+        """Whether a process that a job forked was signalled: it has the handler too, and ends as if it had not."""
+        if os.getpid() == self._signalled_pid:
+            return False
+        if signum != signal.SIGINT:  # that of a terminal, which means the worker
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+        return True
 
     def _shutdown(self) -> None:
         """Called by the signal handler: only set flags."""
@@ -332,7 +358,8 @@ class Worker(PerformingWorker):
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """A second signal: do not wait for running jobs. RQ takes one within a second for the first one, sent twice."""
         try:
-            super().request_force_stop(signum, frame)
+            if not self._is_a_childs(signum):
+                super().request_force_stop(signum, frame)
         except SystemExit:
             if not self._working:
                 raise
@@ -638,7 +665,8 @@ class Worker(PerformingWorker):
         self._tell_recovered(recovered)
         for job_id in recovered.with_dependents:
             job = self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
-            Queue(job.origin, connection=self.connection, serializer=self.serializer).enqueue_dependents(job)
+            queue = Queue(job.origin, connection=self.connection, serializer=self.serializer)
+            self._own(queue).enqueue_dependents(job)
         return recovered.worker
 
     def _tell_recovered(self, recovered: Recovered) -> None:

@@ -15,9 +15,7 @@ local function move(queue, scheduled)
   for _, id in ipairs(due) do
     call('ZREM', scheduled, id)
     if exists(id) then
-      local had = call('HMGET', prefix .. ':job:' .. id, 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
-      local has_run = had[3] and had[3] ~= ''
-      enter(queue, id, ARGV[2], had[1] == '1' or (had[2] == '1' and has_run))
+      enter(queue, id, ARGV[2], goes_first(id))
     end
   end
   moved = moved + #due

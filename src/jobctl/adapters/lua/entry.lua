@@ -17,6 +17,13 @@ local function exists(id)
   return call('TYPE', job).ok == 'hash' and call('HEXISTS', job, 'data') == 1
 end
 
+-- Whether a job is to enter at the front.
+local function goes_first(id)
+  local had = call('HMGET', prefix .. ':job:' .. id, 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
+  local has_run = had[3] and had[3] ~= ''
+  return had[1] == '1' or (had[2] == '1' and has_run)
+end
+
 -- A job that exists enters. now: as RQ writes it.
 local function enter(queue, id, now, front)
   local job = prefix .. ':job:' .. id

@@ -78,14 +78,14 @@ local function watch(member)
 end
 
 -- Begins a job that has just left its queue; nothing when it is gone, or something else is in its place. The fields: index of the queue, id, execution,
--- data, timeout, TTL of its result, when it was enqueued, attempt, meta, permits, packed result; then, for a job that has more to it
+-- data, timeout, TTL of its result, when it was enqueued, attempt, how often it was abandoned, meta, permits, packed result; then, for a job that has more to it
 -- than a function to call, its whole hash.
 local function begin(i, id)
   local job = prefix .. ':job:' .. id
   local had = redis.pcall('HMGET', job, 'data', 'timeout', 'result_ttl', 'enqueued_at', 'jobctl_attempts', 'meta',
     'jobctl_permits', 'jobctl_result', 'created_at', 'status', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name',
     'webhooks', 'repeats_left', 'group_id', 'rate_limit_key', 'dependency_ids', 'dependency_id', 'result',
-    'jobctl_suspect')
+    'jobctl_suspect', 'jobctl_abandoned')
   if had.err or not (had[1] or had[9] or had[10]) then return end
   local execution = batch .. format('%08x', #begun)
   local member = id .. ':' .. execution
@@ -96,14 +96,14 @@ local function begin(i, id)
   end
   local timeout, attempt = tonumber(had[2]) or 180, (tonumber(had[5]) or 0) + 1
   local ttl = (timeout > 0 and math.min(math.floor(timeout), interval) or interval) + 60
-  local fields = { i - 1, id, execution, had[1] or '', had[2] or '', had[3] or '', had[4] or '', attempt, had[6] or '',
-    had[7] or '', had[8] or '' }
+  local fields = { i - 1, id, execution, had[1] or '', had[2] or '', had[3] or '', had[4] or '', attempt,
+    tonumber(had[22]) or 0, had[6] or '', had[7] or '', had[8] or '' }
   if not had[1] then
-    fields[12] = call('HGETALL', job)
+    fields[13] = call('HGETALL', job)
   else
     for n = 11, 20 do
       if had[n] and had[n] ~= '' then
-        fields[12] = call('HGETALL', job)
+        fields[13] = call('HGETALL', job)
         break
       end
     end
