@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobctl.apps.plan.audit import audit, parse_claim, parse_rows
+from jobctl.apps.plan.audit import audit, parse_claim, parse_rows, to_document
 from jobctl.cli.plan_audit_render import describe_audit
 from jobctl.core.arrivals import POISSON
 from jobctl.core.demand import Demand, JobType, Upstream
@@ -38,6 +38,18 @@ def test_the_table_of_an_audit_as_a_screen() -> None:
         "it takes a service time of at most 0.970 s.",
         "2x at 450,000 a day is true: 2 replicas carry 2x the rate; it takes a service time of at most 4.80 s.",
     ]
+
+
+def test_a_row_on_the_edge_is_told_apart_from_one_that_holds() -> None:
+    audited = audit(DEMAND, parse_rows("2:450000,5:450000"), budget_s=0)
+    edge, sure = audited.rows
+    undecided = replace(edge.plan, all_running=replace(edge.plan.all_running, on_edge=True))
+    audited = replace(audited, rows=(replace(edge, plan=undecided), sure))
+    lines = list(describe_audit(audited))
+
+    assert [line.split()[5] for line in lines[3:5]] == ["yes?", "yes"]
+    assert lines[-1] == ("2 replicas for 450,000 a day: on the edge, the simulation could not tell within its budget.")
+    assert [row["on_edge"] for row in to_document(audited)["rows"]] == [True, False]
 
 
 def test_a_full_fleet_is_full_whatever_volume_the_demand_came_with() -> None:

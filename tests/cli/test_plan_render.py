@@ -188,6 +188,20 @@ def test_simulated_waits_stand_with_their_intervals_and_exact_ones_without() -> 
     assert "95% band" not in table(exact)[0]
 
 
+def test_a_given_number_on_the_edge_tells_what_it_counts_as() -> None:
+    plan = make_plan()
+    assert plan.spare_gone is not None
+    undecided = replace(plan, spare_gone=replace(plan.spare_gone, on_edge=True))
+    broken = replace(undecided, feasible=False, binding=Binding.REDUNDANCY)
+    said = (
+        "On the edge: 3 replicas of 25 slots for 216,000 jobs/day (2.5/s): the simulation could not tell within its "
+        'budget whether 3 keep "p95 wait <= 1 s" with 1 gone; it counts as '
+    )
+
+    assert [answer(undecided), answer(broken)] == [f"{said}kept.", f"{said}broken."]
+    assert str(fact(broken, "binding")).endswith("it is too close to be told")
+
+
 def test_waits_of_a_shaped_day_say_whose_they_are() -> None:
     worst, plain = make_plan(make_demand(peak_factor=2.0, window=Window.EVERY_HOUR)), make_plan()
     assert str(fact(worst, "wait")).endswith(" over the worst hour")
@@ -200,7 +214,8 @@ def test_retries_limits_cost_and_the_largest_volume_each_get_a_line() -> None:
     assert fact(plan, "load") == "5 jobs/s at peak (2x mean) x 8.42 s = work for 42.12 of 100 slots"
     assert fact(plan, "retries") == "1.052 attempts and 8.42 s of a slot per job; 0.01% of the jobs fail for good"
     assert fact(plan, "limits") == (
-        "the upstream admits 11.08 jobs/s, 957,720 a day; the connections allow 25 replicas; "
+        "the upstream admits 11.08 jobs/s, 957,720 a day, and the workers' own limit lets through 97.1% of that; "
+        "the connections allow 25 replicas; "
         "Railway Pro allows 42 replicas"
     )
     assert fact(plan, "at most") == "about 194,000 jobs/day of this shape hold with 1 gone"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobctl.core.arrivals import POISSON, parse_arrivals
@@ -39,6 +39,7 @@ def test_slots_that_never_keep_up_wait_without_end() -> None:
     assert stretches(DAY, 20)[0].waits_s == (math.inf,)
 
 
+@settings(max_examples=40)
 @given(st.floats(1.01, 20), st.integers(21, 200))
 def test_the_stretches_hold_all_jobs_of_the_day_in_order(peak_factor: float, slots: int) -> None:
     demand = replace(STEADY, profile=diurnal_profile(2.5, peak_factor).with_spikes([Spike(1000, 50_000.0)]))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobctl.core.operations import STOP_S
-from jobctl.core.railway_rewriting import Deploy, rewrite
+from jobctl.core.railway_rewriting import Deploy, check_rewritable, rewrite
 from jobctl.errors import InvalidValue
 
 DEPLOY = Deploy(replicas=3, concurrency=25, drain_timeout_s=180.0, db_pool_size=4)
@@ -272,3 +272,9 @@ def test_a_text_that_is_no_object_is_refused_and_never_breaks(text: str) -> None
     else:
         with pytest.raises(InvalidValue, match=r"^railway\.json"):
             rewrite(text, DEPLOY)
+
+
+def test_a_file_that_is_about_something_else_is_refused() -> None:
+    with pytest.raises(InvalidValue, match=r"^package\.json has neither build nor deploy; give the path"):
+        check_rewritable('{"name": "site", "scripts": {"start": "node ."}}', "package.json")
+    check_rewritable('{"$schema": "https://railway.com/railway.schema.json"}')

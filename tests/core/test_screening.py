@@ -5,7 +5,7 @@ from array import array
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobctl.core.arrivals import POISSON, parse_arrivals
@@ -153,6 +153,7 @@ def test_batches_and_full_slots_are_not_trusted_to_a_closed_form() -> None:
     assert not is_trusted(batches, limits_of(batches), 100)
 
 
+@settings(max_examples=30)
 @given(st.floats(1.0, 3.0), st.integers(20, 60), st.sampled_from(list(Window)))
 def test_more_slots_never_wait_longer(peak_factor: float, slots: int, window: Window) -> None:
     demand = replace(DEMAND, profile=diurnal_profile(2.5, peak_factor))

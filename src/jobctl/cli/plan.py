@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from jobctl import __version__, settings
+from jobctl.cli.consoles import terminal_width
 from jobctl.cli.exit_status import ExitStatus
 from jobctl.cli.json_output import write_document
 from jobctl.cli.options import Json, check_writable, duration_option, parser
@@ -223,9 +222,8 @@ def _carry_out(acts: _Acts, planned: Plan, prepared: Prepared, merged: settings.
 def _explain(planned: Plan, prepared: Prepared) -> None:
     from jobctl.apps.plan.explain import explain
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     typer.echo()
-    for line in explain(planned, prepared.assumptions, width):
+    for line in explain(planned, prepared.assumptions, terminal_width()):
         typer.echo(line)
 
 

@@ -13,16 +13,18 @@ import typer
 from jobctl.apps.plan.audit import Audit, JudgedClaim, JudgedRow
 from jobctl.apps.plan.why import is_spared
 from jobctl.apps.plan.words import count_of, number, seconds, share, yes
+from jobctl.cli.consoles import fold, terminal_width
 
 __all__ = ["describe_audit", "print_audit"]
 
 
 def print_audit(audited: Audit) -> None:
-    """Print an audit."""
+    """Print an audit, folded to the width of a terminal; its table fits into 80 columns."""
+    width = terminal_width()
     verdict, *rest = describe_audit(audited)
-    typer.secho(verdict, bold=True, fg=None if audited.kept else typer.colors.RED)
+    typer.secho(fold(verdict, width), bold=True, fg=None if audited.kept else typer.colors.RED)
     for line in rest:
-        typer.echo(line)
+        typer.echo(fold(line, width))
 
 
 def describe_audit(audited: Audit) -> Iterator[str]:
@@ -30,11 +32,12 @@ def describe_audit(audited: Audit) -> Iterator[str]:
     yield _verdict(audited)
     yield ""
     yield from _table(audited)
-    failing = [judged for judged in audited.rows if not judged.plan.feasible]
-    if failing:
+    remarkable = [judged for judged in audited.rows if not judged.plan.feasible or judged.plan.on_edge]
+    if remarkable:
         yield ""
-    for judged in failing:
-        yield f"{_name(judged)}: {judged.plan.reason}."
+    for judged in remarkable:
+        edge = "on the edge, the simulation could not tell within its budget"
+        yield f"{_name(judged)}: {edge if judged.plan.on_edge else judged.plan.reason}."
     if audited.claims:
         yield ""
     for claimed in audited.claims:
@@ -77,7 +80,7 @@ def _cells(judged: JudgedRow) -> list[str]:
         number(judged.row.jobs_per_day),
         share(round(fleet.utilisation, 9)),  # full is full, whatever rounding left of it
         seconds(fleet.wait.p95_s),
-        yes(fleet.holds),
+        yes(fleet.holds) + ("?" if fleet.on_edge and fleet.holds is not None else ""),
         "-" if judged.spare is None else f"{judged.spare:,}",
         "-" if judged.needed is None else f"{judged.needed:,}",
         _up_to(judged.longest_service_s),

@@ -22,6 +22,7 @@ from jobctl.apps.plan.words import (
 )
 from jobctl.cli.plan_phrases import is_endless, is_plain, names_window, waits_of
 from jobctl.core.demand import Assumption
+from jobctl.core.limiting import Tuning
 from jobctl.core.plans import Binding, Fleet, Plan
 from jobctl.core.prices import Prices, fleet_cost
 from jobctl.core.units import SECONDS_PER_DAY, format_duration
@@ -83,7 +84,8 @@ def _surroundings(plan: Plan) -> Iterator[tuple[str, str]]:
     if limits.upstream_per_s is not None:
         most.append(
             f"the upstream admits {number(limits.upstream_per_s)} jobs/s, "
-            f"{number(limits.upstream_per_s * SECONDS_PER_DAY)} a day"
+            f"{number(limits.upstream_per_s * SECONDS_PER_DAY)} a day, and the workers' own limit lets through "
+            f"{share(Tuning().window_s / Tuning().spread_s)} of that"
         )
     if limits.max_replicas_database is not None:
         most.append(f"the connections allow {count_of(limits.max_replicas_database, 'replica')}")

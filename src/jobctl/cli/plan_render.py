@@ -6,9 +6,6 @@ strings, so the command starts fast.
 
 from __future__ import annotations
 
-import shutil
-import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -16,6 +13,7 @@ import typer
 
 from jobctl.apps.plan.why import is_spared, promises_of
 from jobctl.apps.plan.words import count_of, number, share
+from jobctl.cli.consoles import fold, terminal_width
 from jobctl.cli.plan_hours import hours_lines
 from jobctl.cli.plan_phrases import is_endless, names_window, slots_of, volume_of, waits_of
 from jobctl.cli.plan_reasons import reasons, sources
@@ -27,12 +25,11 @@ from jobctl.core.prices import RAILWAY, Prices
 __all__ = ["describe", "print_plan"]
 
 _LABEL_WIDTH: Final = 13
-_NARROWEST: Final = 2 * _LABEL_WIDTH
 
 
 def print_plan(plan: Plan, assumptions: Sequence[Assumption] = (), prices: Prices = RAILWAY) -> None:
     """Print a plan: folded to the width of a terminal, one fact a line in a pipe."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal_width()
     answer, *rest = describe(plan, assumptions, width, prices)
     typer.secho(answer, bold=True, fg=_colour(plan))
     for line in rest:
@@ -51,10 +48,10 @@ def describe(
             writes the day as figures, one hour a line.
         prices: What the platform asks.
     """
-    yield _fold(_answer(plan), width)
+    yield fold(_answer(plan), width)
     yield ""
     for name, value in [*reasons(plan, prices), *sources(assumptions)]:
-        yield _fold(f"{name:<{_LABEL_WIDTH}}{value}", width, indent=_LABEL_WIDTH)
+        yield fold(f"{name:<{_LABEL_WIDTH}}{value}", width, indent=_LABEL_WIDTH)
     if not all(map(is_endless, plan.around)):
         yield ""
         yield from table_lines(plan, width, prices)
@@ -67,7 +64,7 @@ def describe(
 def _colour(plan: Plan) -> str | None:
     if not plan.feasible:
         return typer.colors.RED
-    return None if plan.edge is None else typer.colors.YELLOW
+    return typer.colors.YELLOW if plan.on_edge else None
 
 
 def _answer(plan: Plan) -> str:
@@ -75,14 +72,11 @@ def _answer(plan: Plan) -> str:
     who, volume = _who(plan), volume_of(plan)
     gone = f" with {plan.demand.spare} gone" if is_spared(plan) else ""
     carry = f"{who} {'carries' if fleet.replicas == 1 else 'carry'} {volume}"
+    undecided = plan.on_edge and not plan.helpless
+    if undecided and (plan.feasible or plan.binding in {Binding.OBJECTIVE, Binding.REDUNDANCY}):
+        return _on_the_edge(plan, who, volume, gone)
     if not plan.feasible:
         return _refusal(plan, who, volume, carry)
-    if plan.edge is not None:
-        low, high = plan.edge
-        return (
-            f"On the edge: {low:,} or {high:,} replicas of {slots_of(plan)} for {volume}: the simulation could not "
-            f"tell within its budget whether {low:,} keep {promises_of(plan)}{gone}."
-        )
     if Binding.OBJECTIVE not in plan.required and fleet.utilisation >= 1:
         return (
             f"{carry} over the day, but not at its peak, which asks for {share(fleet.utilisation)} of the slots: "
@@ -93,6 +87,18 @@ def _answer(plan: Plan) -> str:
     hold = "holds" if len(plan.demand.promises) == 1 else "hold"
     over = f" over {plan.demand.window.words}" if names_window(plan) else ""
     return f"{carry}: {promises_of(plan)} {hold}{over}{', even' if gone else ''}{gone}."
+
+
+def _on_the_edge(plan: Plan, who: str, volume: str, gone: str) -> str:
+    """Two numbers, or a given one, of which is said what the exit code makes of it."""
+    low, which, counts = plan.all_running.replicas, who, f"; it counts as {'kept' if plan.feasible else 'broken'}"
+    if plan.edge is not None:
+        low, high = plan.edge
+        which, counts = f"{low:,} or {high:,} replicas of {slots_of(plan)}", ""
+    return (
+        f"On the edge: {which} for {volume}: the simulation could not tell within its budget whether {low:,} "
+        f"{'keeps' if low == 1 else 'keep'} {promises_of(plan)}{gone}{counts}."
+    )
 
 
 def _refusal(plan: Plan, who: str, volume: str, carry: str) -> str:
@@ -117,9 +123,3 @@ def _growth(plan: Plan) -> str:
 
 def _who(plan: Plan) -> str:
     return f"{count_of(plan.all_running.replicas, 'replica')} of {slots_of(plan)}"
-
-
-def _fold(text: str, width: int | None, indent: int = 0) -> str:
-    if width is None:
-        return text
-    return textwrap.fill(text, max(width, _NARROWEST), subsequent_indent=" " * indent, break_on_hyphens=False)

@@ -27,7 +27,7 @@ from typing import Final
 from jobctl.core.demand import Demand, Hold
 from jobctl.core.plans import Binding, Limits
 from jobctl.core.service import Constant, Law, Mixture, clipped_moments
-from jobctl.core.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from jobctl.core.units import SECONDS_PER_DAY
 
 __all__ = [
     "attempts_per_job",
@@ -75,12 +75,7 @@ def limits_of(demand: Demand) -> Limits:
 
 def _peak_rate_per_s(demand: Demand) -> float:
     """The planned peak: the profile's highest rate; of a trace the rate of its busiest hour, or of all of it."""
-    profile = demand.profile
-    if demand.trace is None:
-        return profile.peak_per_s
-    length_s = min(SECONDS_PER_HOUR, profile.period_s)
-    start_s = profile.busiest(length_s)
-    return profile.jobs_between(start_s, start_s + length_s) / length_s
+    return demand.profile.peak_per_s if demand.trace is None else demand.profile.busiest_hour_per_s
 
 
 def mixed_law(demand: Demand) -> Law:

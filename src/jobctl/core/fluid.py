@@ -21,6 +21,7 @@ from jobctl.core.arrivals import ArrivalKind
 from jobctl.core.capacity import ceiling_per_s
 from jobctl.core.demand import Demand
 from jobctl.core.plans import Limits
+from jobctl.core.queueing import has_steady_state
 from jobctl.core.units import SECONDS_PER_HOUR
 
 __all__ = ["STRETCH_S", "Piece", "Stretch", "cut", "hour_edges", "stretches_of"]
@@ -31,7 +32,6 @@ STRETCH_S: Final = 300.0
 _SAME_S: Final = 1e-6
 #: Jobs that come at once are told apart by so many parts of them.
 _PARTS: Final = 10
-_FULL: Final = 1 - 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def stretches_of(
     profile = demand.profile
     throughput = ceiling_per_s(limits, slots)
     rate_per_s = limits.arrival_rate_per_s
-    if demand.trace is None and rate_per_s >= throughput * _FULL:
+    if demand.trace is None and not has_steady_state(throughput, rate_per_s):
         return [Stretch(0.0, profile.period_s, profile.jobs, rate_per_s, (math.inf,))]
     if demand.is_steady:
         waits = _within_a_batch(demand, limits, slots, rate_per_s, 0.0)

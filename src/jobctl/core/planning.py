@@ -82,7 +82,8 @@ def plan(
         return _Answer(study, carrying + demand.spare, _ALL, edge).compose(extras=extras)
     study.aim_at(replicas)
     for number in (replicas, replicas - demand.spare):
-        study.look_at(number, _confirming(study), precise=not study.is_exact)
+        allowance = _confirming(study) * (1 if extras else 2)  # where nothing else is asked, the two share all there is
+        study.look_at(number, allowance, precise=not study.is_exact)
     limits = _ALL if required is None else required | {Binding.SLOTS}
     return _Answer(study, replicas, limits, None, given=True).compose(extras=extras)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from jobctl.core.demand import Demand
+from jobctl.core.queueing import has_steady_state
 from jobctl.core.slo import Window
 
 __all__ = [
@@ -122,6 +123,8 @@ class Fleet:
         drain_s: How long the largest backlog took to clear; None where not simulated.
         burst_clear_s: How long until a spike's last job had started, the longest of the profile's; None without spikes.
         broken: The promises that are not kept, as text, with what they come to: ``p95 wait <= 1 s (is 2.29 s)``.
+        on_edge: Whether simulation could not tell within its budget; ``holds`` is then what a closed form says, where
+            one is trusted.
     """
 
     replicas: int
@@ -140,6 +143,7 @@ class Fleet:
     drain_s: float | None = None
     burst_clear_s: float | None = None
     broken: tuple[str, ...] = ()
+    on_edge: bool = False
 
     @property
     def headroom(self) -> float:
@@ -149,7 +153,7 @@ class Fleet:
     @property
     def stable(self) -> bool:
         """Whether the backlog does not grow from day to day."""
-        return self.mean_utilisation < 1 - 1e-12
+        return has_steady_state(1, self.mean_utilisation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,3 +273,11 @@ class Plan:
     simulated_jobs: int
     seed: int
     helpless: bool = False
+
+    @property
+    def on_edge(self) -> bool:
+        """Whether simulation could not tell: which of two numbers it takes, or whether a given one holds."""
+        spared = Binding.REDUNDANCY in self.required and self.demand.spare > 0
+        deciding = self.spare_gone if spared else self.all_running
+        given = Binding.OBJECTIVE in self.required and deciding is not None and deciding.on_edge
+        return given or self.edge is not None

@@ -27,7 +27,7 @@ from itertools import accumulate, pairwise
 from typing import Final
 
 from jobctl.core.arrivals import Arrivals, Stage, draw_instants
-from jobctl.core.units import SECONDS_PER_DAY, parse_not_negative, parse_whole
+from jobctl.core.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, parse_not_negative, parse_whole
 from jobctl.errors import InvalidValue
 
 __all__ = [
@@ -150,6 +150,13 @@ class Profile:
         if length_s not in self._busiest_starts:
             self._busiest_starts[length_s] = self._find_busiest(length_s)
         return self._busiest_starts[length_s]
+
+    @property
+    def busiest_hour_per_s(self) -> float:
+        """Mean rate of its busiest hour, spikes included; of all of it where it is shorter."""
+        length_s = min(SECONDS_PER_HOUR, self.period_s)
+        start_s = self.busiest(length_s)
+        return self.jobs_between(start_s, start_s + length_s) / length_s
 
     def scaled(self, factor: float) -> Profile:
         """The same shape with so many times the volume; spikes are rounded to whole jobs, at least 1.

@@ -88,9 +88,9 @@ def erlang_b(slots: int, load_erlangs: float) -> float:
     return 1 / inverse
 
 
-def has_steady_state(slots: int, load_erlangs: float) -> bool:
-    """Whether the slots keep up with the load, so that waits stay finite."""
-    return load_erlangs < slots * _FULL
+def has_steady_state(capacity: float, load: float) -> bool:
+    """Whether slots keep up with erlangs, or one rate with another, so that waits stay finite."""
+    return load < capacity * _FULL
 
 
 def erlang_c(slots: int, load_erlangs: float) -> float:

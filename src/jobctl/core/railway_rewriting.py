@@ -29,6 +29,8 @@ from jobctl.errors import InvalidValue
 __all__ = ["Deploy", "check_rewritable", "rewrite"]
 
 _SCHEMA_URL: Final = "https://railway.com/railway.schema.json"
+#: What a file for Railway has at least one of, if not its schema.
+_SECTIONS: Final = frozenset({"build", "deploy", "environments"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,12 @@ def check_rewritable(existing: str, name: str = "railway.json") -> None:
     """Refuse the text of a file that no settings could be written into.
 
     Raises:
-        InvalidValue: The text is no JSON, or has something else where a setting belongs.
+        InvalidValue: The text is no JSON, is about something else, or has something else where a setting belongs.
     """
-    _regions(_settings(_parsed(existing, name), name), name)
+    content = _parsed(existing, name)
+    if content and "railway" not in str(content.get("$schema")) and not _SECTIONS & content.keys():
+        raise InvalidValue(f"{name} has neither build nor deploy", "give the path of the worker's railway.json")
+    _regions(_settings(content, name), name)
 
 
 def _new_file(deploy: Deploy) -> str:

@@ -36,7 +36,7 @@ def why_infeasible(demand: Demand, limits: Limits, broken: Binding, fleet: Fleet
             return f"the upstream admits {_volumes(demand, limits, upstream, fleet)}"
         return f"the upstream makes jobs wait too long: {'; '.join(fleet.broken)}"
     if broken is Binding.OBJECTIVE:
-        unknown = fleet.holds is None
+        unknown = fleet.on_edge or fleet.holds is None
         return (
             f"{'it could not be told within the budget' if unknown else 'the slots keep up, but jobs wait too long'}: "
             + ("; ".join(fleet.broken))

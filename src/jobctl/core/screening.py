@@ -347,9 +347,7 @@ def is_trusted(demand: Demand, limits: Limits, slots: int) -> bool:
 
 def drain_time_s(demand: Demand, limits: Limits, slots: int, jobs: int) -> float:
     """Seconds until a backlog of so many jobs in the busiest hour is gone: backlog / (throughput - rate)."""
-    length_s = min(SECONDS_PER_HOUR, demand.profile.period_s)
-    start_s = demand.profile.busiest(length_s)
-    rate_per_s = demand.profile.jobs_between(start_s, start_s + length_s) / length_s
+    rate_per_s = demand.profile.busiest_hour_per_s
     throughput = ceiling_per_s(limits, slots)
     return jobs / (throughput - rate_per_s) if throughput > rate_per_s else math.inf
 

@@ -49,7 +49,6 @@ _HOPELESS: Final = 10
 _CLEARLY: Final = 0.5
 #: The share of the budget that one verdict of the search may take.
 _SEARCHING: Final = 0.05
-_ROUNDING: Final = 1 - 1e-12
 #: A fleet is not aimed at that could not keep up.
 _ALMOST_FULL: Final = 1 - 1e-6
 
@@ -117,7 +116,7 @@ class Study:
     def is_admitted(self) -> bool:
         """Whether the upstream admits all jobs."""
         admitted = self.limits.upstream_per_s
-        return admitted is None or self.limits.arrival_rate_per_s < admitted * _ROUNDING
+        return admitted is None or has_steady_state(admitted, self.limits.arrival_rate_per_s)
 
     def holds(self, slots: int) -> bool | None:
         """Whether every promise is kept; None where neither simulation nor a trusted closed form can tell.
@@ -424,7 +423,8 @@ class Study:
         slots, limits = self.slots(replicas), self.limits
         screen, trial = self.screen(slots), self.laboratory.trial(slots)
         readings = self._readings(trial)
-        holds = self._known_verdict(slots)
+        certain = self._certain(slots)
+        holds = self._by_closed_form(slots) if certain is None else certain
         waits, bands, method = self._shown(screen, readings)
         ceiling = ceiling_per_s(limits, slots)
         return Fleet(
@@ -444,20 +444,25 @@ class Study:
             drain_s=_finite_median(trial.drains_s),
             burst_clear_s=_finite_median(trial.bursts_s),
             broken=() if holds else self._broken_promises(slots, trial) or tuple(map(str, self.demand.judged)),
+            on_edge=certain is None and not self._cannot_simulate(slots),
         )
 
-    def _known_verdict(self, slots: int) -> bool | None:
+    def _certain(self, slots: int) -> bool | None:
+        """What arithmetic, an exact formula or simulation tells; None where they do not."""
         if not self.is_admitted or not self.keeps_up(slots) or not self._drains(slots):
             return False
         if self.is_exact:
             return self.screen(slots).holds
         simulated = not self._cannot_simulate(slots)
         verdict = self._verdict(self.laboratory.trial(slots)) if simulated else None
-        if verdict is None:
-            verdict = self._implied(slots)
-        if verdict is None and (self.is_trusted(slots) or (self._is_left_to_closed_forms and not simulated)):
-            return self.screen(slots).holds
-        return verdict
+        return self._implied(slots) if verdict is None else verdict
+
+    def _by_closed_form(self, slots: int) -> bool | None:
+        """What a closed form says where nothing is certain; None where it may not."""
+        holds, simulated = self.screen(slots).holds, not self._cannot_simulate(slots)
+        if self.is_trusted(slots) or (self._is_left_to_closed_forms and not simulated):
+            return holds
+        return False if self._is_hopeless(slots) and not simulated and not holds else None
 
     @property
     def _is_left_to_closed_forms(self) -> bool:
@@ -511,7 +516,8 @@ class Study:
         return 0.0, self.demand.profile.period_s
 
     def _broken_promises(self, slots: int, trial: Trial) -> tuple[str, ...]:
-        if self.is_exact or not self.keeps_up(slots) or not self.is_admitted or self._cannot_simulate(slots):
+        shown = self.is_admitted and self.keeps_up(slots) and self.laboratory.can_hold(slots)
+        if self.is_exact or not shown or self._cannot_simulate(slots):  # then the waits are a closed form's as well
             return self.screen(slots).broken()
         broken = []
         for promise in self.demand.judged:

@@ -1,9 +1,10 @@
 """Real arrivals, replayed: read from a table with one row per job.
 
-The table is comma, semicolon or tab separated. A column of instants is needed: seconds, seconds or milliseconds since
-the epoch, or ISO 8601. A column of service times is used where there is one; in place of it, a rule can turn other
-columns into seconds, such as ``1.0 + 0.05 * generated_tokens``. Other columns are ignored, and so are blank lines and
-lines that start with #. Without a header there are one or two columns: instants, service times.
+The table is comma, semicolon or tab separated. A column of instants is needed: seconds, those since the epoch also in
+milliseconds, microseconds or nanoseconds, or ISO 8601. A column of service times is used where there is one; in place
+of it, a rule can turn other columns into seconds, such as ``1.0 + 0.05 * generated_tokens``. Other columns are ignored,
+and so are blank lines and lines that start with #. Without a header there are one or two columns: instants, service
+times.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ _STRETCH_S: Final = 60.0
 #: The most of these; a trace of more than two months is told by longer ones.
 _MOST_STRETCHES: Final = 100_000
 #: A shorter or longer trace is a column of something else.
-_LENGTHS_S: Final = (1e-3, 1e10)
-#: Numbers above this are milliseconds since the epoch: as seconds they would be dates beyond the year 5000.
-_LEAST_EPOCH_MS: Final = 1e11
+_LENGTHS_S: Final = (1e-3, 1e9)
+#: Numbers above these are since the epoch and in this unit: in the next longer one they would be beyond the year 5000.
+_EPOCH_UNITS_S: Final = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))
 #: Names of the column of instants; the first of them that a table has is taken.
 ARRIVAL_COLUMNS: Final = (
     *("arrival_s", "arrival", "arrivals", "arrived_s", "arrived", "arrived_at", "arrival_time", "intended_s"),
@@ -182,6 +183,8 @@ class Table:
         if not kept:
             raise InvalidValue(f"{place} is empty", "give a file with one row per job")
         first = kept[0][1]
+        if first.lstrip()[0] in "[{":
+            raise InvalidValue(f"{place} is JSON and no table", "write one row per job, cells with commas between")
         delimiter = max(",;\t", key=first.count)
         try:
             rows = list(csv.reader((line for _, line in kept), delimiter=delimiter, strict=True))
@@ -216,7 +219,7 @@ class Table:
         if column is None or not texts:
             return [None] * len(self.rows)
         known = self._known(column, _read_number if _is_number(texts[0]) else _read_date)
-        unit_s = 1e-3 if max(abs(instant) for instant in known if instant is not None) > _LEAST_EPOCH_MS else 1.0
+        unit_s = _epoch_unit_s(max(abs(instant) for instant in known if instant is not None))
         return [None if instant is None else instant * unit_s for instant in known]
 
     def known_services(self) -> list[float | None]:
@@ -239,7 +242,7 @@ class Table:
             raise InvalidValue(f"{self.place} is empty", "give a file with one row per job")
         sample = self._cell(self.rows[0], self.columns[column])
         instants = self._column(column, _read_number if _is_number(sample) else _read_date)
-        unit_s = 1e-3 if instants[0] > _LEAST_EPOCH_MS else 1.0
+        unit_s = _epoch_unit_s(instants[0])
         for (earlier, later), number in zip(pairwise(instants), self.numbers[1:], strict=True):
             if later < earlier:
                 raise InvalidValue(f"{self.place} line {number}: it arrived before the job above", "sort it by time")
@@ -302,6 +305,10 @@ class Table:
 def _plain(name: str) -> str:
     """A column's name as it is compared: without case, blanks or dashes."""
     return re.sub(r"[\s-]+", "_", name.strip().lstrip("\ufeff").lower())
+
+
+def _epoch_unit_s(instant: float) -> float:
+    return next((unit_s for least, unit_s in _EPOCH_UNITS_S if instant > least), 1.0)
 
 
 def _is_number(text: str) -> bool:

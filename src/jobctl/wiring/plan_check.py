@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
-from jobctl.core.judging import Judgement, judge_books
+from jobctl.core.judging import Circumstances, Judgement, judge_books
 from jobctl.core.validation import Measured, Rehearsal, Validation, measured_of, validate
 
 if TYPE_CHECKING:
@@ -168,13 +168,13 @@ def _settings(rehearsal: Rehearsal, directory: Path) -> Settings:
 
 
 def _books(result: BenchResult) -> Judgement:
-    return judge_books(
-        result.summary,
+    circumstances = Circumstances(
         dropped=result.dropped,
         max_schedule_lag_s=result.config.max_schedule_lag_s,
         injected_share=result.config.injected_share,
         interrupted=result.interrupted,
     )
+    return judge_books(result.summary, circumstances)
 
 
 def _measured(result: BenchResult) -> Measured | None:

@@ -269,13 +269,13 @@ def check(options: Options) -> tuple[Prepared, Plan]:
 # -------------------------------------------------------------------------------------------------------- asked
 
 
-@settings(max_examples=40, phases=AS_FOUND)
+@settings(max_examples=25, phases=AS_FOUND)
 @given(questions())
 def test_closed_forms_never_contradict_themselves(options: Options) -> None:
     check(options)
 
 
-@settings(max_examples=8, phases=AS_FOUND)
+@settings(max_examples=6, phases=AS_FOUND)
 @given(questions(budget="0.3s"))
 def test_simulations_never_contradict_themselves(options: Options) -> None:
     check(options)

@@ -65,6 +65,15 @@ def test_no_service_time_is_too_long_where_a_timeout_ends_every_attempt() -> Non
     assert (document["rows"][0]["longest_service_s"], document["claims"][0]["longest_service_s"]) == (None, None)
 
 
+def test_rows_share_the_budget() -> None:
+    demand = make_demand(law_of(1.0, 0.5))
+    both = audit(demand, parse_rows("2:450k,2:450k"), budget_s=0.2)
+    alone = audit(demand, parse_rows("2:450k"), budget_s=0.1)
+
+    assert alone.rows[0].plan.simulated_jobs > 0
+    assert [judged.plan.simulated_jobs for judged in both.rows] == [alone.rows[0].plan.simulated_jobs] * 2
+
+
 def test_a_row_without_a_spare_holds_unless_the_spare_binds() -> None:
     (judged,) = judge(make_demand(4.8), "2:450000").rows
     (held,) = judge(make_demand(4.8), "2:450000", spare_binds=True).rows

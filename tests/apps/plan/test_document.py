@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -73,6 +73,7 @@ def demands(draw: st.DrawFn) -> Demand:
     )
 
 
+@settings(max_examples=40)
 @given(
     demands(),
     st.none() | st.integers(1, 300),

@@ -204,10 +204,10 @@ def audit(
         claims: About the fleet of its first row.
         spare_binds: Whether a row fails that does not hold with the spare gone.
         seed: Of the simulation.
-        budget_s: Nominal seconds of simulation for each row; 0 for closed forms alone.
+        budget_s: Nominal seconds of simulation, which the rows share; 0 for closed forms alone.
     """
     required = frozenset({Binding.SLOTS, Binding.OBJECTIVE} | ({Binding.REDUNDANCY} if spare_binds else set()))
-    judge = _Judge(demand, required, seed, budget_s)
+    judge = _Judge(demand, required, seed, budget_s / len(rows))
     return Audit(
         demand=demand,
         mean_service_s=mixed_law(demand).mean_s,
@@ -354,6 +354,7 @@ def _row_document(judged: JudgedRow) -> dict[str, Any]:
         "broken": list(fleet.broken),
         "holds": fleet.holds,
         "holds_with_spare_gone": judged.holds_spare_gone,
+        "on_edge": answer.on_edge,
         "stable": fleet.stable,
         "slots": fleet.slots,
         "utilisation": fleet.utilisation,

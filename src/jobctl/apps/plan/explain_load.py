@@ -45,11 +45,10 @@ def _rates(demand: Demand, limits: Limits, sources: Mapping[str, str]) -> Iterat
     )
     if demand.trace is not None:
         length_s = min(SECONDS_PER_HOUR, profile.period_s)
-        start_s = profile.busiest(length_s)
         yield Step(
             "arrival rate at the planned peak",
             "l = jobs in the busiest hour / its length",
-            f"{put(profile.jobs_between(start_s, start_s + length_s))} / {put(length_s)}",
+            f"{put(limits.peak_arrival_rate_per_s * length_s)} / {put(length_s)}",
             limits.peak_arrival_rate_per_s,
             "jobs/s",
             demand.trace.name,

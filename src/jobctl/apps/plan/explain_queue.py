@@ -24,7 +24,6 @@ from jobctl.core.queueing import (
 )
 from jobctl.core.screening import drain_time_s
 from jobctl.core.slo import Drain
-from jobctl.core.units import SECONDS_PER_HOUR
 
 __all__ = ["queue_steps"]
 
@@ -154,11 +153,8 @@ def _bursts(plan: Plan) -> Iterator[Step]:
     demand, limits = plan.demand, plan.limits
     sizes = {promise.jobs: str(promise) for promise in demand.promises if isinstance(promise, Drain)}
     sizes |= {spike.jobs: f"the spike of {spike.jobs:,} jobs" for spike in demand.profile.spikes}
-    length_s = min(SECONDS_PER_HOUR, demand.profile.period_s)
-    start_s = demand.profile.busiest(length_s) if sizes else 0.0
     for fleet, who in _fleets(plan):
         for jobs, words in sorted(sizes.items()):
-            rate_per_s = demand.profile.jobs_between(start_s, start_s + length_s) / length_s
             full_per_s = fleet.slots / limits.slot_seconds_per_job
             carried = full_per_s if limits.upstream_per_s is None else min(full_per_s, limits.upstream_per_s)
             took_s = drain_time_s(demand, limits, fleet.slots, jobs)
@@ -166,7 +162,7 @@ def _bursts(plan: Plan) -> Iterator[Step]:
                 yield Step(
                     f"drain time, {who} ({words})",
                     "jobs / (most that is carried - l in the busiest hour)",
-                    f"{jobs} / ({put(carried)} - {put(rate_per_s)})",
+                    f"{jobs} / ({put(carried)} - {put(demand.profile.busiest_hour_per_s)})",
                     took_s,
                     "s",
                     'a fluid: Newell 1982, "Applications of Queueing Theory", ch. 2',

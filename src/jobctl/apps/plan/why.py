@@ -55,6 +55,8 @@ def why_it_binds(plan: Plan) -> str:
 
 
 def _why_not(plan: Plan) -> str:
+    if plan.on_edge and plan.binding in {Binding.OBJECTIVE, Binding.REDUNDANCY}:
+        return "it is too close to be told"
     spare = plan.demand.spare
     return {
         Binding.NONE: "nothing is broken",
