@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from jobctl.adapters.metrics_facts import read_metrics
 from jobctl.adapters.openrouter_facts import read_account
@@ -71,8 +72,11 @@ def test_a_redis_that_lets_nobody_ask_is_told(redis: Redis, redis_url: str) -> N
         redis.acl_deluser("guest")
 
 
-def test_a_user_who_may_only_read_is_refused_a_write_and_nothing_is_written(redis: Redis, redis_url: str) -> None:
-    redis.acl_setuser("guest", enabled=True, nopass=True, commands=["+@read", "+@connection", "+info"], keys=["*"])
+@pytest.mark.parametrize("commands", [["+@read", "+@connection", "+info"], ["+@all"]], ids=["reading", "no channel"])
+def test_a_user_who_may_not_do_what_workers_do_is_refused_and_nothing_is_written(
+    redis: Redis, redis_url: str, commands: list[str]
+) -> None:
+    redis.acl_setuser("guest", enabled=True, nopass=True, commands=commands, keys=["*"])
     try:
         with Redis.from_url(redis_url, username="guest", password="any", protocol=2) as guest:
             facts = read_redis(guest)
@@ -316,6 +320,28 @@ def test_a_target_whose_first_scrape_is_still_to_come_is_not_down() -> None:
         facts = read_prometheus(origin, timeout_s=TIMEOUT_S)
 
     assert [target.error for target in facts.targets] == ["", "", "health down"]
+
+
+@pytest.mark.parametrize(
+    ("told", "unheard"),
+    [
+        ("dropped_total 3|sent_total{a} 2|errors_total{a} 1|latency_seconds_count{a} 1", True),  # one message of two
+        ("dropped_total 2|sent_total{a} 2|errors_total{a} 2|latency_seconds_count{a} 1", True),  # from 3.1 on
+        ("dropped_total 2|sent_total{a} 2|sent_total{b} 2|errors_total{a} 2", False),  # the other one heard
+        ("dropped_total 1|sent_total{a} 1|errors_total{a} 0|latency_seconds_count{a} 1", False),  # lost before it began
+        ("dropped_total 2|sent_total{a} 2|errors_total{a} 1|latency_seconds_count{a} 2", False),  # heard in the end
+    ],
+)
+def test_a_prometheus_whose_alerts_were_all_lost_is_heard_by_nobody(told: str, unheard: bool) -> None:
+    lines = "".join(f"prometheus_notifications_{line}\n" for line in told.split("|"))
+    data = {"activeTargets": [], "groups": [], "activeAlertmanagers": [], "result": []}
+    api, metrics = JSONResponse({"status": "success", "data": data}), PlainTextResponse(f"# HELP x y\n{lines}")
+
+    async def prometheus(scope: Scope, receive: Receive, send: Send) -> None:
+        await (metrics if scope["path"] == "/metrics" else api)(scope, receive, send)
+
+    with serving(prometheus) as origin:
+        assert read_prometheus(origin, timeout_s=TIMEOUT_S).unheard is unheard
 
 
 @pytest.mark.parametrize("answer", [PlainTextResponse("<html>"), JSONResponse([1]), JSONResponse({"status": "error"})])

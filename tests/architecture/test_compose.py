@@ -71,6 +71,7 @@ def test_no_password_stands_in_it_and_each_secret_is_a_file_that_somebody_reads(
     assert {name: one["file"] for name, one in document["secrets"].items()} == {
         name: f"./secrets/{name}" for name in used
     }
+    assert services()["grafana"]["environment"]["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
     for service in services().values():
         for key, value in service.get("environment", {}).items():
             if re.search(r"PASSWORD|KEY|DSN|TOKEN|SECRET|URL", key):

@@ -18,6 +18,8 @@ from jobctl.cli.doctor_render import show
 from jobctl.cli.main import run
 from jobctl.core.facts import RedisFacts, RqFacts, Unreachable
 from jobctl.settings import FIELDS
+from jobctl.wiring.deploy import rendered
+from jobctl.wiring.rendered import read_operations
 from support.servers import SocketServer, silent
 
 INTENT = Intent(today=date(2026, 6, 1), versions={"rq": "3.0.0"})
@@ -114,6 +116,26 @@ def test_an_empty_successor_is_none(capfd: pytest.CaptureFixture[str]) -> None:
     assert "there is no .railway/" not in capfd.readouterr().out
 
 
+def test_a_successor_alone_is_held_against_the_plan(capfd: pytest.CaptureFixture[str]) -> None:
+    plan = '[[objective]]\nslo = "p95 wait <= 1s"\n\n[fleet]\nreplicas = {}\n'
+    Path("slo.toml").write_text(plan.format(2))
+    for name, text in rendered(read_operations("slo.toml"), Path()).files.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text)
+    Path("railway.json").unlink()
+
+    assert ended("--strict", "--today", "2027-01-01") == 0
+    assert ".railway/railway.py is what slo.toml makes of it" in capfd.readouterr().out
+
+    Path("slo.toml").write_text(plan.format(3))
+    assert ended() == 99
+    assert """"JOB_PLANNED_REPLICAS": "2"}' and not '""" in capfd.readouterr().out
+
+    Path("slo.toml").write_text('[[objective]]\nslo = "p95 wait <= 1s"\n\n[fleet]\nqueues = "prüfung"\n')
+    assert ended() == 0  # no name for a command: `deploy render` refuses it
+    assert "is not known" in capfd.readouterr().out
+
+
 def test_a_warning_fails_only_where_it_is_to(redis: Redis, redis_url: str, capfd: pytest.CaptureFixture[str]) -> None:
     Path("railway.json").write_text(
         '{"deploy": {"startCommand": "jobctl work --drain-timeout 3m", "drainingSeconds": 190}}'
@@ -171,7 +193,7 @@ def test_in_a_pipe_every_check_is_a_line_and_what_was_not_made_is_told_once() ->
 
     assert text.startswith(PIPED)
     assert text.count("no Prometheus is named") == 1
-    assert text.splitlines()[-1] == "11 ok, 1 warning, 3 failures, 28 not checked"
+    assert text.splitlines()[-1] == "11 ok, 1 warning, 3 failures, 29 not checked"
 
 
 def test_on_a_terminal_a_group_is_a_line_and_what_is_to_be_mended_stands_below_it() -> None:

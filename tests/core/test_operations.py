@@ -119,6 +119,7 @@ def test_what_is_left_out_has_its_default() -> None:
         (ONE + "[fleet]\njob_timeout = -1", "[fleet] job_timeout:"),
         (ONE + '[fleet]\ndb_tier = "enormous"', "[fleet] db_tier:"),
         (ONE + '[thresholds]\nrate_limited = "150%"', "[thresholds] rate_limited:"),
+        (ONE + '[thresholds]\nredis_memory = "100%"', "[thresholds] redis_memory: '100%' is never exceeded"),
         (ONE + "[thresholds]\ncredit_usd = -1", "[thresholds] credit_usd: must not be negative"),
         (ONE + "[thresholds]\nkey_usd = nan", "[thresholds] key_usd:"),
         (ONE + "[thresholds]\ndead_jobs = 0", "[thresholds] dead_jobs:"),

@@ -24,6 +24,7 @@ def test_what_a_file_says_of_its_worker_is_read() -> None:
             "drainingSeconds": 190,
             "healthcheckPath": "/readyz",
             "restartPolicyType": "ALWAYS",
+            "cronSchedule": "0 5 * * *",
         }
     }
 
@@ -37,6 +38,8 @@ def test_what_a_file_says_of_its_worker_is_read() -> None:
         metrics_port=9100,
         healthcheck_path="/readyz",
         restart_policy="ALWAYS",
+        queues=("high", "low"),
+        cron_schedule="0 5 * * *",
     )
 
 
@@ -66,6 +69,32 @@ def test_replicas_are_those_of_all_regions_and_a_text_is_no_number(deploy: dict[
 )
 def test_a_command_that_says_no_drain_timeout_gives_none(command: object) -> None:
     assert read_deploy({"deploy": {"startCommand": command}}).drain_timeout_s is None
+
+
+@pytest.mark.parametrize(
+    ("command", "queues"),
+    [("jobctl work --queues=high:5,low:1", ("high", "low")), ("jobctl work", None), ("jobctl work --queues $Q", None)],
+)
+def test_queues_are_those_of_the_command_as_far_as_it_says_them(command: str, queues: tuple[str, ...] | None) -> None:
+    assert read_deploy({"deploy": {"startCommand": command}}).queues == queues
+
+
+@pytest.mark.parametrize(
+    ("builder", "command", "exec_form"),
+    [
+        ("DOCKERFILE", WORK, True),
+        ("DOCKERFILE", "/bin/sh -c 'exec jobctl work --metrics-port $PORT'", False),
+        ("DOCKERFILE", "bash -lc 'jobctl work'", False),
+        ("RAILPACK", WORK, False),
+        (None, WORK, False),
+    ],
+)
+def test_no_shell_reads_the_command_of_an_image_but_one_that_it_names(
+    builder: str | None, command: str, exec_form: bool
+) -> None:
+    fields = read_deploy({"build": {"builder": builder}, "deploy": {"startCommand": command}})
+
+    assert fields.exec_form is exec_form
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,16 @@ def railway_with_a_comma(parts: SoundSetUp) -> dict[str, Finding]:
     return parts.find()
 
 
+def changed_successor(parts: SoundSetUp) -> dict[str, Finding]:
+    successor = parts.directory / ".railway" / "railway.py"
+    made = successor.read_text()
+    try:
+        successor.write_text(made.replace('DRAINING_SECONDS": "190"', 'DRAINING_SECONDS": "19"', 1))
+        return parts.find()
+    finally:
+        successor.write_text(made)
+
+
 def without_successor(today: date) -> Plant:
     """There is no ``.railway/`` on a day."""
 
@@ -327,7 +337,7 @@ FAULTS: list[tuple[str, Plant, dict[str, str], str]] = [
     (
         "a queue of the plan that nobody listens to",
         asked(variables={"JOB_QUEUES": "default,low"}),
-        {"rq-queues": "warn"},
+        {"rq-queues": "warn", "railway-command": "warn"},
         "--queues",
     ),
     ("draining below the job timeout", asked(flags={"drain_timeout_s": 25.0}), {"fleet-drain": "warn"}, "180s"),
@@ -389,11 +399,17 @@ FAULTS: list[tuple[str, Plant, dict[str, str], str]] = [
         {"railway-command": "warn", "fleet-drain": "warn"},
         "",
     ),
-    ("fewer replicas deployed", railway(numReplicas=0), {"railway-types": "fail"}, ""),
+    ("fewer replicas deployed", railway(numReplicas=0), {"railway-types": "fail", "railway-replicas": "fail"}, ""),
     ("more replicas deployed", railway(numReplicas=4), {"railway-replicas": "warn"}, "plan anew"),
     ("no health check", railway(healthcheckPath=None), {"railway-health": "warn"}, "/readyz"),
     ("workers are not started again", railway(restartPolicyType="NEVER"), {"railway-restart": "warn"}, "ALWAYS"),
     ("a railway.json that is none", railway_with_a_comma, {"railway-file": "fail", "fleet-drain": "warn"}, "commas"),
+    (
+        "a .railway/ that was changed",
+        changed_successor,
+        {"railway-successor": "fail"},
+        "jobctl deploy render",
+    ),
     ("the last day of railway.json", without_successor(LAST_DAY), {"railway-cut-off": "warn"}, "jobctl deploy"),
     ("the day after", without_successor(LAST_DAY + timedelta(days=1)), {"railway-cut-off": "fail"}, "jobctl deploy"),
 ]

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import yaml
 from redis import Redis
+from starlette.responses import Response
 
 from jobctl import settings
 from jobctl.adapters import embedded_redis
@@ -28,6 +29,7 @@ from jobctl.apps.monitoring.prometheus import prometheus_config, rules_document
 from jobctl.apps.monitoring.rules import alert_groups, recording_groups
 from jobctl.core.operations import Operations, Scrape
 from jobctl.core.tiers import parse_tier
+from jobctl.wiring.deploy import rendered
 from jobctl.wiring.doctor import Question, look
 from jobctl.wiring.rendered import read_operations
 from support.accounts import Account
@@ -87,7 +89,7 @@ class SoundSetUp:
         (directory / "slo.toml").write_text(SLO)
         self.write_railway()
         (directory / ".railway").mkdir()
-        (directory / ".railway" / "railway.py").touch()
+        self.write_successor()
         self.postgres: Postgres
         self.pooler: Pooler
         self.postgres, self.pooler = stack.enter_context(serving_postgres())
@@ -108,7 +110,10 @@ class SoundSetUp:
         }
         self.metrics, exporter = self._start_fleet(stack)
         scrape = Scrape(
-            SCRAPE_S, workers=(_place(self.metrics),), exporter=_place(exporter), alertmanager="127.0.0.1:9093"
+            SCRAPE_S,
+            workers=(_place(self.metrics),),
+            exporter=_place(exporter),
+            alertmanager=_place(stack.enter_context(serving(Response()))),
         )
         operations = replace(read_operations(str(directory / "slo.toml")), scrape=scrape)
         self.prometheus = self.start_prometheus("sound", prometheus_config(operations, 1.0), operations)
@@ -142,6 +147,11 @@ class SoundSetUp:
         """Write railway.json; None takes a field away."""
         deploy = {name: value for name, value in {**RAILWAY, **changes}.items() if value is not None}
         (self.directory / "railway.json").write_text(json.dumps({"deploy": deploy}))
+
+    def write_successor(self) -> None:
+        """Write .railway/railway.py as it is made from slo.toml."""
+        name, operations = ".railway/railway.py", read_operations(str(self.directory / "slo.toml"))
+        (self.directory / name).write_text(rendered(operations, self.directory).files[name])
 
     def mend_redis(self) -> None:
         """Undo what a test did to Redis; the workers' own keys stay."""

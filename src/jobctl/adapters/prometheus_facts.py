@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
+
+from httpx import Response
 
 from jobctl.adapters.http_asking import ask
 from jobctl.core.facts import PrometheusFacts, TargetFacts
@@ -19,6 +22,8 @@ _NOT_DOWN: Final = frozenset({"up", "unknown"})
 _REMEDY: Final = "start it, or give the URL of a Prometheus server, such as http://localhost:9090"
 _LOCKED: Final = frozenset({401, 403})
 _OUT_OF_ORDER: Final = 500
+#: Its own metrics of what it sends to Alertmanagers.
+_TELLING: Final = "prometheus_notifications_"
 #: Figures of the fleet, by the metric: how the values of all processes make one.
 _FIGURES: Final = {"planned_replicas": "max", "slots_stuck": "sum", "exporter_elected": "sum"}
 
@@ -43,6 +48,7 @@ def read_prometheus(url: str, *, timeout_s: float) -> PrometheusFacts:
             alerts=frozenset(rule["name"] for rule in rules if rule["type"] == "alerting"),
             broken_rules=tuple(f"{rule['name']} ({rule['lastError']})" for rule in rules if rule.get("lastError")),
             alertmanagers=len(api.get("alertmanagers")["activeAlertmanagers"]),
+            unheard=api.unheard(),
             values={
                 name: float(vector[0]["value"][1])
                 for name, fold in _FIGURES.items()
@@ -74,14 +80,7 @@ class _Api:
 
     def get(self, path: str, **parameters: str) -> Mapping[str, Any]:
         """The data of an answer."""
-        response = ask(
-            f"{self._url}/api/v1/{path}",
-            option=_OPTION,
-            name="Prometheus",
-            remedy=_REMEDY,
-            timeout_s=self._timeout_s,
-            params=parameters,
-        )
+        response = self._ask(f"api/v1/{path}", **parameters)
         if response.status_code in _LOCKED:
             problem = f"{without_password(self._url)} lets nobody ask without a password (HTTP {response.status_code})"
             raise ServiceUnavailable(_OPTION, problem, "give http://user:password@host:9090")
@@ -92,6 +91,31 @@ class _Api:
         if answer["status"] != "success":
             raise self.strange()
         return dict(answer["data"])
+
+    def _ask(self, path: str, **parameters: str) -> Response:
+        return ask(
+            f"{self._url}/{path}",
+            option=_OPTION,
+            name="Prometheus",
+            remedy=_REMEDY,
+            timeout_s=self._timeout_s,
+            params=parameters,
+        )
+
+    def unheard(self) -> bool:
+        """Whether all that Alertmanagers were sent was lost, as far as it has metrics of its own that say so.
+
+        Until 3.0 it counts the messages that failed, from 3.1 on the alerts in them; alerts from before it had found an
+        Alertmanager are lost as well.
+        """
+        told: dict[str, list[float]] = defaultdict(list)
+        for line in self._ask("metrics").text.splitlines():
+            if line.startswith(_TELLING):
+                name, _, value = line.removeprefix(_TELLING).rpartition(" ")
+                told[name.partition("{")[0]].append(float(value))
+        failed, alerts, messages = (sum(told[name]) for name in ("errors_total", "sent_total", "latency_seconds_count"))
+        lost = sum(told["dropped_total"]) * len(told["sent_total"])
+        return failed > 0 and failed in {alerts, messages} and lost >= alerts
 
     def strange(self) -> ServiceUnavailable:
         """It is no Prometheus."""

@@ -18,8 +18,8 @@ __all__ = ["read_redis"]
 
 #: One section a command: before 7.0 Redis takes no second one.
 _SECTIONS: Final = ("server", "memory", "persistence")
-#: Commands that workers need and that change nothing: nobody has this key.
-_HARMLESS: Final = (("DEL", "rq:jobctl:doctor"), ("EVAL", "return 0", 0))
+#: Commands that workers need and that change nothing: nobody has this key, and nobody hears this channel.
+_HARMLESS: Final = (("DEL", "rq:jobctl:doctor"), ("EVAL", "return 0", 0), ("PUBLISH", "rq:pubsub:jobctl:doctor", ""))
 
 
 def read_redis(connection: Redis, *, option: str = "--redis-url", now_s: Callable[[], float] = time.time) -> RedisFacts:
@@ -54,7 +54,8 @@ def read_redis(connection: Redis, *, option: str = "--redis-url", now_s: Callabl
         log_enabled=None if "aof_enabled" not in info else bool(info["aof_enabled"]),
         log_sound=_went_well(info, "aof_last_write_status", "aof_last_bgrewrite_status"),
         snapshot_sound=_went_well(info, "rdb_last_bgsave_status"),
-        snapshots=_snapshots(connection),
+        log_sync=_configured(connection, "appendfsync"),
+        snapshots=_configured(connection, "save"),
         clock=_clock(connection, now_s),
     )
 
@@ -73,10 +74,10 @@ def _refusal(connection: Redis) -> str:
     return ""
 
 
-def _snapshots(connection: Redis) -> str | None:
-    """When snapshots are taken; None where the server does not let one ask, as managed ones do not."""
+def _configured(connection: Redis, name: str) -> str | None:
+    """How it is configured; None where the server does not let one ask, as managed ones do not."""
     try:
-        return connection.config_get("save").get("save")
+        return connection.config_get(name).get(name)
     except RedisError:
         return None
 

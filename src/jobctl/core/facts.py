@@ -24,6 +24,7 @@ __all__ = [
     "RedisFacts",
     "RqFacts",
     "SentryFacts",
+    "SuccessorFacts",
     "TargetFacts",
     "Unreachable",
     "WorkerFacts",
@@ -60,6 +61,7 @@ class RedisFacts:
         machine_bytes: Memory of its machine.
         refusal: Why it takes no writes from this user; empty when it does.
         log_enabled: Whether it keeps an append-only file; None where it does not say.
+        log_sync: When that file is forced to disk, as ``appendfsync`` has it; None where it does not say.
         log_sound: Whether the last writes of that file went well.
         snapshot_sound: Whether the last snapshot went well.
         snapshots: When it takes snapshots, as ``save`` has it; empty for never.
@@ -75,6 +77,7 @@ class RedisFacts:
     machine_bytes: int | None = None
     refusal: str = ""
     log_enabled: bool | None = True
+    log_sync: str | None = None
     log_sound: bool = True
     snapshot_sound: bool = True
     snapshots: str | None = None
@@ -240,6 +243,7 @@ class PrometheusFacts:
         alerts: Names of the alerts that it evaluates.
         broken_rules: Names of rules that failed, each with the reason.
         alertmanagers: How many Alertmanagers it tells.
+        unheard: Whether it told them something and not once anybody took it.
         values: Figures of the fleet, by the name of the metric without prefix; those that it does not know are absent.
         versions: jobctl's versions among the workers.
     """
@@ -248,6 +252,7 @@ class PrometheusFacts:
     alerts: frozenset[str] = frozenset()
     broken_rules: tuple[str, ...] = ()
     alertmanagers: int = 0
+    unheard: bool = False
     values: Mapping[str, float] = field(default_factory=dict)
     versions: frozenset[str] = frozenset()
 
@@ -260,10 +265,23 @@ class RailwayFacts:
         path: Where it is.
         deploy: What it says of the worker.
         faults: Fields of the wrong type.
-        has_successor: Whether a ``.railway/`` configuration is beside it.
     """
 
     path: str
     deploy: DeployFields
     faults: tuple[Fault, ...] = ()
-    has_successor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessorFacts:
+    """A ``.railway/`` configuration.
+
+    Attributes:
+        paths: Where it is; one, where Railway is to read it.
+        ours: Whether it was made here.
+        drift: The first line that ``slo.toml`` does not make so; empty where there is none, None where nobody can tell.
+    """
+
+    paths: tuple[str, ...]
+    ours: bool = False
+    drift: str | None = None

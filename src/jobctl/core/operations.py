@@ -327,6 +327,13 @@ def _channel(text: str) -> str:
     return text
 
 
+def _exceeded(text: str) -> float:
+    share = parse_share(text)
+    if share >= 1:
+        raise InvalidValue(f"{text!r} is never exceeded", "give less than 100%")
+    return share
+
+
 def _dns_type(text: str) -> str:
     if text not in {"A", "AAAA"}:
         raise InvalidValue(f"{text!r} is no type of address", "give A for IPv4 or AAAA for IPv6")
@@ -344,10 +351,10 @@ KEYS: Final[Mapping[type, Mapping[str, tuple[str, Callable[[str], Any]]]]] = {
         "db_tier": ("db_tier", parse_tier),
     },
     Thresholds: {
-        "rate_limited": ("rate_limited", parse_share),
+        "rate_limited": ("rate_limited", _exceeded),
         "credit_usd": ("credit_usd", parse_not_negative),
         "key_usd": ("key_usd", parse_not_negative),
-        "redis_memory": ("redis_memory", parse_share),
+        "redis_memory": ("redis_memory", _exceeded),
         "dead_jobs": ("dead_jobs", parse_whole),
     },
     Scrape: {

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jobctl.core.operations import STOP_S, needed_draining_s
+from jobctl.core.turns import parse_weighted
 from jobctl.core.units import parse_duration, parse_whole
 from jobctl.errors import InvalidValue
 
@@ -47,6 +48,7 @@ SUCCESSOR: Final = (
     "successor .railway/railway.py as well. railway config migrate would leave the draining out"
 )
 _WORK: Final = re.compile(r"(?<![\w.-])jobctl(?:\.exe)?\s+work(?![\w-])")
+_SHELL: Final = re.compile(r"\s*\S*sh\s+-\w*c\s")
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|&\n]")
 
 
@@ -79,6 +81,9 @@ class DeployFields:
         metrics_port: ``--metrics-port``.
         healthcheck_path: What Railway asks before it calls a deployment active.
         restart_policy: When a replica that ended is started again.
+        queues: ``--queues``, without weights.
+        cron_schedule: When Railway starts it by the clock.
+        exec_form: Whether no shell reads the command, as of an image from a Dockerfile.
         in_production: Whether some of it is said of the environment ``production`` alone.
     """
 
@@ -91,6 +96,9 @@ class DeployFields:
     metrics_port: int | None = None
     healthcheck_path: str | None = None
     restart_policy: str | None = None
+    queues: tuple[str, ...] | None = None
+    cron_schedule: str | None = None
+    exec_form: bool = False
     in_production: bool = False
 
 
@@ -129,6 +137,10 @@ def read_deploy(content: object) -> DeployFields:
         metrics_port=_given(arguments, "--metrics-port", parse_whole),
         healthcheck_path=_said(deploy.get("healthcheckPath")),
         restart_policy=_said(deploy.get("restartPolicyType")),
+        queues=_given(arguments, "--queues", lambda text: tuple(parse_weighted(text)[0])),
+        cron_schedule=_said(deploy.get("cronSchedule")),
+        exec_form=_object(_object(content).get("build")).get("builder") == "DOCKERFILE"
+        and not (command and _SHELL.match(command)),
         in_production=bool(own),
     )
 
@@ -305,7 +317,7 @@ def _replicas(deploy: Mapping[str, Any]) -> int | None:
 def _given(arguments: str, flag: str, parse: Callable[[str], Any]) -> Any:
     """What an option of the start command says; None where it is not given, or not in figures."""
     found = command_option(flag).search(arguments)
-    if found is None:
+    if found is None or "$" in found["value"]:
         return None
     try:
         return parse(found["value"].strip("\"'"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from jobctl.adapters.files import read_text
 from jobctl.apps.deploy.railway_py import is_ours, needs, railway_py
 from jobctl.apps.deploy.services import worker_of
+from jobctl.core.facts import SuccessorFacts
 from jobctl.core.operations import Operations
 from jobctl.core.railway import SERVICE_FILES, SUCCESSOR, SUCCESSOR_FILES, find_work, read_deploy
 from jobctl.core.railway_rewriting import Deploy, check_rewritable, rewrite
@@ -17,7 +20,7 @@ from jobctl.errors import InvalidOption, InvalidValue
 from jobctl.settings import FIELDS
 from jobctl.wiring.rendered import DIRECTORY, OPTION
 
-__all__ = ["Rendered", "rendered"]
+__all__ = ["Rendered", "rendered", "successor_of"]
 
 _JSON, _TOML = SERVICE_FILES
 _PY, *_SIBLINGS = SUCCESSOR_FILES
@@ -78,6 +81,35 @@ def rendered(operations: Operations, directory: Path) -> Rendered:
     except InvalidValue as error:
         raise InvalidOption(DIRECTORY, error.problem, error.remedy) from None
     return Rendered(files, tuple(notes))
+
+
+def successor_of(operations: Operations | None, directory: Path) -> SuccessorFacts | None:
+    """The ``.railway/`` of a directory, held against the one that is made from ``slo.toml``; None where there is none.
+
+    Args:
+        operations: What it is made from; None where that is not known.
+        directory: Where it is.
+
+    Raises:
+        InvalidOption: It cannot be read.
+    """
+    texts = {name: read_text(str(directory / name), DIRECTORY) for name in SUCCESSOR_FILES}
+    found = {name: text.replace("\r\n", "\n") for name, text in texts.items() if text is not None}
+    ours = [text for name, text in found.items() if not _is_foreign(name, text)]
+    drift = None
+    if ours and operations is not None:
+        with suppress(InvalidValue):  # a queue whose name cannot stand in a command: render says so
+            drift = _first_difference(ours[0], railway_py(operations, _kept(operations), ours[0]))
+    return SuccessorFacts(tuple(found), bool(ours), drift) if found else None
+
+
+def _first_difference(there: str, wanted: str) -> str:
+    """The first line that is there and not wanted, or wanted and not there; empty where there is none."""
+    pairs = zip_longest(there.splitlines(), wanted.splitlines(), fillvalue="")
+    for number, (line, meant) in enumerate(pairs, 1):
+        if line != meant:
+            return f"line {number} is {line.strip()!r} and not {meant.strip()!r}"
+    return ""
 
 
 def _railway_json(existing: str | None, toml: str | None, worker: Deploy) -> tuple[str | None, tuple[str, ...]]:

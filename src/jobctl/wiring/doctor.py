@@ -19,10 +19,11 @@ from jobctl.apps.doctor.set_up import ERROR_RATE, Intent, SetUp
 from jobctl.core.facts import RailwayFacts, Unreachable
 from jobctl.core.operations import Fleet, Operations, Thresholds
 from jobctl.core.pooling import pool_size
-from jobctl.core.railway import SERVICE_FILES, SUCCESSOR_FILES, read_deploy, wrong_types
+from jobctl.core.railway import SERVICE_FILES, DeployFields, read_deploy, wrong_types
 from jobctl.core.turns import parse_weighted
 from jobctl.core.urls import without_password
 from jobctl.errors import InvalidOption, ServiceUnavailable
+from jobctl.wiring.deploy import successor_of
 from jobctl.wiring.rendered import read_operations, slo_file_here
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         RedisFacts,
         RqFacts,
         SentryFacts,
+        SuccessorFacts,
     )
     from jobctl.core.tiers import Clients
     from jobctl.settings import Settings
@@ -86,9 +88,12 @@ def look(settings: Settings, question: Question) -> SetUp:
     """
     _check_urls("--prometheus", filter(None, [question.prometheus]))
     _check_urls("--metrics", question.metrics)
+    operations = _operations(question.slo_file)
     railway = _railway(question.railway)
+    place = railway.path if isinstance(railway, RailwayFacts) else question.railway or ""
+    successor = successor_of(operations, Path(place).parent)
     database_url, strange = _database(settings)
-    intent = _intent(settings, question, railway, strange)
+    intent = _intent(settings, question, operations, _deployed(operations, railway, successor), strange)
     tasks: dict[str, Callable[[], Any]] = {f"metrics {url}": partial(_metrics, url) for url in question.metrics}
     if settings.redis_url is not None:
         tasks |= {"redis": partial(_redis, settings), "rq": partial(_rq, settings)}
@@ -100,7 +105,7 @@ def look(settings: Settings, question: Question) -> SetUp:
         tasks["sentry"] = partial(_sentry, settings.sentry_dsn)
     if question.prometheus is not None:
         tasks["prometheus"] = partial(_prometheus, question.prometheus)
-    if not tasks and railway is None:
+    if not tasks and railway is None and successor is None:
         raise InvalidOption(
             "--redis-url",
             "is not given, and there is nothing else to look at",
@@ -108,7 +113,7 @@ def look(settings: Settings, question: Question) -> SetUp:
         )
     seen = _side_by_side(tasks)
     metrics = tuple(seen.pop(f"metrics {url}") for url in dict.fromkeys(question.metrics))
-    return SetUp(intent, railway=railway, metrics=metrics, **seen)
+    return SetUp(intent, railway=railway, successor=successor, metrics=metrics, **seen)
 
 
 def _check_urls(option: str, urls: Iterable[str]) -> None:
@@ -121,12 +126,14 @@ def _check_urls(option: str, urls: Iterable[str]) -> None:
 
 
 def _intent(
-    settings: Settings, question: Question, railway: RailwayFacts | Unreachable | None, strange: tuple[str, ...]
+    settings: Settings,
+    question: Question,
+    operations: Operations | None,
+    deploy: DeployFields,
+    strange: tuple[str, ...],
 ) -> Intent:
     """A flag goes before what is deployed, that before the environment here, and ``slo.toml`` fills what is left."""
-    operations = _operations(question.slo_file)
     fleet = None if operations is None else operations.fleet
-    deploy = read_deploy(None) if not isinstance(railway, RailwayFacts) else railway.deploy
 
     def chosen(name: str, deployed: Any, planned: Any) -> Any:
         origin, value = settings.origins[name], getattr(settings, name)
@@ -154,6 +161,20 @@ def _intent(
         thresholds=Thresholds() if operations is None else operations.thresholds,
         alerts=frozenset() if operations is None else _alerts(operations),
         versions={"jobctl": __version__, **{name: version(library) for name, library in _LIBRARIES.items()}},
+    )
+
+
+def _deployed(
+    operations: Operations | None, railway: RailwayFacts | Unreachable | None, successor: SuccessorFacts | None
+) -> DeployFields:
+    """How workers are started: by ``railway.json``, or by a ``.railway/`` that says what ``slo.toml`` does."""
+    if isinstance(railway, RailwayFacts):
+        return railway.deploy
+    if operations is None or successor is None or successor.drift != "" or railway is not None:
+        return DeployFields()
+    fleet = operations.fleet
+    return DeployFields(
+        drain_timeout_s=fleet.job_timeout_s, concurrency=fleet.concurrency, db_pool_size=fleet.db_pool_size
     )
 
 
@@ -206,7 +227,6 @@ def _railway(given: str | None) -> RailwayFacts | Unreachable | None:
         path=path,
         deploy=read_deploy(content),
         faults=tuple(wrong_types(content)),
-        has_successor=any((Path(path).parent / name).is_file() for name in SUCCESSOR_FILES),
     )
 
 

@@ -23,6 +23,7 @@ from jobctl.core.facts import (
     RedisFacts,
     RqFacts,
     SentryFacts,
+    SuccessorFacts,
     TargetFacts,
     Unreachable,
     WorkerFacts,
@@ -74,7 +75,8 @@ SOUND = SetUp(
     sentry=SentryFacts(),
     metrics=(MetricsFacts("http://a:9100", {"slots": 25.0, "slots_stuck": 0.0}, frozenset({"1.0"})),),
     prometheus=PROMETHEUS,
-    railway=RailwayFacts("railway.json", DEPLOY, has_successor=True),
+    railway=RailwayFacts("railway.json", DEPLOY),
+    successor=SuccessorFacts((".railway/railway.py",), ours=True, drift=""),
 )
 
 
@@ -104,7 +106,11 @@ def with_database(**changes: Any) -> SetUp:
 
 
 def with_deploy(**changes: Any) -> SetUp:
-    return replace(SOUND, railway=RailwayFacts("railway.json", replace(DEPLOY, **changes), has_successor=True))
+    return replace(SOUND, railway=RailwayFacts("railway.json", replace(DEPLOY, **changes)))
+
+
+def with_successor(*paths: str, **facts: Any) -> SetUp:
+    return replace(SOUND, successor=SuccessorFacts(paths or (".railway/railway.py",), **facts))
 
 
 def with_prometheus(**changes: Any) -> SetUp:
@@ -132,6 +138,7 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
         (with_redis(compatible=(6, 0), version="6.0.16"), "redis-version", Level.FAIL, "LMOVE"),
         (with_redis(log_sound=False), "redis-persistence", Level.FAIL, "cannot be written"),
         (with_redis(snapshot_sound=False), "redis-persistence", Level.FAIL, "refuse writes"),
+        (with_redis(log_sync="no"), "redis-persistence", Level.WARN, "appendfsync no"),
         (with_redis(log_enabled=False, snapshots=None), "redis-persistence", Level.WARN, "cannot be asked"),
         (with_redis(used_bytes=8 * GB), "redis-memory", Level.FAIL, "enqueueing fails"),
         (with_redis(clock=ClockOffset(-2.0, 0.5)), "redis-clock", Level.WARN, "this machine is 1.5 s ahead of"),
@@ -156,6 +163,7 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
             "1 worker of 2 planned, and 1 worker of RQ's",
         ),
         (with_intent(drain_timeout_s=25, drain_told=False), "fleet-drain", Level.WARN, "unless told otherwise a stop"),
+        (with_database(writable=None), "database-migrated", Level.FAIL, "jobctl_results is gone"),
         (with_database(read_only=True), "database-migrated", Level.FAIL, "read-only"),
         (with_database(pooled=False, host="db.x.supabase.co"), "database-pooler", Level.WARN, "directly it takes 90"),
         (
@@ -187,6 +195,7 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
             Level.WARN,
             "fleet shares",
         ),
+        (with_prometheus(unheard=True), "alertmanager", Level.FAIL, "no alert ever reached"),
         (with_prometheus(broken_rules=("X (many-to-many)",)), "rules-loaded", Level.FAIL, "many-to-many"),
         (with_intent(alerts=frozenset({"JobctlFleetDown", "JobctlOther"})), "rules-loaded", Level.WARN, "JobctlOther"),
         (with_intent(alerts=frozenset()), "rules-loaded", Level.UNCHECKED, "not known"),
@@ -198,11 +207,29 @@ def test_nothing_is_said_of_a_sound_set_up() -> None:
             "http://e is an exporter",
         ),
         (with_deploy(draining_s=10, in_production=True), "railway-draining", Level.FAIL, "in environment production: "),
+        (with_deploy(replicas=0), "railway-replicas", Level.FAIL, "0 replicas, and planned are 2"),
+        (with_deploy(cron_schedule="0 * * * *"), "railway-restart", Level.FAIL, "by the clock"),
+        (
+            replace(with_deploy(queues=("defualt",)), intent=replace(INTENT, queues=("default",))),
+            "railway-command",
+            Level.WARN,
+            "do not listen to default",
+        ),
+        (
+            with_deploy(start_command="jobctl work --metrics-port $PORT", exec_form=True),
+            "railway-command",
+            Level.FAIL,
+            "no shell",
+        ),
+        (with_successor(ours=True, drift="line 2 is 'a' and not 'b'"), "railway-successor", Level.FAIL, "line 2 is"),
+        (with_successor(ours=True), "railway-successor", Level.UNCHECKED, "is not known"),
+        (with_successor(), "railway-successor", Level.UNCHECKED, "is yours"),
+        (with_successor("a", "b", ours=True), "railway-successor", Level.FAIL, "one of them only"),
         (with_deploy(healthcheck_path="/health"), "railway-health", Level.FAIL, "no deploy becomes active"),
         (with_deploy(start_command="jobctl work", metrics_port=None), "railway-health", Level.WARN, "JOB_METRICS_PORT"),
         (replace(SOUND, metrics=(MetricsFacts("http://a"),)), "metrics-shown", Level.FAIL, "no metrics of jobctl"),
         (
-            replace(SOUND, railway=RailwayFacts("railway.json", DeployFields(), has_successor=True)),
+            replace(SOUND, railway=RailwayFacts("railway.json", DeployFields())),
             "railway-restart",
             Level.WARN,
             "ten crashes",

@@ -32,6 +32,7 @@ URGENCY = {
     "JobctlJobsStuck": "page",
     "JobctlFleetUndersized": "page",
     "JobctlLimiterBound": "ticket",
+    "JobctlNoCallSucceeds": "page",
     "JobctlRateLimited": "ticket",
     "JobctlBreakerOpen": "page",
     "JobctlOpenRouterCreditLow": "ticket",
@@ -185,6 +186,7 @@ def test_a_budget_burns_at_the_rates_of_the_workbook() -> None:
 
     assert compared.findall(fast.expr) == [("1h", "0.144"), ("5m", "0.144"), ("6h", "0.06"), ("30m", "0.06")]
     assert compared.findall(slow.expr) == [("1d", "0.03"), ("2h", "0.03"), ("3d", "0.01"), ("6h", "0.01")]
+    assert re.findall(r"increase\w+ >= (\d+)", fast.expr + slow.expr) == 4 * ["10"]
 
 
 @pytest.mark.parametrize(

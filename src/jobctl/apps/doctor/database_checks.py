@@ -23,6 +23,11 @@ _POOLER_HOST: Final = ".pooler.supabase.com"
 def _migrated(set_up: SetUp, database: DatabaseFacts) -> Finding:
     if database.missing:
         return fail(f"lacks {listed(database.missing)}: workers do not start", "run `jobctl migrate`")
+    if database.writable is None:
+        return fail(
+            "the table jobctl_results is gone: workers do not start",
+            "bring it back, or drop jobctl_migrations and run `jobctl migrate`",
+        )
     if not database.writable:
         return fail(
             "this role may not add results: workers do not start", "connect as the role that ran `jobctl migrate`"

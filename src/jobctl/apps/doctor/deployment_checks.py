@@ -9,6 +9,7 @@ from typing import Final
 
 from jobctl.apps.doctor.findings import Check, Finding, Group, answering, fail, ok, on, unchecked, warn
 from jobctl.apps.doctor.set_up import SetUp
+from jobctl.apps.doctor.words import listed
 from jobctl.core.facts import RailwayFacts, Unreachable
 from jobctl.core.operations import needed_draining_s
 from jobctl.core.railway import CUT_OFF, PRODUCTION, find_work, short_draining
@@ -16,9 +17,7 @@ from jobctl.core.words import count_of
 
 __all__ = ["CHECKS"]
 
-_MISSING: Final = unchecked(
-    "there is no railway.json", "give --railway FILE; `jobctl deploy render --check` compares .railway/ with slo.toml"
-)
+_MISSING: Final = unchecked("there is no railway.json", "give --railway FILE")
 #: What answers at ``--metrics-port`` when all is well; Railway calls a deployment active once it was told 200.
 _ANSWERED: Final = ("/readyz", "/healthz", "/metrics")
 _RENDER: Final = "run `jobctl deploy render`"
@@ -42,6 +41,15 @@ def _starts(set_up: SetUp, railway: RailwayFacts) -> Finding:
             "the start command runs no `jobctl work`",
             "start `jobctl work` there; `jobctl deploy render` leaves another command alone, and says the options",
         )
+    if railway.deploy.exec_form and "$" in command:
+        return fail(
+            "the start command has a variable, and no shell reads the command of an image: it stays as it is written",
+            "write its value, or sh -c 'exec jobctl work ...'",
+        )
+    heard = railway.deploy.queues
+    missing = [] if heard is None else [name for name in set_up.intent.queues or () if name not in heard]
+    if missing:
+        return warn(f"its workers do not listen to {listed(missing)}", "name it in --queues of the start command")
     return ok("starts `jobctl work`")
 
 
@@ -55,7 +63,7 @@ def _draining(set_up: SetUp, railway: RailwayFacts) -> Finding:
 
 
 def _replicas(set_up: SetUp, railway: RailwayFacts) -> Finding:
-    planned, there = set_up.intent.replicas, railway.deploy.replicas or 1
+    planned, there = set_up.intent.replicas, 1 if railway.deploy.replicas is None else railway.deploy.replicas
     if planned is None:
         return unchecked("the number of replicas is not known", "give --planned-replicas, or slo.toml's [fleet]")
     if there < planned:
@@ -90,6 +98,8 @@ def _health(set_up: SetUp, railway: RailwayFacts) -> Finding:
 
 def _restart(set_up: SetUp, railway: RailwayFacts) -> Finding:
     policy = railway.deploy.restart_policy
+    if railway.deploy.cron_schedule is not None:
+        return fail("cronSchedule: Railway starts it by the clock, and waits for its end", "take cronSchedule out")
     if policy is None or policy.upper() != "ALWAYS":
         said = "no restart policy: Railway gives up after ten crashes" if policy is None else policy
         return warn(
@@ -100,13 +110,30 @@ def _restart(set_up: SetUp, railway: RailwayFacts) -> Finding:
 
 
 def _cut_off(set_up: SetUp, railway: RailwayFacts) -> Finding:
-    if railway.has_successor:
+    if set_up.successor is not None:
         return ok(".railway/ is there")
     today, name = set_up.intent.today, railway.path
     if today >= _CUT_OFF:
         return fail(f"Railway has not read {name} since {CUT_OFF}, and there is no .railway/", _RENDER)
     left = count_of((_CUT_OFF - today).days, "day")
     return warn(f"Railway reads {name} until {CUT_OFF}, {left} from now, and there is no .railway/", _RENDER)
+
+
+def _successor(set_up: SetUp) -> Finding:
+    """Whether the file of ours is as ``slo.toml`` makes it. It is code, and is compared, never run."""
+    successor = set_up.successor
+    if successor is None:
+        return unchecked("there is no .railway/", _RENDER)
+    if len(successor.paths) > 1:
+        return fail(f"{listed(successor.paths)}: Railway reads one of them only", "leave one")
+    (path,) = successor.paths
+    if not successor.ours:
+        return unchecked(f"{path} is yours", "compare it with what `jobctl deploy render` says that it needs")
+    if successor.drift is None:
+        return unchecked(f"what {path} should say is not known", "give --slo-file")
+    if successor.drift:
+        return fail(f"{path} is not what slo.toml makes of it: {successor.drift}", _RENDER)
+    return ok(f"{path} is what slo.toml makes of it")
 
 
 def _railway(set_up: SetUp) -> RailwayFacts | Unreachable | None:
@@ -143,4 +170,5 @@ CHECKS: Final = (
     _check("railway-health", "health check", _placed(_health)),
     _check("railway-restart", "restart policy", _placed(_restart)),
     _check("railway-cut-off", "cut-off date", _cut_off),
+    Check("railway-successor", Group.DEPLOYMENT, ".railway/", _successor),
 )

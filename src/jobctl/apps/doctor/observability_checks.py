@@ -96,6 +96,11 @@ def _rules(set_up: SetUp, prometheus: PrometheusFacts) -> Finding:
 def _told(set_up: SetUp, prometheus: PrometheusFacts) -> Finding:
     if not prometheus.alertmanagers:
         return fail("Prometheus knows no Alertmanager: nobody is told", "name it in alerting of prometheus.yml")
+    if prometheus.unheard:
+        return fail(
+            "no alert ever reached an Alertmanager: nobody is told",
+            "start it, or mend its address in alerting of prometheus.yml; then wait a minute for the next alert",
+        )
     return ok(f"tells {count_of(prometheus.alertmanagers, 'Alertmanager')}")
 
 

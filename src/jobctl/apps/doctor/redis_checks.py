@@ -25,6 +25,10 @@ _APART_S: Final = 1.0
 _DEAD_APART_S: Final = 30.0
 _MISSING: Final = unchecked("no Redis is named", "give --redis-url, or set REDIS_URL")
 _UNTOLD_MEMORY: Final = unchecked("Redis does not tell its memory", "look at it where it is run")
+_UNFORCED: Final = warn(
+    "the append-only file is left to the system to write (appendfsync no): a machine that crashes loses half a minute",
+    "set appendfsync everysec: it then loses one second at most",
+)
 _MORE_MEMORY: Final = "give Redis more memory, enqueue with a shorter failure_ttl, or run `jobctl dead purge` regularly"
 
 
@@ -79,7 +83,7 @@ def _persistence(set_up: SetUp, redis: RedisFacts) -> Finding:
     if redis.log_enabled is None:
         return unchecked("Redis does not tell how it writes to disk", "look for it where it is run")
     if redis.log_enabled:
-        return ok("append-only file on")
+        return _UNFORCED if redis.log_sync == "no" else ok("append-only file on")
     remedy = "set appendonly yes: a crash then loses one second at most"
     match redis.snapshots:
         case None:

@@ -16,6 +16,7 @@ from jobctl.core.facts import (
     RedisFacts,
     RqFacts,
     SentryFacts,
+    SuccessorFacts,
     Unreachable,
 )
 from jobctl.core.operations import Thresholds
@@ -80,6 +81,7 @@ class SetUp:
         metrics: Of each worker that was named.
         prometheus: The Prometheus.
         railway: What is deployed.
+        successor: What will be: the ``.railway/`` beside it, or here.
     """
 
     intent: Intent
@@ -91,3 +93,4 @@ class SetUp:
     metrics: tuple[MetricsFacts | Unreachable, ...] = ()
     prometheus: PrometheusFacts | Unreachable | None = None
     railway: RailwayFacts | Unreachable | None = None
+    successor: SuccessorFacts | None = None

@@ -58,8 +58,9 @@ _SILENCES: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
         (
             "JobctlFleetDown", "JobctlCrashLoop", "JobctlWorkersBelowPlan", "JobctlSchedulerAbsent",
             "JobctlExporterAbsent", "JobctlJobsStuck", "JobctlFleetUndersized", "JobctlLimiterBound",
-            "JobctlDeadSetGrows", "JobctlJobsAbandoned", "JobctlRedisMemoryHigh", "JobctlRedisNotPersistent",
-            "JobctlRedisEvicts", "JobctlWaitBudgetBurnsFast", "JobctlWaitBudgetBurnsSlowly",
+            "JobctlNoCallSucceeds", "JobctlDeadSetGrows", "JobctlJobsAbandoned", "JobctlRedisMemoryHigh",
+            "JobctlRedisNotPersistent", "JobctlRedisEvicts", "JobctlWaitBudgetBurnsFast",
+            "JobctlWaitBudgetBurnsSlowly",
         ),
         (),
     ),
@@ -76,7 +77,8 @@ _SILENCES: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     # Workers that start again and again are missing in between, and what they held is put back.
     ("JobctlCrashLoop", ("JobctlWorkersBelowPlan", "JobctlJobsAbandoned"), ()),
     # A breaker that stops calls leaves no headroom, and follows answers such as 429.
-    ("JobctlBreakerOpen", ("JobctlLimiterBound", "JobctlRateLimited"), ()),
+    ("JobctlBreakerOpen", ("JobctlNoCallSucceeds", "JobctlLimiterBound", "JobctlRateLimited"), ()),
+    ("JobctlNoCallSucceeds", ("JobctlLimiterBound", "JobctlRateLimited"), ()),
     ("JobctlSuccessBudgetBurnsFast", ("JobctlSuccessBudgetBurnsSlowly",), ()),
     ("JobctlWaitBudgetBurnsFast", ("JobctlWaitBudgetBurnsSlowly",), ("objective",)),
 )  # fmt: skip

@@ -8,6 +8,10 @@ exactly one reason is told::
     else slots are full                                           FleetUndersized  replicas will help
     else                                                          JobsStuck        nobody takes the jobs
 
+Where that limit leaves nothing and no call has succeeded for a quarter of an hour, the third is no matter of pace any
+more: the fleet stands still, and somebody is called (NoCallSucceeds). One call that succeeds anywhere shows that it
+does not, however long jobs take.
+
 Workers that tell of no slots, because none is there or none is scraped, are another alert's matter.
 """
 
@@ -29,6 +33,8 @@ __all__ = ["job_alerts", "job_recordings"]
 _AGED_S: Final = 60.0
 #: Over how long a queue is compared with itself, and slots and limits are averaged, seconds.
 _SMOOTH_S: Final = 300.0
+#: How long nothing succeeds before that is no pause any more, seconds.
+_STANDS_S: Final = 600.0
 #: From this share of busy slots on, they are full: between two jobs a slot is free for a moment.
 _FULL: Final = 0.95
 #: Below this share of the limiter's allowance, nothing is left.
@@ -95,6 +101,21 @@ def job_alerts(operations: Operations, times: Times) -> Iterator[Alert]:
         "OpenRouter's limit holds the jobs of queue {{ $labels.queue }} back",
         "They pile up because no call is allowed, not for want of slots: more replicas will not help. Ask for a higher "
         "limit, spread the load, or use another model.",
+    )
+    yield Alert(
+        "JobctlNoCallSucceeds",
+        "(\n"
+        f"  jobctl:queue_oldest_age_seconds:max > {times.number(_STANDS_S)}\n"
+        f'  or sum by (queue) (rate(jobctl_jobs_finished_total{{outcome="postponed"}}[{smooth}])) > 0\n'
+        ")\n"
+        f"and on () (\n  {limited}\n)\n"
+        f'unless on () (sum(rate(jobctl_upstream_responses_total{{status="200"}}[{smooth}])) > 0)\n'
+        f"and on () (sum({UP}) > 0)",
+        _STANDS_S,
+        Urgency.PAGE,
+        "Jobs of queue {{ $labels.queue }} wait, and no call of OpenRouter succeeds",
+        "For a quarter of an hour no call was allowed, or every one was refused. None of these jobs is lost, and none "
+        "ends. See what the upstream answers; use another key or another model if it lasts.",
     )
     yield Alert(
         "JobctlDeadSetGrows",

@@ -23,6 +23,7 @@ def job_cases(operations: Operations) -> Iterator[Case]:
     yield from _stuck()
     yield from _undersized(operations)
     yield from _limited()
+    yield from _standing()
     yield from _dead(operations)
     yield from _abandoned()
     yield from _scheduled()
@@ -106,6 +107,29 @@ def _limited() -> Iterator[Case]:
     yield case(alert, "scheduled jobs pile up, and none was put off", later, none, minutes=12)
     as_many = exporter("jobctl_scheduled_jobs", "900x60", QUEUE)
     yield case(alert, "as many are put off as come back", as_many, put_off, none, minutes=12)
+
+
+def _standing() -> Iterator[Case]:
+    alert, told = "JobctlNoCallSucceeds", Firing({"queue": "default"}, ("default",))
+    none, up = _headroom(0), both("up", "1x60")
+    put_off = worker("jobctl_jobs_finished_total", "0+50x60", f'{QUEUE},outcome="postponed"')
+    refused = _answered("0+10x60", status="429")
+    yield case(alert, "every call is refused, and jobs are put off", put_off, refused, none, up, minutes=20, tells=told)
+    yield case(alert, "the upstream asked for a long pause, and jobs wait for its end", _GROWS, _FREE, none, minutes=21,
+               tells=told)  # fmt: skip
+    yield case(alert, "a call in two minutes succeeds", put_off, refused, none, up, _answered("0 0 1+0.5x60"),
+               minutes=20)  # fmt: skip
+    pause = {**none, **exporter("jobctl_limiter_headroom", "1x4 0x10 1x60", 'model="openai/gpt-4o-mini"')}
+    yield case(alert, "the upstream asked for ten minutes", put_off, pause, up, minutes=17)
+    yield case(alert, "a quarter of an hour is not over", put_off, refused, none, up, minutes=9)
+    yield case(alert, "jobs of twenty minutes keep every slot busy", _GROWS, _FULL, _headroom(1), minutes=21)
+    yield case(alert, "no job waits at night", exporter(_AGE, "0x60", QUEUE), none, up, minutes=20)
+    yield case(alert, "no worker is there", _GROWS, none, both("up", "0x60"), minutes=21)
+
+
+def _answered(values: str, status: str = "200") -> Mapping[str, str]:
+    """Calls of a model that end so."""
+    return worker("jobctl_upstream_responses_total", values, f'status="{status}",model="another"')
 
 
 def _dead(operations: Operations) -> Iterator[Case]:

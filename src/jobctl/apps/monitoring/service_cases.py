@@ -39,7 +39,7 @@ def _rate_limited(operations: Operations) -> Iterator[Case]:
     def refused(wanted: float, per_minute: float = 1000) -> Mapping[str, str]:
         return {**_answered("200", (1 - wanted) * per_minute), **_answered("429", wanted * per_minute)}
 
-    more, another = min(1.05 * share, (share + 1) / 2), _answered("200", 5000, model="another")
+    more, another = min(1.05 * share, (share + 1) / 2) or 0.05, _answered("200", 5000, model="another")
     told = Firing({"model": _MODEL}, (f"{100 * more:.4g}%", _MODEL))
     yield case(alert, "many answers of one model are refusals", refused(more), another, minutes=15, tells=told)
     yield case(alert, "fewer are than may", refused(0.9 * share), another, minutes=15)

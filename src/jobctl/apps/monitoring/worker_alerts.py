@@ -50,7 +50,7 @@ def worker_alerts(operations: Operations, times: Times) -> Iterator[Alert]:
         f"sum({UP}) < ({planned_replicas(operations, times)})",
         600,
         Urgency.TICKET,
-        "Only {{ $value | humanize }} workers, fewer than planned",
+        "Only {{ $value }} workers, fewer than planned",
         f"{{{{ query `{planned_replicas(operations, times)}` | first | value }}}} are planned. Look for those that "
         "are missing, or do not answer Prometheus, before one more goes.",
     )
