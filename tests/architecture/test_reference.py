@@ -81,12 +81,13 @@ def test_settings_and_exit_codes_are_complete() -> None:
     assert re.findall(r"^\| (\d+) \| \S", made["exit-codes.md"], re.MULTILINE) == [str(int(one)) for one in ExitStatus]
 
 
-def test_every_key_of_every_document_is_told_with_what_it_may_hold() -> None:
+def test_every_key_of_every_document_is_told_with_what_it_may_hold_and_means() -> None:
     text = reference.pages()["documents.md"]
     told = set(re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE))
 
     assert {"verdict", "signals.wait.p95", "errors[].jobs", "versions.*"} - told == set()
     assert '| `verdict` | `"kept"`, `"broken"`, `"inconclusive"` |' in text
+    assert [line for line in text.splitlines() if line.endswith("|  |")] == [], "each has a description in its schema"
     for path in reference.SCHEMAS.glob("*.json"):
         title = json.loads(path.read_text(encoding="utf-8"))["title"].partition(":")[0]
         assert f"## {title}\n" in text

@@ -127,6 +127,18 @@ def test_bad_input_is_one_line_and_exit_2(
     assert ";" in line, "it says the remedy"
 
 
+def test_a_run_that_broke_its_own_promises_is_named_and_decides_nothing(
+    tmp_path: Path, jobctl: Callable[..., Ended]
+) -> None:
+    good = bench_document(STEADY)
+    write(tmp_path, a=good, b={**good, "verdict": "broken", "reasons": ["wait.p95 < 1 s: measured 3 s"]})
+    ended = jobctl("a.json", "b.json")
+
+    assert ended.returncode == 0
+    assert "- b.json by itself: broken: wait.p95 < 1 s: measured 3 s" in ended.stdout
+    assert "a.json by itself" not in ended.stdout
+
+
 def test_what_may_differ_is_compared_and_said(tmp_path: Path, jobctl: Callable[..., Ended]) -> None:
     other = bench_document(STEADY, config={"rate_per_s": 6.0}, host={"name": "there"})
     write(tmp_path, a=bench_document(STEADY), b=other)

@@ -113,7 +113,7 @@ def test_purge_removes_named_jobs_and_more_only_with_yes(dead: Redis, capsys: py
     [
         ([], "Missing command; see jobctl dead --help"),
         (["lst"], "no such command 'lst'; did you mean 'list'?"),
-        (["show"], "Missing argument 'JOB_ID'; see jobctl dead --help"),
+        (["show"], "Missing argument 'JOB_ID'; see jobctl dead show --help"),
         (["show", "nobody"], "JOB_ID: no dead job has the id 'nobody'; jobctl dead list shows those there are"),
         (["retry", "job-a", "nobody"], "JOB_ID: no dead job has the id 'nobody'; jobctl dead list shows"),
         (["retry"], "JOB_ID: is missing; give ids, or --queue, --type or --older-than, or --all"),

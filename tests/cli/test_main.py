@@ -7,7 +7,7 @@ import sys
 
 INTERRUPTED_INSIDE_A_STRING = """
 from jobctl.cli import main
-main.app = lambda **_: exec("raise KeyboardInterrupt")
+main._command = lambda: exec("raise KeyboardInterrupt")
 main.run(["bench"])
 """
 

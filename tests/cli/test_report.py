@@ -19,6 +19,7 @@ from rich.console import Console
 from jobctl.cli.bench_render import render_report
 from jobctl.cli.compare_render import render_comparison
 from jobctl.cli.find_max_render import render_maximum
+from jobctl.cli.main import run
 from jobctl.errors import InvalidOption
 from jobctl.wiring.report import read_bench_document
 from support.whole_documents import make_document
@@ -74,6 +75,15 @@ def test_of_a_search_it_prints_the_answer(result: Path, tmp_path: Path) -> None:
     assert told.stdout.splitlines()[1] == DOCUMENT["maximum"]["sentence"]
 
 
+def test_a_model_that_the_mock_does_not_know_is_shown_with_the_option_that_serves_it() -> None:
+    error = {"error": "UpstreamStatus: HTTP 400: acme/x is not a valid model ID", "jobs": 9}
+    hints = []
+    for mock in (["latency constant:1s"], None):
+        document = {**DOCUMENT, "config": {**DOCUMENT["config"], "mock": mock}, "errors": [error]}
+        hints.append(any("--serve-model AUTHOR/SLUG" in line for line in screen(document)))
+    assert hints == [True, False]
+
+
 def test_commands_to_a_terminal_and_what_no_file_can_hold_are_shown_as_such(result: Path, tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
     foul = "\x1b[31m[/red]\ud800"
@@ -120,13 +130,17 @@ def test_it_adds_to_the_summary_of_a_step(result: Path, tmp_path: Path) -> None:
         ([], "RESULT"),
     ],
 )
-def test_bad_input_is_one_line_that_names_the_place(words: list[str], named: str, result: Path, tmp_path: Path) -> None:
-    told = report(*words, cwd=tmp_path)
+def test_bad_input_is_one_line_that_names_the_place(
+    words: list[str], named: str, result: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(result.parent)
+    with pytest.raises(SystemExit) as ended:
+        run(["report", *words])
 
-    assert told.returncode == 2
-    assert told.stdout == ""
-    assert named in told.stderr
-    assert len(told.stderr.splitlines()) == 1
+    told = capfd.readouterr()
+    assert (ended.value.code, told.out) == (2, "")
+    assert named in told.err
+    assert len(told.err.splitlines()) == 1
     assert json.loads(result.read_text(encoding="utf-8")) == DOCUMENT
 
 

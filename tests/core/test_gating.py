@@ -171,6 +171,7 @@ def test_too_few_jobs_are_inconclusive_unless_fewer_are_allowed() -> None:
 )
 def test_nothing_at_all_is_never_kept(text: str) -> None:
     assert judged(text, a_run(per_s=0)).verdict is INCONCLUSIVE
+    assert judged(f"{text} of mail", a_run()).verdict is INCONCLUSIVE, "no job of that type came"
 
 
 def test_what_no_job_tells_is_inconclusive() -> None:

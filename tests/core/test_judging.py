@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobctl.core.judging import Excuse, Judgement, failures_allowed, is_rising, judge, judge_books
+from jobctl.core.judging import Circumstances, Excuse, Judgement, failures_allowed, is_rising, judge, judge_books
 from jobctl.core.quantiles import Sample
 from jobctl.core.samples import MIN_JOBS
 from jobctl.core.slo import Verdict
@@ -41,17 +41,20 @@ def summary(
     )
 
 
+#: Nothing happened beside the load.
+USUAL = Circumstances(dropped=0, max_schedule_lag_s=0.02, injected_share=0.0)
+
+
 def verdict_on(run: Summary, *, dropped: int = 0, injected_share: float = 0.0) -> Judgement:
-    return judge(run, dropped=dropped, max_schedule_lag_s=0.02, injected_share=injected_share)
+    return judge(run, replace(USUAL, dropped=dropped, injected_share=injected_share))
 
 
 def test_the_books_alone_say_nothing_of_the_load() -> None:
     full = summary(backlog=GROWING, load=Load(30.0, 25, JOBS, 2.0))
 
     assert verdict_on(full).verdict is Verdict.BROKEN
-    assert judge_books(full, dropped=0, max_schedule_lag_s=0.02, injected_share=0.0) == Judgement(Verdict.KEPT)
-    late = judge_books(summary(lag_s=0.5), dropped=0, max_schedule_lag_s=0.02, injected_share=0.0)
-    assert late.verdict is Verdict.INCONCLUSIVE
+    assert judge_books(full, USUAL) == Judgement(Verdict.KEPT)
+    assert judge_books(summary(lag_s=0.5), USUAL).verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ def test_failures_allowed_are_the_injected_share_as_chance_has_it_and_one_in_a_h
     ],
 )
 def test_faults_excuse_what_they_explain(run: Summary, excuse: Excuse, verdict: Verdict, reason: str) -> None:
-    judgement = judge(run, dropped=0, max_schedule_lag_s=0.02, injected_share=0.0, excuse=excuse)
+    judgement = judge(run, replace(USUAL, excuse=excuse))
     assert judgement.verdict is verdict
     assert reason in " ".join(judgement.reasons)
 
@@ -196,6 +199,6 @@ def test_the_trend_is_that_after_the_last_fault(
 ) -> None:
     run = summary(backlog=Backlog(max(series), 1.0, series))
     excuse = Excuse(calm_from_s=calm_from_s)
-    judgement = judge(run, dropped=0, max_schedule_lag_s=0.02, injected_share=0.0, excuse=excuse)
+    judgement = judge(run, replace(USUAL, excuse=excuse))
     assert judgement.verdict is verdict
     assert reason in " ".join(judgement.reasons)

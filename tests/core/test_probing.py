@@ -146,7 +146,7 @@ def test_lost_and_failed_jobs_break_a_rate_that_is_otherwise_well(outcome: Outco
 
 def test_critical_loads_are_rarely_called_growing() -> None:
     """At the very capacity the backlog has no drift: what is called one is the test's own error of 2.5 %."""
-    fleet = SimulatedFleet(25, parse_law("exponential:100ms"))
+    fleet = SimulatedFleet(10, parse_law("exponential:100ms"))
     probe = Probe(fleet.capacity_per_s, 8.0, Phase.BISECT, push_s=2.6)
 
     grown = sum(find(probe, fleet, seed=seed).verdict is Verdict.BROKEN for seed in range(120))

@@ -7,7 +7,7 @@ import random
 from statistics import fmean, stdev
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobctl.core.resampling import (
@@ -51,6 +51,7 @@ def test_pairs_are_drawn_as_pairs_and_others_each_for_itself() -> None:
     assert strangers[0] != strangers[1]
 
 
+@settings(max_examples=30)
 @given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=4), seed=st.integers(0, 99))
 def test_as_many_stretches_are_drawn_of_each_round_as_it_has(sizes: list[int], seed: int) -> None:
     rounds = [Round(run_of(*[[1.0]] * size), run_of(*[[1.0]] * size)) for size in sizes]

@@ -193,6 +193,7 @@ def test_what_is_no_http_status_is_not_taken_for_one(status: object) -> None:
         ("inf", 0.0),
         ("-3", 0.0),
         ("soon", 0.0),
+        ("1 Jan 2027 00:00:00 -99999999999999999999", 0.0),
     ],
 )
 def test_retry_after_delays_the_next_attempt_by_at_least_that_much_and_a_day_at_most(

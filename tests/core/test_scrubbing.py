@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobctl.core.scrubbing import FILTERED, make_scrubber
@@ -81,6 +81,7 @@ def test_other_values_keep_their_form() -> None:
     assert scrub(event) == event
 
 
+@settings(max_examples=50)
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_scrubbing_twice_changes_nothing_more(value: Any) -> None:
     once = scrub(value)

@@ -380,7 +380,7 @@ def test_brackets_hold_the_capacity_as_often_as_they_say() -> None:
     rng = random.Random(20)
     lenient = (Objective("wait", 0.95, 3600.0),)
     right, claimed = 0, 0
-    for seed in range(60):
+    for seed in range(40):
         built = random_fleet(rng)
         bracket, _, elapsed_s = search(built, Aim(max(2.0, built.slots / 2)), seed, objectives=lenient)
         assert elapsed_s <= 180.0 + 1e-6
@@ -388,11 +388,11 @@ def test_brackets_hold_the_capacity_as_often_as_they_say() -> None:
             claimed += 1
             right += holds(bracket, built.capacity_per_s)
 
-    assert claimed >= 50
+    assert claimed >= 33
     assert right >= 0.95 * claimed
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     capacity_per_s=st.floats(1.0, 300.0),
     start_per_s=st.floats(0.5, 400.0),

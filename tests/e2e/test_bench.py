@@ -60,10 +60,14 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 @pytest.fixture(scope="module")
 def piped(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """A run whose document goes to standard output, on a terminal that knows only ASCII."""
+    """A scenario of one's own whose document goes to standard output, on a terminal that knows only ASCII."""
     directory = tmp_path_factory.mktemp("piped")
+    (directory / "mine.toml").write_text(
+        'job = "sleep"\nservice_time = "exponential:20ms"\n[[stage]]\nduration = "0.5s"\nrate = 20\n'
+        "[[stage]]\nduration = '1s'\nfrom_rate = 20\nrate = 60\n[fleet]\nreplicas = 1\nconcurrency = 4\n"
+    )
     return subprocess.run(
-        [sys.executable, "-m", "jobctl", "bench", *SHORT, "--job", "noop", "--json", "-"],
+        [sys.executable, "-m", "jobctl", "bench", "--scenario", "mine.toml", *LATE, "--json", "-"],
         cwd=directory,
         env=environment(directory, PYTHONIOENCODING="ascii"),
         capture_output=True,
@@ -74,41 +78,17 @@ def piped(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProce
 
 
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Chat completions, of which the workers' own limit lets 300 a minute go."""
-    directory = tmp_path_factory.mktemp("upstream")
-    words = ("--rate", "15", "--duration", "2s", "--latency", "constant:100ms", "--openrouter-rpm", "300", *LATE)
-    return Ran(*run(*words, "--warmup", "0", directory=directory), directory)
-
-
-@pytest.fixture(scope="module", params=[signal.SIGINT, signal.SIGTERM])
-def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """A run that a signal ends while it goes on."""
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """A run that SIGTERM ends while it goes on; SIGINT ends those of test_many_generators.py."""
     directory = tmp_path_factory.mktemp("interrupted")
     words = ("--rate", "60", "--duration", "60s", "--warmup", "0", "--job", "noop", "--replicas", "1")
     gates = ("--gate", "error_rate <= 1%", "--gate", "wait.p50 < 1us")
     told = ("--json", "r.json", "--records", "r.csv", "--html", "r.html")
     with started(*words, *gates, *told, directory=directory) as bench:
         bench.wait_for(r"sent \d{3}")  # a gate needs some thirty jobs
-        bench.process.send_signal(request.param)
+        bench.process.send_signal(signal.SIGTERM)
         status = bench.finish(20)
     return Ran(status, json.loads((directory / "r.json").read_text()), bench, directory)
-
-
-@pytest.fixture(scope="module")
-def own_jobs(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """A run of a function of one's own: it notes what it was given."""
-    directory = tmp_path_factory.mktemp("own")
-    (directory / "mytasks.py").write_text(
-        "from pathlib import Path\n"
-        "def note(name, *, word):\n"
-        "    with Path('notes.txt').open('a') as notes:\n"
-        "        notes.write(f'{name} {word}\\n')\n"
-    )
-    payloads = [{"args": [name], "kwargs": {"word": word * 1000}} for name, word in (("a", "x"), ("b", "y"))]
-    (directory / "payloads.jsonl").write_text("".join(json.dumps(payload) + "\n" for payload in payloads))
-    words = (*SHORT, "--job", "mytasks.note", "--args-from", "payloads.jsonl")
-    return Ran(*run(*words, directory=directory), directory)
 
 
 @pytest.fixture(scope="module")
@@ -194,24 +174,6 @@ def test_a_terminal_that_knows_only_ascii_gets_its_report(piped: subprocess.Comp
     assert piped.stderr.isascii()
 
 
-def test_chat_completions_go_through_the_mock(upstream: Ran) -> None:
-    assert upstream.status == 0, upstream.bench.output
-    assert "mock http://127.0.0.1:" in upstream.bench.output
-    assert upstream.document["config"]["job"] == "chat_completion"
-    assert upstream.document["signals"]["service"]["p50"] >= 0.1
-    assert upstream.document["jobs"]["failed"] == 0
-
-
-def test_the_workers_own_limit_holds_jobs_back_outside_their_slots(upstream: Ran) -> None:
-    """30 jobs in 2 s against 300 calls a minute: 7 go at once, the others 5 a second or so."""
-    signals = upstream.document["signals"]
-
-    assert upstream.document["jobs"]["finished"] == upstream.document["jobs"]["scheduled"], upstream.bench.output
-    assert signals["wait"]["max"] > 1
-    assert signals["service"]["p50"] < 0.5
-    assert upstream.document["utilisation"] < 0.3
-
-
 def test_an_interrupted_bench_reports_what_happened_so_far(interrupted: Ran) -> None:
     document, directory = interrupted.document, interrupted.directory
 
@@ -250,18 +212,6 @@ def test_rq_info_sees_the_workers_and_queues_of_a_running_bench(killed: tuple[Be
     assert "bench-" in killed[1]
 
 
-def test_ones_own_jobs_run_with_ones_own_arguments(own_jobs: Ran) -> None:
-    assert own_jobs.status == 0, own_jobs.bench.output
-    notes = (own_jobs.directory / "notes.txt").read_text().split("\n")[:-1]
-    assert len(notes) == own_jobs.document["jobs"]["finished"]
-    assert {note[:3] for note in notes} == {"a x", "b y"}
-
-
-def test_long_arguments_reach_the_jobs(own_jobs: Ran) -> None:
-    notes = (own_jobs.directory / "notes.txt").read_text().split("\n")[:-1]
-    assert set(notes) == {f"a {'x' * 1000}", f"b {'y' * 1000}"}
-
-
 def test_failing_jobs_break_the_promise(tmp_path: Path) -> None:
     (tmp_path / "mytasks.py").write_text("def fail():\n    raise RuntimeError('on purpose')\n")
     status, document, bench = run(*SHORT, "--job", "mytasks.fail", directory=tmp_path, JOB_ATTEMPTS="1")
@@ -273,9 +223,21 @@ def test_failing_jobs_break_the_promise(tmp_path: Path) -> None:
     assert "RuntimeError: on purpose" in bench.output
 
 
-def test_ones_own_redis_and_workers_are_used_and_left_clean(redis: Redis, redis_url: str, tmp_path: Path) -> None:
+def test_ones_own_redis_workers_jobs_and_arguments_are_used_and_left_clean(
+    redis: Redis, redis_url: str, tmp_path: Path
+) -> None:
+    """The job notes what it was given, which is long; the bench's own workers run one's own jobs in the test above."""
+    (tmp_path / "mytasks.py").write_text(
+        "from pathlib import Path\n"
+        "def note(name, *, word):\n"
+        "    with Path('notes.txt').open('a') as notes:\n"
+        "        notes.write(f'{name} {word}\\n')\n"
+    )
+    payloads = [{"args": [name], "kwargs": {"word": word * 1000}} for name, word in (("a", "x"), ("b", "y"))]
+    (tmp_path / "payloads.jsonl").write_text("".join(json.dumps(payload) + "\n" for payload in payloads))
     worker = subprocess.Popen(
         [sys.executable, "-m", "jobctl", "work", "--queues", "mine", "--redis-url", redis_url],
+        cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -285,9 +247,10 @@ def test_ones_own_redis_and_workers_are_used_and_left_clean(redis: Redis, redis_
         while not redis.scard("rq:workers:mine") and time.monotonic() < deadline_s:
             time.sleep(0.05)
         redis.set("somebody", "else")
-        words = ("--rate", "60", "--duration", "1s", "--warmup", "0", "--job", "noop", *LATE)
+        words = ("--rate", "60", "--duration", "1s", "--warmup", "0", *LATE)
+        jobs = ("--job", "mytasks.note", "--args-from", "payloads.jsonl")
         status, document, bench = run(
-            *words, "--no-workers", "--queue", "mine", "--redis-url", redis_url, directory=tmp_path
+            *words, *jobs, "--no-workers", "--queue", "mine", "--redis-url", redis_url, directory=tmp_path
         )
     finally:
         worker.terminate()
@@ -295,39 +258,19 @@ def test_ones_own_redis_and_workers_are_used_and_left_clean(redis: Redis, redis_
 
     assert status == 0, bench.output
     assert document["config"]["replicas"] is None
-    assert document["jobs"]["finished"] == document["jobs"]["scheduled"]
+    notes = (tmp_path / "notes.txt").read_text().split("\n")[:-1]
+    assert len(notes) == document["jobs"]["finished"] == document["jobs"]["scheduled"]
+    assert set(notes) == {f"a {'x' * 1000}", f"b {'y' * 1000}"}
     left = [key.decode() for key in redis.keys("*") if b"jobctl" in key or b"job:" in key or b"results" in key]
     assert left == []
     assert redis.get("somebody") == b"else"
 
 
-def test_a_scenario_of_ones_own_is_run(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(
-        'job = "sleep"\nservice_time = "exponential:20ms"\n[[stage]]\nduration = "0.5s"\nrate = 20\n'
-        "[[stage]]\nduration = '1s'\nfrom_rate = 20\nrate = 60\n[fleet]\nreplicas = 1\nconcurrency = 4\n"
-    )
-    status, document, bench = run("--scenario", "mine.toml", *LATE, directory=tmp_path)
-
-    assert status == 0, bench.output
-    config = document["config"]
+def test_a_scenario_of_ones_own_is_run(piped: subprocess.CompletedProcess[str]) -> None:
+    assert piped.returncode == 0, piped.stderr
+    config = json.loads(piped.stdout)["config"]
     assert (config["scenario"], config["replicas"], config["concurrency"], config["duration_s"]) == ("mine", 1, 4, 1.5)
     assert config["rate_per_s"] == pytest.approx((10 + 40) / 1.5)
-
-
-def test_plain_locust_drives_a_scenario_with_everything_it_needs(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text('job = "noop"\n[[stage]]\nduration = "2s"\nrate = 20\n')
-    locustfile = Path(__file__).resolve().parents[2] / "loadtests" / "locustfile.py"
-    with started(
-        *("-f", str(locustfile), "--headless", "--scenario", "mine.toml", "--csv", "stats"),
-        directory=tmp_path,
-        command=("-m", "locust"),
-    ) as bench:
-        assert bench.finish(40) == 0, bench.output
-
-    rows = [line.split(",") for line in (tmp_path / "stats_stats.csv").read_text().splitlines()[1:]]
-    counts = {row[0]: int(row[2]) for row in rows if row[0]}
-    assert counts["enqueue"] == counts["sojourn"] > 20
-    assert bench.left_behind() == []
 
 
 def test_a_census_that_takes_longer_than_locusts_patience_is_finished(tmp_path: Path) -> None:

@@ -95,8 +95,7 @@ def test_the_two_simulations_and_ciw_agree_job_by_job() -> None:
 # ------------------------------------------------------------------------------------------------ exact answers
 
 
-@pytest.mark.parametrize("spare", [0, 1])
-@pytest.mark.parametrize("load", [4, 20])
+@pytest.mark.parametrize(("load", "spare"), [(4, 1), (20, 0)])
 def test_the_count_of_mmc_is_the_exact_chains(load: int, spare: int) -> None:
     for each, q, threshold_s in [(1, 0.95, 1.0), (2, 0.99, 0.5), (5, 0.5, 0.1), (25, 0.9, 4.0)]:
         objective = Objective("wait", q, threshold_s)
@@ -142,13 +141,13 @@ def test_the_count_stands_up_to_brute_force(family: str) -> None:
     assert all(judged.waits_agree.values()), (case.name, judged)
 
 
-@pytest.mark.parametrize("concurrency", [5, 10, 25])
+@pytest.mark.parametrize("concurrency", [5, 25])
 def test_a_replayed_trace_needs_exactly_what_playing_it_shows(concurrency: int) -> None:
     lines = gzip.decompress(TRACE.read_bytes()).decode().splitlines()
     trace = parse_trace(lines, "azure", "1.0 + 0.05 * generated_tokens")
     rows = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
     arrivals, times = rows[:, 0], 1.0 + 0.05 * rows[:, 2]
-    replicas = 1
+    replicas = int(times.sum() / arrivals[-1]) // concurrency  # fewer slots than are busy on average never keep up
     while np.quantile(waits_of([arrivals], [times], replicas * concurrency)[0], 0.95, method="inverted_cdf") > 1.0:
         replicas += 1
     demand = make_demand(concurrency=concurrency, trace=trace, profile=trace.profile, spare=0)
@@ -162,10 +161,11 @@ def test_a_replayed_trace_needs_exactly_what_playing_it_shows(concurrency: int) 
 
 def test_slots_are_no_more_than_connections_held_for_the_job_or_than_the_cpu_runs() -> None:
     plain = make_demand(4.0, 1.0, concurrency=3, spare=0)
+    expected = fewest(plain)
     held = Database(max_clients=1000, connections_per_replica=3, hold=Hold.JOB)
-    assert fewest(replace(plain, concurrency=25, database=held)) == fewest(plain)
+    assert fewest(replace(plain, concurrency=25, database=held)) == expected
     cpu = Machine(cpu_per_job_s=0.7 / 3)
-    assert fewest(replace(plain, concurrency=25, machine=cpu)) == fewest(plain)
+    assert fewest(replace(plain, concurrency=25, machine=cpu)) == expected
 
 
 def test_an_interpreter_slower_than_its_jobs_makes_them_hold_their_slot_for_longer() -> None:
@@ -193,18 +193,10 @@ def test_no_seed_changes_an_answer_that_is_sure(family: str) -> None:
     assert all(number in found.edge for found in answers for number in sure if found.edge is not None)
 
 
-def test_where_the_peak_overloads_the_slots_the_worst_hour_comes_after_the_busiest() -> None:
-    demand = make_demand(0.5, 20.0, peak_factor=2.0, concurrency=1, spare=0)
-    (fleet,) = [one for one in plan(demand, replicas=15, budget_s=4.0).around if one.replicas == 15]
-    busiest, worst = fleet.readings[Window.BUSIEST_HOUR], fleet.readings[Window.EVERY_HOUR]
-    assert worst.start_s > busiest.start_s + 3600
-    assert (worst.waits.p95_s or 0.0) > 1.5 * (busiest.waits.p95_s or 0.0)
-
-
 def test_every_slot_second_of_a_simulated_day_is_asked_for_by_a_job() -> None:
     retries = Retries(attempts=3, failure_rate=0.2, failed_ratio=2.0)
     demand = make_demand(0.5, 20.0, peak_factor=2.0, concurrency=5, spare=0, retries=retries)
-    found = plan(demand, budget_s=3.0)
+    found = plan(demand, budget_s=1.5)
     hours = found.all_running.hours
     busy_s = sum(hour.utilisation * found.all_running.slots * 3600 for hour in hours)
     jobs = sum(hour.arrival_rate_per_s * 3600 for hour in hours)
@@ -217,7 +209,7 @@ def test_a_burst_starts_as_the_slots_turn_over_and_drains_as_a_fluid() -> None:
     jobs, rate, mean_s = 4000, 1.0, 8.0
     profile = steady_profile(rate).with_spikes((Spike(jobs, 13.5 * 3600.0),))
     demand = make_demand(rate, mean_s, 0.0, profile=profile, concurrency=10, spare=0, window=Window.WHOLE_DAY)
-    fleet = plan(demand, replicas=2, budget_s=2.0).all_running
+    fleet = answer(demand, 1.0, replicas=2).all_running
     # The burst's own jobs are first in, first out: later ones take none of their slots. The queue is empty only later.
     assert fleet.burst_clear_s == pytest.approx((jobs - (fleet.slots - rate * mean_s)) * mean_s / fleet.slots, rel=0.03)
     assert fleet.drain_s == pytest.approx(jobs / (fleet.slots / mean_s - rate), rel=0.08)

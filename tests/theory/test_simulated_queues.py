@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 import pytest
 
 from jobctl.core.arrivals import CONSTANT, POISSON, Stage, make_schedule
-from jobctl.core.judging import judge
+from jobctl.core.judging import Circumstances, judge
 from jobctl.core.quantiles import QUANTILES
 from jobctl.core.queueing import predict_wait
 from jobctl.core.records import JobRecord, Outcome
@@ -41,7 +41,7 @@ def batch_means(values: list[float], batches: int = 20) -> tuple[float, float]:
     return fmean(means), stdev(means) / math.sqrt(batches)
 
 
-@pytest.mark.parametrize(("slots", "utilisation"), [(1, 0.6), (5, 0.8), (25, 0.8), (25, 0.9)])
+@pytest.mark.parametrize(("slots", "utilisation"), [(1, 0.6), (25, 0.8)])
 def test_a_simulated_mmc_meets_erlang_c_within_its_own_interval(slots: int, utilisation: float) -> None:
     rate_per_s = slots * utilisation
     duration_s = 60_000 / rate_per_s
@@ -61,7 +61,7 @@ def test_a_simulated_mmc_meets_erlang_c_within_its_own_interval(slots: int, util
 def test_constant_service_is_predicted_within_a_few_percent(slots: int, utilisation: float) -> None:
     # Cosmetatos' formula is off by at most about 2 % at such loads; the rest is the sample's own error.
     rate_per_s = slots * utilisation
-    waits = [r.wait_s or 0.0 for r in play(Constant(1.0), rate_per_s, slots, 80_000 / rate_per_s, seed=5)][2000:]
+    waits = [r.wait_s or 0.0 for r in play(Constant(1.0), rate_per_s, slots, 50_000 / rate_per_s, seed=5)][2000:]
     expected = predict_wait(arrival_rate_per_s=rate_per_s, mean_service_s=1.0, slots=slots, service_scv=0.0)
     mean_s, error_s = batch_means(waits)
     assert abs(mean_s - expected.mean_s) < 3.9 * error_s + 0.02 * expected.mean_s
@@ -103,8 +103,8 @@ def summaries(
 @pytest.mark.parametrize(
     ("utilisation", "slots", "mean_service_s", "duration_s", "seeds"),
     [
-        (0.8, 25, 0.2, 60, 20),
-        (0.8, 1, 0.02, 120, 20),
+        (0.8, 10, 0.2, 60, 20),
+        (0.8, 1, 0.02, 120, 12),
         pytest.param(0.9, 25, 0.05, 60, 8, marks=pytest.mark.proof),
         pytest.param(0.8, 10, 1.0, 600, 30, marks=pytest.mark.proof),
     ],
@@ -132,22 +132,23 @@ def test_the_printed_intervals_of_waiting_times_hold_the_truth_as_often_as_they_
 def test_a_run_too_short_for_its_queue_claims_no_interval_for_the_tail_of_the_wait(
     utilisation: float, slots: int, mean_service_s: float, duration_s: float
 ) -> None:
-    for summary in summaries(utilisation, slots, mean_service_s, duration_s, seeds=30):
+    for summary in summaries(utilisation, slots, mean_service_s, duration_s, seeds=15):
         assert summary.wait.interval(0.95) is None
         assert summary.service.quantile(0.5) is not None
 
 
 def verdicts(runs: Iterable[Summary]) -> Counter[Verdict]:
-    return Counter(judge(run, dropped=0, max_schedule_lag_s=0.05, injected_share=0.0).verdict for run in runs)
+    usual = Circumstances(dropped=0, max_schedule_lag_s=0.05, injected_share=0.0)
+    return Counter(judge(run, usual).verdict for run in runs)
 
 
-@pytest.mark.parametrize(("slots", "mean_service_s"), [(1, 0.5), (4, 1.0), (25, 8.0), (25, 1.0)])
+@pytest.mark.parametrize(("slots", "mean_service_s"), [(1, 0.5), (4, 1.0), (25, 8.0), (10, 1.0)])
 def test_a_queue_below_its_capacity_is_hardly_ever_called_broken(slots: int, mean_service_s: float) -> None:
     for utilisation in (0.5, 0.8, 0.9):
         assert verdicts(summaries(utilisation, slots, mean_service_s, 60.0, seeds=50))[Verdict.BROKEN] <= 1
 
 
-@pytest.mark.parametrize(("slots", "mean_service_s"), [(1, 0.5), (4, 1.0), (25, 8.0), (25, 1.0)])
+@pytest.mark.parametrize(("slots", "mean_service_s"), [(1, 0.5), (4, 1.0), (25, 8.0), (10, 1.0)])
 def test_an_overload_is_never_called_kept(slots: int, mean_service_s: float) -> None:
     for utilisation in (1.1, 1.2):
         assert verdicts(summaries(utilisation, slots, mean_service_s, 60.0, seeds=40))[Verdict.KEPT] == 0

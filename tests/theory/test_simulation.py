@@ -55,8 +55,8 @@ def test_mmc_meets_erlang_c_from_its_first_job_on(slots: int, utilisation: float
     assert found.p_wait == pytest.approx(truth.p_wait, rel=0.15)
 
 
-@pytest.mark.parametrize("utilisation", [0.5, 0.8, 0.9])
-@pytest.mark.parametrize(("draw", "scv"), [(CONSTANT, 0.0), (EXPONENTIAL, 1.0), (LOGNORMAL, 4.0)])
+@pytest.mark.parametrize("utilisation", [0.8, 0.9])
+@pytest.mark.parametrize(("draw", "scv"), [(CONSTANT, 0.0), (LOGNORMAL, 4.0)])  # exponential: as M/M/1, above
 def test_mg1_meets_pollaczek_and_khinchine(draw: Draw, scv: float, utilisation: float) -> None:
     found = estimate(draw, 1, utilisation, jobs=8000, replications=40)
     truth_s = utilisation * (1 + scv) / 2 / (1 - utilisation)
@@ -73,7 +73,7 @@ def test_a_steady_start_is_steady_for_other_laws_too(draw: Draw, utilisation: fl
     slots, jobs, replications = 10, 300, 200
     rng = random.Random(f"steady start at {utilisation}")
     early = [fmean(window(draw, slots, utilisation, jobs, rng).waits) for _ in range(replications)]
-    late = [fmean(window(draw, slots, utilisation, 8 * jobs, rng).waits[-jobs:]) for _ in range(replications)]
+    late = [fmean(window(draw, slots, utilisation, 5 * jobs, rng).waits[-jobs:]) for _ in range(replications)]
     variance = sum(_variance(means) / replications for means in (early, late))
     assert abs(fmean(early) - fmean(late)) < student_t(CONFIDENCE, replications - 1) * math.sqrt(variance)
 
@@ -134,7 +134,7 @@ def _variance(values: list[float]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("slots", "utilisation", "jobs", "replications"), [(1, 0.7, 1000, 4), (25, 0.8, 3000, 5), (10, 0.9, 3000, 8)]
+    ("slots", "utilisation", "jobs", "replications"), [(1, 0.7, 1000, 4), (25, 0.8, 1500, 5), (10, 0.9, 3000, 8)]
 )
 def test_bands_hold_the_truth_and_verdicts_are_right_as_often_as_they_say(
     slots: int, utilisation: float, jobs: int, replications: int

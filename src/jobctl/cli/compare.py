@@ -60,6 +60,8 @@ def compare(
     Both of a pair must have been asked for the same load on the same machine. Give repeats as further pairs: a
     regression counts for sure once the second half of the pairs shows it too.
 
+    A run that broke its own promises or gates is named; its bench has exited with that.
+
     Exit code 0: no regression; 97: cannot tell; 98: a regression.
     """
     check_writable(json_target)

@@ -124,12 +124,14 @@ def with_gates(judgement: Judgement, results: Iterable[GateResult]) -> Judgement
 
 
 def _judge(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResult:
+    if gate.job is not None:
+        run = replace(run, records=[record for record in run.records if _concerns(gate, record)])
     if gate.window_s is None:
         return _judge_whole(gate, run, reading)
     stretches = _stretches(run.window, gate.window_s)
     if not stretches:
         return GateResult(gate, Verdict.INCONCLUSIVE, None, 0, "the run ended before one of its windows")
-    jobs = _by_stretch(gate, run.records, stretches, by_time=reading is None)
+    jobs = _by_stretch(run.records, stretches, by_time=reading is None)
     figures = [
         figure_of(gate, run, present, stretch, reading) for stretch, present in zip(stretches, jobs, strict=True)
     ]
@@ -138,11 +140,7 @@ def _judge(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResult:
 
 def _judge_whole(gate: Gate, run: RunFacts, reading: Reading | None) -> GateResult:
     everything = _counts_all(gate) or reading is None
-    jobs = [
-        record
-        for record in run.records
-        if _concerns(gate, record) and (everything or run.window.holds(record.intended_s))
-    ]
+    jobs = [record for record in run.records if everything or run.window.holds(record.intended_s)]
     figure = figure_of(gate, run, jobs, run.window, reading)
     if figure.samples < gate.min_samples:
         reason = figure.reason or _too_few(gate, figure.samples)
@@ -263,17 +261,14 @@ class _Cut:
         return bisect_right(self._ends, instant_s)
 
 
-def _by_stretch(
-    gate: Gate, records: Iterable[JobRecord], stretches: Sequence[Window], *, by_time: bool
-) -> list[list[JobRecord]]:
+def _by_stretch(records: Iterable[JobRecord], stretches: Sequence[Window], *, by_time: bool) -> list[list[JobRecord]]:
     """The jobs of each stretch: those that were meant to arrive in it, or that were there in it."""
     cut = _Cut(stretches)
     jobs: list[list[JobRecord]] = [[] for _ in stretches]
     for record in records:
-        if _concerns(gate, record):
-            end_s = record.intended_s if not by_time else math.inf if record.finished_s is None else record.finished_s
-            for number in cut.holding(record.intended_s, end_s):
-                jobs[number].append(record)
+        end_s = record.intended_s if not by_time else math.inf if record.finished_s is None else record.finished_s
+        for number in cut.holding(record.intended_s, end_s):
+            jobs[number].append(record)
     return jobs
 
 

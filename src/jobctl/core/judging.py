@@ -39,6 +39,7 @@ from jobctl.core.summary import Backlog, Load, Summary
 __all__ = [
     "MAX_FAILED_SHARE",
     "NOTHING_EXCUSED",
+    "Circumstances",
     "Excuse",
     "Judgement",
     "doubts_about",
@@ -90,40 +91,34 @@ class Excuse:
 NOTHING_EXCUSED: Final = Excuse()
 
 
-def judge(
-    summary: Summary,
-    *,
-    dropped: int,
-    max_schedule_lag_s: float,
-    injected_share: float,
-    interrupted: bool = False,
-    aborted: bool = False,
-    excuse: Excuse = NOTHING_EXCUSED,
-    replaced: Collection[str] = (),
-) -> Judgement:
-    """Judge a run by the promises that hold without gates.
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a run is judged by beside its figures.
 
-    Args:
-        summary: The run's figures.
+    Attributes:
         dropped: Arrivals that were due and never sent.
         max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
         injected_share: Probability of a fault that the run was told to inject, summed over all kinds; so many failures
             are expected, and with any of them duplicates are.
         interrupted: Whether it was cut short; unfinished jobs then say nothing, and no promise can be called kept.
-        aborted: Whether a gate ended it early: unfinished and few jobs then say nothing.
+        aborted: Whether a gate ended it early: unfinished and few jobs then say nothing, nor do arrivals that were not
+            sent.
         excuse: What faults on a timetable explain.
         replaced: Promises on the books that a gate makes instead: ``lost``, ``duplicated``, ``error_rate``.
     """
-    books = judge_books(
-        summary,
-        dropped=dropped,
-        max_schedule_lag_s=max_schedule_lag_s,
-        injected_share=injected_share,
-        interrupted=interrupted,
-        aborted=aborted,
-        excuse=excuse,
-        replaced=replaced,
-    )
+
+    dropped: int
+    max_schedule_lag_s: float
+    injected_share: float
+    interrupted: bool = False
+    aborted: bool = False
+    excuse: Excuse = NOTHING_EXCUSED
+    replaced: Collection[str] = ()
+
+
+def judge(summary: Summary, circumstances: Circumstances) -> Judgement:
+    """Judge a run by the promises that hold without gates."""
+    books, excuse = judge_books(summary, circumstances), circumstances.excuse
     if books.verdict is not Verdict.KEPT:
         return books
     growth, doubt = _trend(summary) if excuse.calm_from_s is None else _trend_after(summary, excuse.calm_from_s)
@@ -135,40 +130,14 @@ def judge(
     return Judgement(Verdict.KEPT)
 
 
-def judge_books(
-    summary: Summary,
-    *,
-    dropped: int,
-    max_schedule_lag_s: float,
-    injected_share: float,
-    interrupted: bool = False,
-    aborted: bool = False,
-    excuse: Excuse = NOTHING_EXCUSED,
-    replaced: Collection[str] = (),
-) -> Judgement:
-    """Judge what became of the jobs and whether the load was really offered, and nothing of how full the slots were.
-
-    Args:
-        summary: As for :func:`judge`, like all others.
-        dropped: Arrivals that were due and never sent.
-        max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
-        injected_share: Probability of an injected fault.
-        interrupted: Whether it was cut short.
-        aborted: Whether a gate ended it early.
-        excuse: What faults on a timetable explain.
-        replaced: Promises that a gate makes instead.
-    """
+def judge_books(summary: Summary, circumstances: Circumstances) -> Judgement:
+    """Judge what became of the jobs and whether the load was really offered, and nothing of how full the slots were."""
     broken = tuple(
-        reason
-        for promise, reason in _broken_facts(summary, injected_share, interrupted or aborted, excuse)
-        if promise not in replaced
+        reason for promise, reason in _broken_facts(summary, circumstances) if promise not in circumstances.replaced
     )
     if broken:
         return Judgement(Verdict.BROKEN, broken)
-    unsure = (
-        *excuse.problems,
-        *doubts_about(summary, dropped, max_schedule_lag_s, interrupted=interrupted, aborted=aborted),
-    )
+    unsure = (*circumstances.excuse.problems, *doubts_about(summary, circumstances))
     return Judgement(Verdict.INCONCLUSIVE, unsure) if unsure else Judgement(Verdict.KEPT)
 
 
@@ -236,40 +205,28 @@ def _too_much(load: Load | None, slots_lost: int = 0) -> str | None:
     return f"a load of {load.erlangs:.3g} erlangs is too near to what {slots} for {load.jobs} jobs to tell them apart"
 
 
-def doubts_about(
-    summary: Summary, dropped: int, max_schedule_lag_s: float, *, interrupted: bool = False, aborted: bool = False
-) -> Iterator[str]:
-    """Why the load that was measured may not be the one that was asked for.
-
-    Args:
-        summary: The run's figures.
-        dropped: Arrivals that were due and never sent.
-        max_schedule_lag_s: The generator's own lateness (p99) beyond which it measured something else.
-        interrupted: Whether the run was cut short.
-        aborted: Whether a gate ended it early: it has few jobs, and the last arrivals were not sent.
-    """
-    lag_s = summary.schedule_lag.census(0.99)
-    if interrupted:
+def doubts_about(summary: Summary, circumstances: Circumstances) -> Iterator[str]:
+    """Why the load that was measured may not be the one that was asked for."""
+    lag_s, allowed_s = summary.schedule_lag.census(0.99), circumstances.max_schedule_lag_s
+    if circumstances.interrupted:
         yield "the run was interrupted"
     if summary.counts.rejected:
         yield f"Redis refused {summary.counts.rejected} of {summary.counts.scheduled} jobs"
-    if dropped and not aborted:
-        yield f"{dropped} arrivals were due and never sent"
-    if lag_s is not None and lag_s > max_schedule_lag_s:
-        yield f"the generator fell behind: schedule lag p99 {lag_s:.3f} s, allowed {max_schedule_lag_s:g} s"
-    if summary.offered_jobs < MIN_JOBS and not aborted:
+    if circumstances.dropped and not circumstances.aborted:
+        yield f"{circumstances.dropped} arrivals were due and never sent"
+    if lag_s is not None and lag_s > allowed_s:
+        yield f"the generator fell behind: schedule lag p99 {lag_s:.3f} s, allowed {allowed_s:g} s"
+    if summary.offered_jobs < MIN_JOBS and not circumstances.aborted:
         yield f"too few jobs: {summary.offered_jobs} in the window, at least {MIN_JOBS} are needed"
 
 
-def _broken_facts(
-    summary: Summary, injected_share: float, cut_short: bool, excuse: Excuse
-) -> Iterator[tuple[str, str]]:
+def _broken_facts(summary: Summary, circumstances: Circumstances) -> Iterator[tuple[str, str]]:
     """Each promise on the books that is broken, by its signal, and how."""
-    counts = summary.counts
+    counts, excuse, injected_share = summary.counts, circumstances.excuse, circumstances.injected_share
     duplicated, failed = counts.duplicated - excuse.duplicated, counts.failed - excuse.failed
     if counts.lost:
         yield "lost", f"{counts.lost} of {counts.enqueued} jobs were lost"
-    if counts.in_flight and not cut_short:
+    if counts.in_flight and not (circumstances.interrupted or circumstances.aborted):
         yield "in_flight", f"{counts.in_flight} jobs were still waiting or running when the drain ended"
     if duplicated and not injected_share:
         struck = " that no fault explains" if excuse.duplicated else ""

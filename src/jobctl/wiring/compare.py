@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from jobctl.errors import InvalidOption, InvalidValue
@@ -71,6 +71,8 @@ def compare_files(paths: Sequence[str], floors: Floors, allowed: Collection[str]
     told = [(each.name, each.doubt if place % 2 else each.doubt_as_baseline) for place, each in enumerate(measurements)]
     doubts = [f"{name}: {doubt}" for name, doubt in told if doubt is not None]
     comparison = judge_rounds(rounds[:half], floors, (lambda _: repeat) if repeat else None, lambda: doubts)
+    broken = [f"{each.name} by itself: broken: {each.broken}" for each in measurements if each.broken is not None]
+    comparison = replace(comparison, reasons=(*broken, *comparison.reasons))
     return Compared(comparison, _side(measurements[::2]), _side(measurements[1::2]), tuple(dict.fromkeys(found)))
 
 

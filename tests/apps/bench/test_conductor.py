@@ -115,7 +115,7 @@ def test_several_generators_offer_the_very_load_of_one(count: int) -> None:
     assert end_of(led(MIX, [spoken(MIX, Shard(index, count)) for index in range(count)]))["dropped"] == 0
 
 
-@given(st.lists(st.floats(0, 100), min_size=1, max_size=400), st.integers(1, 5))
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=150), st.integers(1, 5))
 def test_the_merged_shards_have_the_percentiles_of_the_pooled_run(values: list[float], count: int) -> None:
     pooled, merged = Sample(values), Sample()
     for index in range(count):

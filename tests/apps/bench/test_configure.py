@@ -89,8 +89,10 @@ def test_the_mock_gets_the_scenarios_options_and_the_command_lines_own() -> None
     assert mock_arguments(BenchRequest(), scenario) == [
         *("--latency", "constant:1s"), *("--rpm", "600"), *("--fault", "429=0.1"), *("--fault", "503=0.1"),
     ]  # fmt: skip
-    assert mock_arguments(BenchRequest(fault=("500=1",), rpm=5, service_law="constant:2s"), scenario) == [
+    given = BenchRequest(fault=("500=1",), rpm=5, service_law="constant:2s", serve_model=("acme/x", "acme/y"))
+    assert mock_arguments(given, scenario) == [
         *("--latency", "constant:2s"), *("--rpm", "5"), *("--fault", "500=1"),
+        *("--serve-model", "acme/x"), *("--serve-model", "acme/y"),
     ]  # fmt: skip
 
 

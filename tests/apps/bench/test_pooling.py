@@ -120,7 +120,7 @@ def test_what_a_generator_doubts_of_one_run_is_doubted_of_all() -> None:
 
 def test_workers_that_ended_and_an_interrupt_are_told() -> None:
     results = runs(2)
-    pooled = pool(results[0].config, results, interrupted=True, ended_workers=["round 2, new: worker 1 ended"])
+    pooled = pool(results[0].config, results, interrupted=True, ended_parts=["round 2, new: worker 1 ended"])
 
     assert pooled.interrupted
     assert pooled.judgement.verdict is Verdict.INCONCLUSIVE

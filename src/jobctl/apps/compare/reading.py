@@ -13,6 +13,7 @@ from hdrh.histogram import HdrHistogram
 from jobctl.core.documents import Fields, bench_fields
 from jobctl.core.regression import SIGNALS
 from jobctl.core.resampling import Round, Run, Stretch, Tally
+from jobctl.core.slo import Verdict
 from jobctl.core.units import format_duration
 from jobctl.core.words import count_of
 from jobctl.errors import InvalidOption, InvalidValue
@@ -40,6 +41,7 @@ class Measurement:
         config: What was asked, by key.
         host: The machine.
         versions: What it was measured with.
+        broken: How the run broke its own promises; None where it did not.
         doubt: Why its figures are not to be trusted; None where they are.
         doubt_as_baseline: Why nothing is to be measured against it.
     """
@@ -49,6 +51,7 @@ class Measurement:
     config: Mapping[str, str | float | bool]
     host: Mapping[str, str | float | bool]
     versions: Mapping[str, str | float | bool]
+    broken: str | None
     doubt: str | None
     doubt_as_baseline: str | None
 
@@ -71,6 +74,7 @@ def read_measurement(document: object, name: str) -> Measurement:
         config={key: _plain(value) for key, value in read.everything("config").items()},
         host=read.scalars("host"),
         versions=read.scalars("versions"),
+        broken="; ".join(read.texts("reasons")) if read.text_or_none("verdict") == Verdict.BROKEN else None,
         doubt=doubt,
         doubt_as_baseline=doubt or _mostly_failed(run, read),
     )
@@ -207,7 +211,8 @@ def _decoded(text: str | None, place: str) -> Tally:
 
 def _buckets(histogram: HdrHistogram) -> Iterator[tuple[float, float, int]]:
     """Highest and middle of each bucket that holds jobs, in seconds, and how many."""
-    for index, count in enumerate(histogram.counts):
+    first, last = (histogram.get_counts_array_index(end) for end in (histogram.min_value, histogram.max_value))
+    for index, count in enumerate(histogram.counts[first : last + 1], first):  # of thirty thousand buckets
         if count:
             value = histogram.get_value_from_index(index)
             low, high = histogram.get_lowest_equivalent_value(value), histogram.get_highest_equivalent_value(value)
