@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import random
 import socket
@@ -17,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import respx
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobctl.adapters.openrouter import OpenRouterClient
@@ -188,7 +189,7 @@ def test_a_status_that_cannot_heal_is_final_at_once(connect: Callers, status: in
         canned(connect(UPSTREAM), answer)
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 524, 529])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 520, 522, 524, 529])
 def test_a_status_that_may_heal_is_tried_again(connect: Callers, status: int) -> None:
     result = canned(connect(UPSTREAM), httpx.Response(status), httpx.Response(200, json=COMPLETION))
 
@@ -239,6 +240,7 @@ def test_an_error_that_is_no_json_keeps_its_status(connect: Callers) -> None:
         ({"error": {"code": "server_error", "message": "a word"}}, 502, "a word"),
         ({"error": {"code": "503", "message": "digits"}}, 503, "digits"),
         ({"error": {"code": 0, "message": "no status"}}, 502, "no status"),
+        ({"error": {"code": 10**9, "message": "no status either"}}, 502, "no status either"),
         ({"error": {"message": "no code"}}, 502, "no code"),
         ({"error": "just text"}, 502, "just text"),
         ({"error": {"code": 500}}, 500, "Internal Server Error"),
@@ -303,6 +305,7 @@ json_values = st.recursive(
 )
 
 
+@example(document={"error": {"code": math.inf}}, status=200)
 @given(
     document=json_values | st.fixed_dictionaries({"choices": st.lists(json_values, max_size=2)}),
     status=st.sampled_from([200, 402, 429, 500]),
@@ -366,7 +369,11 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
     assert low_s <= caught.value.retry_after_s <= high_s
 
 
-@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "", "Fri, 99 Foo 2026 00:00:00 GMT"])
+#: Its offset is more than a C integer holds.
+ABSURD_DATE = "1 Jan 2026 00:00:00 -99999999999999999999"
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "", "Fri, 99 Foo 2026 00:00:00 GMT", ABSURD_DATE])
 def test_a_retry_after_that_means_nothing_is_as_good_as_none(connect: Callers, text: str) -> None:
     with pytest.raises(UpstreamStatus) as caught:
         canned(connect(UPSTREAM, policy=ONCE), httpx.Response(429, headers={"Retry-After": text}))

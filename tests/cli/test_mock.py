@@ -44,6 +44,8 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client
         (["--latency", "constant:-1s"], "--latency", "duration"),
         (["--latency-of", "nobody/none=constant:1s"], "--latency-of", "GET /models"),
         (["--latency-of", "openai/gpt-4o=soon"], "--latency-of", "give lognormal"),
+        (["--serve-model", "gpt-4o"], "--serve-model", "AUTHOR/SLUG"),
+        (["--serve-model", ""], "--serve-model", "AUTHOR/SLUG"),
         (["--latency", "file:/nowhere/latencies"], "--latency", "path of a text file"),
         (["--fault", "418=0.1"], "--fault", "kinds: 402"),
         (["--fault", "429=2"], "--fault", "0 to 1"),
@@ -82,8 +84,8 @@ def test_latencies_come_from_a_file_and_faults_from_the_command_line(tmp_path: P
         began_s = time.monotonic()
         assert client.post("chat/completions", json=CALL).status_code == 200
         assert time.monotonic() - began_s >= 0.245
-    with running("--fault", "503=1") as (_, client):
-        assert client.post("chat/completions", json=CALL).status_code == 503
+    with running("--fault", "503=1", "--serve-model", "acme/x", "--latency-of", "acme/x=constant:10ms") as (_, client):
+        assert client.post("chat/completions", json={**CALL, "model": "acme/x"}).status_code == 503
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

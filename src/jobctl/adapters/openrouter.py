@@ -47,8 +47,9 @@ from jobctl.ports import Limiter, LimiterObserver, UpstreamAnswer, UpstreamObser
 
 __all__ = ["OpenRouterClient"]
 
-#: Statuses that may heal by themselves; 402 is looked at more closely.
-_HEALING: Final = frozenset({408, 429, 500, 502, 503, 504, 524, 529})
+#: Statuses that may heal by themselves, 520 to 524 being Cloudflare's of an origin out of reach; 402 is looked at more
+#: closely.
+_HEALING: Final = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _PAYMENT_REQUIRED: Final = 402
 #: Statuses by which the upstream asks its callers to wait; so does a 402 that may heal.
 _THROTTLING: Final = frozenset({_PAYMENT_REQUIRED, 429, 503})
@@ -57,7 +58,7 @@ _BYTES_PER_TOKEN: Final = 4
 #: Models whose limits are their own and not the key's.
 _FREE: Final = ":free"
 _OK: Final = 200
-_LOWEST_ERROR: Final = 400
+_ERRORS: Final = range(400, 600)
 _HIGHEST_PORT: Final = 65535
 #: What an error inside a 200 counts as when it names no code.
 _BAD_GATEWAY: Final = 502
@@ -349,9 +350,9 @@ def _code(value: Any) -> int:
     """The status that an error inside a 200 stands for; documented as an integer, seen as a word and as digits."""
     try:
         code = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return _BAD_GATEWAY
-    return code if code >= _LOWEST_ERROR else _BAD_GATEWAY
+    return code if code in _ERRORS else _BAD_GATEWAY
 
 
 def _asked_s(headers: httpx.Headers) -> float | None:
@@ -384,7 +385,7 @@ def _seconds_until(instant_s: float, sent: str) -> float:
 def _epoch_s(date: str) -> float:
     try:
         instant = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return math.nan
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
 

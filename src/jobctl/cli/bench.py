@@ -30,6 +30,7 @@ from jobctl.cli.bench_options import (
     Records,
     Replicas,
     ScenarioName,
+    ServeModel,
     ServiceRule,
     Shape,
     TimeScale,
@@ -72,7 +73,9 @@ from jobctl.cli.report_options import Csv, Html, Junit, Markdown, OpenMetrics, t
 from jobctl.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from jobctl.core.chaos import TimedFault
 
 __all__ = ["bench"]
 
@@ -104,6 +107,7 @@ def bench(
     queue: QueueName = None,
     openrouter_url: Upstream = None,
     latency: Latency = None,
+    serve_model: ServeModel = None,
     fault: Faults = None,
     chaos: Chaos = None,
     attempts: Attempts = None,
@@ -178,11 +182,12 @@ def bench(
         no_workers=no_workers,
         queue=queue,
         latency=latency,
+        serve_model=tuple(serve_model or ()),
         fault=tuple(fault or ()),
         rpm=rpm,
         tpm=tpm,
         openrouter_url=openrouter_url,
-        chaos=None if chaos is None else tuple(fault for fault in chaos if fault is not None),
+        chaos=_faults_of(chaos),
         locustfile=locustfile,
         crew=crew_of(generators),
         gates=tuple(gate or ()),
@@ -190,8 +195,8 @@ def bench(
     )
     _check(request)
     outputs.check()
-    check_search(search, request)
     check_comparing(comparing, request, {"--find-max": find_max, "--worker": worker, "--master": master})
+    check_search(search, request)
     merged = _load_settings(
         request,
         {"redis_url": redis_url, "concurrency": concurrency, "openrouter_url": openrouter_url},
@@ -212,6 +217,16 @@ def bench(
     if baseline is not None:
         raise typer.Exit(run_comparison(comparing, baseline, request, merged, outputs))
     raise typer.Exit(_run(request, merged, outputs))
+
+
+def _faults_of(chaos: Sequence[TimedFault | None] | None) -> tuple[TimedFault, ...] | None:
+    """The faults that were asked for; empty where none was to be, None where nothing was said."""
+    if chaos is None:
+        return None
+    faults = tuple(fault for fault in chaos if fault is not None)
+    if faults and None in chaos:
+        raise InvalidOption("--chaos", "'none' stands beside a fault", "give one of the two")
+    return faults
 
 
 def _check(request: BenchRequest) -> None:

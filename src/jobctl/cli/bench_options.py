@@ -35,6 +35,7 @@ __all__ = [
     "Records",
     "Replicas",
     "ScenarioName",
+    "ServeModel",
     "ServiceRule",
     "Shape",
     "TimeScale",
@@ -160,6 +161,15 @@ Latency = Annotated[
     str | None,
     typer.Option(
         "--latency", metavar="LAW", help="Latency law of the mock, as in `jobctl mock`.", rich_help_panel=_SYSTEM
+    ),
+]
+ServeModel = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--serve-model",
+        metavar="AUTHOR/SLUG",
+        help="Another model for the mock to serve, as in `jobctl mock`; repeatable.",
+        rich_help_panel=_SYSTEM,
     ),
 ]
 Faults = Annotated[

@@ -29,6 +29,14 @@ def mock(
         list[str] | None,
         typer.Option("--latency-of", metavar="MODEL=LAW", help="A law of one model alone, repeatable."),
     ] = None,
+    serve_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--serve-model",
+            metavar="AUTHOR/SLUG",
+            help="Another model to serve, repeatable: 200k tokens of context, 1 and 4 USD per million tokens.",
+        ),
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,6 +66,7 @@ def mock(
         port=port,
         latency=latency,
         latency_of=latency_of or [],
+        further=serve_model or [],
         faults=fault or [],
         rpm=rpm,
         tpm=tpm,

@@ -288,7 +288,7 @@ def _wait_s(text: str, now_s: float) -> float | None:
     except ValueError:
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now_s)
     return seconds if 0 <= seconds < math.inf else None

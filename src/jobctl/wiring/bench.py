@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jobctl.apps.bench.request import BenchRequest
     from jobctl.apps.bench.scenario import Scenario
     from jobctl.core.gates import Gate
-    from jobctl.core.workload import Payload
+    from jobctl.core.workload import Payload, Workload
     from jobctl.settings import Settings
 
 __all__ = ["EmbeddedLoad", "embedded_load", "prepare_bench", "run_bench"]
@@ -28,14 +28,12 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
         InvalidOption: It does not.
     """
     from jobctl.adapters import files
-    from jobctl.apps.bench.configure import configure, mock_arguments
+    from jobctl.apps.bench.configure import configure
     from jobctl.apps.bench.scenario import parse_scenario
-    from jobctl.core.service import DEFAULT_LATENCY
     from jobctl.core.workload import JOB_TYPES
     from jobctl.wiring.chaos import check_chaos
     from jobctl.wiring.importing import check_importable
     from jobctl.wiring.load import new_run_id
-    from jobctl.wiring.mock import make_behaviour
 
     if request.crew.joining and settings.redis_url is None:
         raise InvalidOption("--master", "needs a Redis that other machines reach", "give --redis-url")
@@ -61,15 +59,11 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
     for workload in config.spec.workloads:
         if workload.synthetic is None:
             check_importable(workload.function, "--job", workload.payloads)
-    calls_upstream = any(workload.synthetic not in {"sleep", "noop"} for workload in config.spec.workloads)
-    wants_mock = calls_upstream and request.openrouter_url is None and not request.no_workers
-    mock = mock_arguments(request, scenario, config.spec.workloads) if wants_mock else None
+    calling = {workload.synthetic for workload in config.spec.workloads} - {"sleep", "noop"}
+    wants_mock = bool(calling) and request.openrouter_url is None and not request.no_workers
+    mock = _mock_arguments(request, scenario, config.spec.workloads) if wants_mock else None
     if mock is None:
         _refuse_mock_options(request, scenario)
-    else:
-        options = list(zip(mock[::2], mock[1::2], strict=True))
-        faults, laws = ([value for name, value in options if name == flag] for flag in ("--fault", "--latency-of"))
-        make_behaviour(dict(options).get("--latency", DEFAULT_LATENCY), faults, request.seed, laws)
     timed = next((workload for workload in config.spec.workloads if workload.latency_law), None)
     if timed is not None and mock is None:
         raise InvalidOption(
@@ -77,9 +71,15 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
             f"job {timed.job_type!r} has a service_time, which only a mock of this bench can keep",
             "drop it, or let the bench start the mock and the workers",
         )
-    config = replace(config, recover_after_s=settings.recover_after_s, mock=None if mock is None else tuple(mock))
+    config = replace(config, recover_after_s=settings.recover_after_s, mock=mock)
     origin = "--chaos" if request.chaos is not None or scenario is None else f"scenario {scenario.name}"
     check_chaos(config, settings, mock=mock is not None, own_workers=request.no_workers, option=origin)
+    if calling - {None} and not (wants_mock or request.no_workers or settings.openrouter_api_key):
+        raise InvalidOption(
+            "--openrouter-url",
+            "has jobs call an API, and OPENROUTER_API_KEY is not set",
+            "set it to the key they call with, or leave the option out and they call a mock",
+        )
     return PreparedBench(
         config=config,
         locustfile=files.find_locustfile(request.locustfile).resolve(),
@@ -89,12 +89,37 @@ def prepare_bench(request: BenchRequest, settings: Settings) -> PreparedBench:
     )
 
 
+def _mock_arguments(request: BenchRequest, scenario: Scenario | None, workloads: Sequence[Workload]) -> tuple[str, ...]:
+    """The options of the mock that is to be started, read as the mock will read them.
+
+    Raises:
+        InvalidOption: One means nothing.
+    """
+    from jobctl.apps.bench.configure import mock_arguments
+    from jobctl.core.service import DEFAULT_LATENCY
+    from jobctl.wiring.mock import make_behaviour, make_catalog
+
+    arguments = mock_arguments(request, scenario, workloads)
+    options = list(zip(arguments[::2], arguments[1::2], strict=True))
+    faults, laws, further = (
+        [value for name, value in options if name == flag] for flag in ("--fault", "--latency-of", "--serve-model")
+    )
+    make_behaviour(dict(options).get("--latency", DEFAULT_LATENCY), faults, request.seed, laws, make_catalog(further))
+    return tuple(arguments)
+
+
 def _refuse_mock_options(request: BenchRequest, scenario: Scenario | None) -> None:
     """Refuse what would do nothing, and faults that would excuse failures which nobody injected.
 
     A scenario's other keys about the mock do no harm where the command line replaces what it stands for.
     """
-    given = {"--latency": request.latency, "--fault": request.fault, "--rpm": request.rpm, "--tpm": request.tpm}
+    given = {
+        "--latency": request.latency,
+        "--serve-model": request.serve_model,
+        "--fault": request.fault,
+        "--rpm": request.rpm,
+        "--tpm": request.tpm,
+    }
     option = next((flag for flag, value in given.items() if value), None)
     problem = "is about the mock, and this bench starts none"
     if option is None and scenario is not None and scenario.mock.get("fault"):

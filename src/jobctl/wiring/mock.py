@@ -9,9 +9,10 @@ from jobctl.errors import InvalidOption, InvalidValue
 
 if TYPE_CHECKING:
     from jobctl.apps.mock.behaviour import Behaviour
+    from jobctl.apps.mock.catalog import Catalog
     from jobctl.core.service import Law
 
-__all__ = ["make_behaviour", "serve_mock"]
+__all__ = ["make_behaviour", "make_catalog", "serve_mock"]
 
 
 def serve_mock(
@@ -20,6 +21,7 @@ def serve_mock(
     port: int,
     latency: str,
     latency_of: Sequence[str],
+    further: Sequence[str],
     faults: Sequence[str],
     rpm: int | None,
     tpm: int | None,
@@ -33,6 +35,7 @@ def serve_mock(
         port: Port; 0 picks a free one.
         latency: A latency law, ``file:PATH`` or ``openrouter``.
         latency_of: ``MODEL=LAW`` each, of models with a law of their own.
+        further: Ids of models to serve besides.
         faults: ``KIND=P`` each.
         rpm: Requests a minute; None for no limit.
         tpm: Tokens a minute likewise.
@@ -47,15 +50,35 @@ def serve_mock(
     from jobctl.adapters.listening import listen
     from jobctl.apps.mock.server import create_app
 
-    behaviour = make_behaviour(latency, faults, seed, latency_of)
+    catalog = make_catalog(further)
+    behaviour = make_behaviour(latency, faults, seed, latency_of, catalog)
     socket = listen(host, port)
     bound_host, bound_port = socket.getsockname()[:2]
     shown = f"[{bound_host}]" if ":" in bound_host else bound_host
     say(f"jobctl mock: listening on http://{shown}:{bound_port}/api/v1 (latency {latency}, seed {seed})")
-    serve(create_app(behaviour, rpm=rpm, tpm=tpm, control=settings.mock_control()), socket)
+    serve(create_app(behaviour, rpm=rpm, tpm=tpm, control=settings.mock_control(), catalog=catalog), socket)
 
 
-def make_behaviour(latency: str, faults: Sequence[str], seed: int, latency_of: Sequence[str] = ()) -> Behaviour:
+def make_catalog(further: Sequence[str]) -> Catalog:
+    """The models that a mock serves.
+
+    Args:
+        further: Ids of models to serve besides its own.
+
+    Raises:
+        InvalidOption: One is no id.
+    """
+    from jobctl.apps.mock.catalog import Catalog
+
+    try:
+        return Catalog(further)
+    except InvalidValue as error:
+        raise InvalidOption("--serve-model", error.problem, error.remedy) from None
+
+
+def make_behaviour(
+    latency: str, faults: Sequence[str], seed: int, latency_of: Sequence[str], catalog: Catalog
+) -> Behaviour:
     """How a mock answers, as `jobctl mock` is told.
 
     Args:
@@ -63,6 +86,7 @@ def make_behaviour(latency: str, faults: Sequence[str], seed: int, latency_of: S
         faults: ``KIND=P`` each.
         seed: Seed of latencies and faults.
         latency_of: ``MODEL=LAW`` each, of models with a law of their own.
+        catalog: The models that are served.
 
     Raises:
         InvalidOption: A value means nothing.
@@ -70,20 +94,20 @@ def make_behaviour(latency: str, faults: Sequence[str], seed: int, latency_of: S
     from jobctl.apps.mock.behaviour import Behaviour, parse_faults
 
     law = _latency_law(latency)
-    laws = dict(_model_law(text) for text in latency_of)
+    laws = dict(_model_law(text, catalog) for text in latency_of)
     try:
         return Behaviour(law, parse_faults(faults), seed, laws)
     except InvalidValue as error:
         raise InvalidOption("--fault", error.problem, error.remedy) from None
 
 
-def _model_law(text: str) -> tuple[str, Law]:
-    from jobctl.apps.mock.catalog import find
-
+def _model_law(text: str, catalog: Catalog) -> tuple[str, Law]:
     model, _, law = text.partition("=")
-    found = find(model)
+    found = catalog.find(model)
     if found is None:
-        raise InvalidOption("--latency-of", f"there is no model {model!r}", "give MODEL=LAW, a model of GET /models")
+        raise InvalidOption(
+            "--latency-of", f"there is no model {model!r}", "give MODEL=LAW, a model of GET /models or of --serve-model"
+        )
     return found.id, _latency_law(law, "--latency-of")
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, DefaultHttpxClient, OpenAI
 
 from support.running_mock import KEY, MESSAGES, MODEL, Mock
+from support.servers import NOTHING
 
 TOOL = {
     "type": "function",
@@ -35,7 +36,8 @@ ERRORS = {
 
 @pytest.fixture
 def client(mock: Mock) -> Iterator[OpenAI]:
-    with OpenAI(base_url=mock.url, api_key=KEY, max_retries=0) as sdk:
+    transport = DefaultHttpxClient(verify=NOTHING)
+    with OpenAI(base_url=mock.url, api_key=KEY, max_retries=0, http_client=transport) as sdk:
         yield sdk
 
 
@@ -85,6 +87,46 @@ def test_it_reads_tool_calls_plain_and_streamed(client: OpenAI) -> None:
 
 def test_it_lists_the_models(client: OpenAI) -> None:
     assert MODEL in [model.id for model in client.models.list()]
+
+
+def test_it_reads_embeddings(client: OpenAI) -> None:
+    asked = {"model": "openai/text-embedding-3-small", "input": ["hello", "world"]}
+    packed = client.embeddings.create(**asked)  # it asks for base64
+    plain = client.embeddings.create(**asked, encoding_format="float")
+
+    assert [len(entry.embedding) for entry in packed.data] == [1536, 1536]
+    assert packed.data == plain.data
+    assert packed.usage.prompt_tokens == 4
+
+
+def test_it_reads_responses_plain_and_streamed(client: OpenAI) -> None:
+    asked = {"model": MODEL, "input": "hello", "max_output_tokens": 20}
+    plain = client.responses.create(**asked)
+    chunks = list(client.responses.create(**asked, stream=True))
+
+    assert plain.output_text.startswith("The mock answers")
+    assert (plain.status, plain.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    assert (plain.usage.output_tokens, plain.usage.total_tokens) == (20, plain.usage.input_tokens + 20)
+    assert "".join(chunk.delta for chunk in chunks if chunk.type == "response.output_text.delta") == plain.output_text
+    assert chunks[-1].response.output_text == plain.output_text
+    assert [chunk.sequence_number for chunk in chunks] == list(range(len(chunks)))
+    broken = list(client.responses.create(**asked, stream=True, extra_headers=demand("midstream")))
+    assert (broken[-1].type, broken[-1].response.status) == ("response.failed", "failed")
+
+
+def test_it_reads_responses_that_call_a_function(client: OpenAI) -> None:
+    tool = {"type": "function", **TOOL["function"]}
+    asked = {"model": MODEL, "input": "hello", "tools": [tool], "max_output_tokens": 20}
+    plain = client.responses.create(**asked, tool_choice="required")
+    with client.responses.stream(**asked, tool_choice="required") as stream:
+        chunks = list(stream)
+        streamed = stream.get_final_response()
+
+    assert [chunk.sequence_number for chunk in chunks] == list(range(len(chunks)))
+    assert not any("content_part" in chunk.type for chunk in chunks)
+    for response in (plain, streamed):
+        assert response.status == "completed"
+        assert [(item.name, item.arguments) for item in response.output] == [("look_up", '{"word": "mock"}')]
 
 
 def test_it_reads_legacy_completions(client: OpenAI) -> None:

@@ -12,6 +12,7 @@ import pytest
 from openrouter import OpenRouter, errors
 
 from support.running_mock import KEY, MESSAGES, MODEL, Mock
+from support.servers import NOTHING
 
 CALL: dict[str, Any] = {"model": MODEL, "messages": MESSAGES, "max_tokens": 20, "retries": None}
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
@@ -30,7 +31,10 @@ ERRORS = {
 
 @pytest.fixture
 def client(mock: Mock) -> Iterator[OpenRouter]:
-    with httpx.Client(timeout=20) as transport, OpenRouter(KEY, server_url=mock.url, client=transport) as sdk:
+    with (
+        httpx.Client(timeout=20, verify=NOTHING) as transport,
+        OpenRouter(KEY, server_url=mock.url, client=transport) as sdk,
+    ):
         yield sdk
 
 
@@ -58,7 +62,7 @@ def test_it_reads_a_stream(client: OpenRouter) -> None:
 
 async def read_asynchronously(mock: Mock) -> tuple[str, str]:
     async with (
-        httpx.AsyncClient(timeout=20) as transport,
+        httpx.AsyncClient(timeout=20, verify=NOTHING) as transport,
         OpenRouter(KEY, server_url=mock.url, async_client=transport) as sdk,
     ):
         plain = await sdk.chat.send_async(**CALL)
@@ -83,7 +87,7 @@ def test_it_raises_its_own_error_for_each_status(client: OpenRouter, fault: str,
 
 def test_a_wrong_key_and_an_unserved_model_are_its_own_errors(mock: Mock, client: OpenRouter) -> None:
     with (
-        httpx.Client() as transport,
+        httpx.Client(verify=NOTHING) as transport,
         OpenRouter("sk-or-v1-bad", server_url=mock.url, client=transport) as stranger,
         pytest.raises(errors.UnauthorizedResponseError, match="User not found"),
     ):
@@ -164,7 +168,35 @@ def test_it_reads_the_key_the_credits_and_the_endpoints(client: OpenRouter) -> N
     assert [endpoint.provider_name for endpoint in endpoints] == ["OpenAI"]
 
 
+def test_it_reads_responses_plain_and_streamed(client: OpenRouter) -> None:
+    asked = {"model": MODEL, "input": "hello", "max_output_tokens": 4}
+    plain = client.responses.send(**asked)
+    with client.responses.send(**asked, stream=True) as stream:
+        chunks = list(stream)
+
+    assert plain.output[0].content[0].text == "The mock answers with"
+    assert plain.usage.cost_details.upstream_inference_output_cost > 0
+    assert chunks[-1].response.output[0].content == plain.output[0].content
+    assert not any(getattr(chunk, "is_unknown", False) for chunk in chunks)
+
+
+def test_it_reads_embeddings_providers_and_the_other_lists_of_models(client: OpenRouter) -> None:
+    answer = client.embeddings.generate(model="baai/bge-m3", input=["hello", "world"])
+    assert [len(entry.embedding) for entry in answer.data] == [1024, 1024]
+    assert answer.usage.cost_details.upstream_inference_cost == answer.usage.cost > 0
+    assert "baai/bge-m3" in {model.id for model in client.embeddings.list_models().result.data}
+
+    listed = client.models.list().result.data
+    assert "baai/bge-m3" not in {model.id for model in listed}
+    assert client.models.count().data.count == len(listed)
+    assert client.models.list_for_user(security={"bearer": KEY}).result.data == listed
+    assert client.models.get(author="openai", slug="gpt-4o-mini").data in listed
+    assert "openai" in {provider.slug for provider in client.providers.list().data}
+
+
 def test_it_reads_a_generation_once_it_is_known(client: OpenRouter) -> None:
+    with pytest.raises(errors.NotFoundResponseError):  # the first request imports its models, for longer than 0.3 s
+        client.generations.get_generation(id="gen-of-nobody")
     answer = client.chat.send(**CALL)
     with pytest.raises(errors.NotFoundResponseError):
         client.generations.get_generation(id=answer.id)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 import re
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +22,7 @@ from jobctl.apps.mock.behaviour import STATUS_FAULTS, Behaviour, Fault
 from jobctl.apps.mock.server import create_app
 from jobctl.core.service import Constant
 from support.running_mock import KEY, MESSAGES, MODEL, Mock, Start
-from support.servers import serving
+from support.servers import NOTHING, serving
 
 PATHS = ["chat/completions", "completions"]
 #: Keys whose null the TypeScript SDK rejects.
@@ -111,13 +114,13 @@ def test_a_legacy_completion_answers_with_text(mock: Mock, stream: bool) -> None
 
 def test_the_metadata_header_adds_the_routers_report(mock: Mock) -> None:
     headers = {"X-OpenRouter-Metadata": "enabled"}
-    body = {"model": "~openai/gpt-5-latest", "messages": MESSAGES, "max_tokens": 2}
+    body = {"model": "~anthropic/claude-sonnet-latest", "messages": MESSAGES, "max_tokens": 2}
     with mock.client() as client:
         plain = client.post("chat/completions", json=body, headers=headers).json()
         stream = events(client.post("chat/completions", json={**body, "stream": True}, headers=headers).text)
 
-    assert plain["model"] == "openai/gpt-5"
-    assert plain["openrouter_metadata"]["requested"] == "~openai/gpt-5-latest"
+    assert plain["model"] == "anthropic/claude-sonnet-5"
+    assert plain["openrouter_metadata"]["requested"] == "~anthropic/claude-sonnet-latest"
     assert plain["openrouter_metadata"] == stream[-1]["openrouter_metadata"]
     assert not any("openrouter_metadata" in chunk for chunk in stream[:-1])
 
@@ -296,13 +299,14 @@ def test_a_key_that_is_missing_or_wrong_gets_a_401_before_the_body_is_read(
 ) -> None:
     headers = {} if header is None else {"Authorization": header}
     for method, path in (("POST", "chat/completions"), ("GET", "key"), ("GET", "credits"), ("GET", "generation")):
-        response = httpx.request(method, f"{mock.url}/{path}", headers=headers, content=b"not json")
+        response = httpx.request(method, f"{mock.url}/{path}", headers=headers, content=b"not json", verify=NOTHING)
         assert (response.status_code, response.json()["error"]["message"]) == (401, message)
 
 
 def test_models_answer_anonymously_but_not_a_wrong_key(mock: Mock) -> None:
-    assert httpx.get(f"{mock.url}/models").status_code == 200
-    assert httpx.get(f"{mock.url}/models", headers={"Authorization": "Bearer sk-or-bad"}).status_code == 401
+    with httpx.Client(base_url=mock.url, verify=NOTHING) as client:
+        assert client.get("models").status_code == 200
+        assert client.get("models", headers={"Authorization": "Bearer sk-or-bad"}).status_code == 401
 
 
 def test_beyond_the_limit_comes_the_platforms_429(start: Start) -> None:
@@ -357,6 +361,8 @@ def test_free_models_cost_nothing_and_have_the_accounts_limit(start: Start) -> N
         ("GET", "models?limit=%C2%B2", 400),
         ("GET", f"models?offset={'9' * 5000}", 400),
         ("GET", "models/openai/gpt-9/endpoints", 404),
+        ("GET", "model/openai/gpt-9", 404),
+        ("GET", "embeddings", 405),
         ("GET", "generation", 400),
         ("GET", "generation?id=gen-unknown", 404),
     ],
@@ -393,6 +399,39 @@ def test_models_come_in_pages_that_together_are_the_whole_list(mock: Mock) -> No
     assert whole["links"]["next"] is None
     assert len(pages) == whole["total_count"] >= 20
     assert MODEL in {model["id"] for model in pages}
+
+
+def test_pages_of_any_origin_may_ask_and_read(mock: Mock) -> None:
+    with mock.client() as client:
+        preflight = client.options("chat/completions", headers={"Origin": "https://example.com"})
+        answers = [ask(client), ask(client, stream=True), ask(client, fault="429"), client.get("key"), client.get("no")]
+
+    assert preflight.status_code == 204
+    assert {"authorization", "content-type", "x-title"} <= set(
+        preflight.headers["access-control-allow-headers"].lower().split(",")
+    )
+    assert {answer.headers["access-control-allow-origin"] for answer in [preflight, *answers]} == {"*"}
+
+
+def test_embeddings_are_the_same_for_the_same_text_in_either_encoding(mock: Mock) -> None:
+    body = {"model": "openai/text-embedding-3-small", "input": ["hello", "hullo", "hello"], "dimensions": 8}
+    with mock.client() as client:
+        response = client.post("embeddings", json=body)
+        packed = client.post("embeddings", json={**body, "encoding_format": "base64"}).json()["data"]
+        broken = [
+            client.post("embeddings", json=body, headers={"X-Mock-Fault": fault}) for fault in ("429", "midstream")
+        ]
+    answer = response.json()
+
+    assert response.headers["x-generation-id"] == answer["id"]
+    assert re.fullmatch(r"gen-emb-\d{10}-[A-Za-z0-9]{20}", answer["id"])
+    vectors = [entry["embedding"] for entry in answer["data"]]
+    assert vectors[0] == vectors[2] != vectors[1]
+    assert [struct.unpack("<8f", base64.b64decode(entry["embedding"])) for entry in packed] == list(map(tuple, vectors))
+    assert math.hypot(*vectors[0]) == pytest.approx(1)
+    # 6 tokens at 0.02 USD a million
+    assert (answer["usage"]["total_tokens"], answer["usage"]["cost"]) == (6, pytest.approx(6 * 0.02e-6))
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in broken] == [(429, 429), (200, 502)]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": NaN}', b"null"])
@@ -481,7 +520,7 @@ def controlled() -> Iterator[Mock]:
 
 def impose(mock: Mock, fault: Any, secret: str = "open-sesame") -> httpx.Response:
     headers = {"Authorization": f"Bearer {secret}"}
-    return httpx.post(f"{mock.origin}/__mock__/fault", json={"fault": fault}, headers=headers)
+    return httpx.post(f"{mock.origin}/__mock__/fault", json={"fault": fault}, headers=headers, verify=NOTHING)
 
 
 @pytest.mark.parametrize(("fault", "status"), [("502", 502), ("503", 503), ("429", 429)])

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobctl.apps.mock.answers import Call
-from jobctl.apps.mock.catalog import find
+from jobctl.apps.mock.catalog import CATALOG
 from jobctl.apps.mock.stream import closing, writes
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}, "note": {"const": 'quote " gap \0 line \n é'}}}
 
 
 def call(tokens: int = 250, **options: Any) -> Call:
-    model = find("openai/gpt-4o-mini")
+    model = CATALOG.find("openai/gpt-4o-mini")
     assert model is not None
     fields = {"requested": model.id, "prompt_tokens": 3, "finish_reason": "stop", "wants_json": False, "tool": None}
     return Call(id="gen-1-x", created=1, model=model, completion_tokens=tokens, **{**fields, **options})

@@ -146,9 +146,11 @@ def mock_arguments(request: BenchRequest, scenario: Scenario | None, workloads: 
         wanted["latency"] = (request.service_law,)
     given = {"latency": request.latency, "rpm": request.rpm, "tpm": request.tpm}
     wanted.update({name: (str(value),) for name, value in given.items() if value is not None})
-    if request.fault:
-        wanted["fault"] = request.fault
-    return [word for name, values in wanted.items() for value in values for word in (f"--{name}", value)]
+    repeated = {"fault": request.fault, "serve_model": request.serve_model}
+    wanted.update({name: values for name, values in repeated.items() if values})
+    return [
+        word for name, values in wanted.items() for value in values for word in (f"--{name.replace('_', '-')}", value)
+    ]
 
 
 def _injected_share(faults: Sequence[str]) -> float:

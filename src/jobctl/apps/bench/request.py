@@ -42,6 +42,7 @@ class BenchRequest:
     no_workers: bool = False
     queue: str | None = None
     latency: str | None = None
+    serve_model: tuple[str, ...] = ()
     fault: tuple[str, ...] = ()
     rpm: int | None = None
     tpm: int | None = None

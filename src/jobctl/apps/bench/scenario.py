@@ -77,7 +77,7 @@ _STAGE: Final = {"duration", "rate", "per_day", "from_rate", "from_per_day"}
 _SHAPE: Final = {"kind", "duration", "rate", "per_day", "peak_factor", "time_scale", "service_rule"}
 _JOB: Final = {"type", "name", "share", "service_time", "queue", "args", "args_from", "failure_rate", "slo"}
 _FLEET: Final = {"replicas", "concurrency"}
-_MOCK: Final = {"latency", "rpm", "tpm", "fault"}
+_MOCK: Final = {"latency", "serve_model", "rpm", "tpm", "fault"}
 #: All keys, by the table they stand in; those of faults and gates are told where these are read.
 KEYS: Final[Mapping[str, set[str]]] = {
     "the file": _TOP,

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, Final
 
-from jobctl.apps.mock.catalog import MAX_COMPLETION_TOKENS, MODELS, Model
+from jobctl.apps.mock.catalog import MAX_COMPLETION_TOKENS, Model
+from jobctl.apps.mock.embeddings import Vectors
 from jobctl.apps.mock.errors import ApiError
 from jobctl.apps.mock.samples import sample
 
@@ -25,11 +26,13 @@ __all__ = [
     "answer",
     "closing",
     "count_tokens",
+    "embeddings",
     "endpoints",
     "error_chunk",
     "models_page",
     "opening",
     "piece",
+    "providers",
     "router_metadata",
     "whole",
 ]
@@ -86,6 +89,8 @@ class Call:
         schema: The schema of that JSON object, or of the function's arguments; None for any.
         legacy: Whether it was asked by ``/completions``, whose answers are plain text.
         attempt: Which of the caller's models serves it, from 1.
+        vectors: The embeddings that are wanted in place of an answer.
+        echo: What the answer repeats, if it was asked by ``/responses``, which has answers of its own.
     """
 
     id: str
@@ -100,6 +105,8 @@ class Call:
     schema: Any = None
     legacy: bool = False
     attempt: int = 1
+    vectors: Vectors | None = None
+    echo: Mapping[str, Any] | None = None
 
     @property
     def content(self) -> str:
@@ -185,6 +192,20 @@ def answer(call: Call, error: ApiError | None = None, metadata: Mapping[str, Any
     }
 
 
+def embeddings(call: Call, vectors: Vectors) -> dict[str, Any]:
+    """The answer of ``POST /embeddings``, whose usage has no part for an answer."""
+    usage = call.usage()
+    del usage["completion_tokens"], usage["prompt_tokens_details"], usage["completion_tokens_details"]
+    return {
+        "object": "list",
+        "data": vectors.to_documents(call.model.dimensions),
+        "model": call.model.id,
+        "usage": usage,
+        "provider": call.model.provider,
+        "id": call.id,
+    }
+
+
 def opening(call: Call) -> Iterator[dict[str, Any]]:
     """The first events of a stream: one that has no content yet, then the start of the tool call, if it makes one."""
     yield _chunk(call, {"role": "assistant", "content": ""})
@@ -262,10 +283,11 @@ def _tool_call_id(call: Call) -> str:
 
 def router_metadata(call: Call) -> dict[str, Any]:
     """What ``X-OpenRouter-Metadata: enabled`` adds."""
-    alias = "alias" if call.requested.startswith("~") else "direct"
+    author, _, slug = call.requested.partition("/")
+    strategy = slug if author == "openrouter" else "alias" if author.startswith("~") else "direct"
     return {
         "requested": call.requested,
-        "strategy": "fallback" if call.attempt > 1 else alias,
+        "strategy": "fallback" if call.attempt > 1 else strategy,
         "region": None,
         "summary": f"{call.model.id} served by {call.model.provider}",
         "attempt": call.attempt,
@@ -277,15 +299,28 @@ def router_metadata(call: Call) -> dict[str, Any]:
     }
 
 
-def models_page(offset: int, limit: int | None) -> dict[str, Any]:
-    """A page of ``GET /models``; without a limit, the whole list."""
-    beyond = len(MODELS) if limit is None else offset + limit
-    rest = f"/api/v1/models?offset={beyond}&limit={limit}" if beyond < len(MODELS) else None
+def models_page(models: Sequence[Model], offset: int, limit: int | None, link: str) -> dict[str, Any]:
+    """A page of ``GET /models``.
+
+    Args:
+        models: The whole list.
+        offset: How many of them to skip.
+        limit: How many to show; None for all.
+        link: Where the next page is, if there is one.
+    """
+    beyond = len(models) if limit is None else offset + limit
     return {
-        "data": [model.to_document() for model in MODELS[offset:beyond]],
-        "total_count": len(MODELS),
-        "links": {"next": rest},
+        "data": [model.to_document() for model in models[offset:beyond]],
+        "total_count": len(models),
+        "links": {"next": link if beyond < len(models) else None},
     }
+
+
+def providers(models: Sequence[Model]) -> dict[str, Any]:
+    """``GET /providers``: those of some models."""
+    names = {model.provider_slug: model.provider for model in models}
+    unknown = dict.fromkeys(("privacy_policy_url", "terms_of_service_url", "status_page_url", "headquarters"))
+    return {"data": [{"name": name, "slug": slug, **unknown, "datacenters": None} for slug, name in names.items()]}
 
 
 def endpoints(model: Model) -> dict[str, Any]:
@@ -298,7 +333,7 @@ def endpoints(model: Model) -> dict[str, Any]:
         "context_length": model.context_length,
         "pricing": {**document["pricing"], "discount": 0},
         "provider_name": model.provider,
-        "tag": model.provider.lower().replace(".", ""),
+        "tag": model.provider_slug,
         "quantization": "unknown",
         "max_completion_tokens": MAX_COMPLETION_TOKENS,
         "max_prompt_tokens": None,
@@ -386,6 +421,7 @@ class Outcome:
         cancelled: Whether the caller hung up.
         failed: Whether it broke off with an error.
         billed_share: The share of the answer that was billed, in 0..1.
+        made_vectors: Whether it was for embeddings.
     """
 
     call: Call
@@ -395,6 +431,7 @@ class Outcome:
     cancelled: bool
     failed: bool
     billed_share: float
+    made_vectors: bool
 
     @property
     def cost_usd(self) -> float:
@@ -418,7 +455,7 @@ class Outcome:
                 "total_cost": cost,
                 "usage": cost,
                 "upstream_inference_cost": cost,
-                "api_type": "completions",
+                "api_type": "embeddings" if self.made_vectors else "completions",
                 "provider_name": call.model.provider,
                 "streamed": self.streamed,
                 "cancelled": self.cancelled,

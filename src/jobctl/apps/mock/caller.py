@@ -10,11 +10,18 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["Caller", "HungUp"]
+__all__ = ["CROSS_ORIGIN", "Caller", "HungUp"]
+
+#: What every answer carries, so that pages of any origin may read it.
+CROSS_ORIGIN: Final[Mapping[str, str]] = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "X-Generation-Id,X-Provider-Name,request-id,cf-ray",
+}
+_ENCODED_CROSS_ORIGIN: Final = [(name.encode(), value.encode()) for name, value in CROSS_ORIGIN.items()]
 
 
 class HungUp(Exception):
@@ -81,7 +88,7 @@ class Caller:
         """Send the status and the headers."""
         self.status = status
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        await self._send({"type": "http.response.start", "status": status, "headers": raw + _ENCODED_CROSS_ORIGIN})
 
     async def write(self, part: bytes) -> None:
         """Send a part of the body."""

@@ -1,21 +1,33 @@
 """Models that the mock serves: real ids, context lengths and prices of 2026, as OpenRouter lists them.
 
 Prices are decimal strings in USD per token. What matters to a client under test is the shape and the order of
-magnitude; the figures are not kept up to date.
+magnitude; the figures are not kept up to date. Further ids can be served at a middling price.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-__all__ = ["MAX_COMPLETION_TOKENS", "MODELS", "Model", "find", "is_known"]
+from jobctl.errors import InvalidValue
+
+__all__ = ["CATALOG", "EMBEDDINGS", "MAX_COMPLETION_TOKENS", "TEXT", "Catalog", "Model"]
 
 #: Variants that choose among a model's providers or add to a call; ``:free`` is a model of its own.
 _VARIANTS: Final = frozenset({"nitro", "floor", "online", "thinking", "extended", "exacto"})
 _FREE: Final = ":free"
 #: The longest answer of every model, in tokens.
 MAX_COMPLETION_TOKENS: Final = 16384
+#: What a model makes, in OpenRouter's words.
+TEXT: Final = "text"
+EMBEDDINGS: Final = "embeddings"
+#: A further model: an id that OpenRouter may have, its context, and its prices: 1 and 4 USD per million tokens.
+_FURTHER_ID: Final = re.compile(r"\w[\w.-]*/\w[\w.-]*(:[\w.-]+)?", re.ASCII)
+_FURTHER_CONTEXT: Final = 200_000
+_FURTHER_PRICES: Final = ("0.000001", "0.000004")
+_FURTHER_CREATED: Final = 1767225600
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,8 @@ class Model:
         completion_price: USD per completion token, a decimal string.
         provider: Who serves it.
         created: When it was added, unix seconds.
+        outputs: What it makes.
+        dimensions: The length of its vectors, if it makes embeddings.
     """
 
     id: str
@@ -39,11 +53,18 @@ class Model:
     completion_price: str
     provider: str
     created: int
+    outputs: tuple[str, ...] = (TEXT,)
+    dimensions: int = 1536
 
     @property
     def is_free(self) -> bool:
         """Whether it is a free variant, which costs nothing and has the account's free limits."""
         return self.id.endswith(_FREE)
+
+    @property
+    def provider_slug(self) -> str:
+        """The provider's name as ids have it."""
+        return self.provider.lower().replace(".", "")
 
     def to_document(self) -> dict[str, Any]:
         """The entry of ``GET /models``."""
@@ -56,9 +77,9 @@ class Model:
             "description": f"{self.name}, as served by {self.provider}.",
             "context_length": self.context_length,
             "architecture": {
-                "modality": "text->text",
+                "modality": f"text->{'+'.join(self.outputs)}",
                 "input_modalities": ["text"],
-                "output_modalities": ["text"],
+                "output_modalities": list(self.outputs),
                 "tokenizer": "Other",
                 "instruct_type": None,
             },
@@ -69,7 +90,12 @@ class Model:
                 "is_moderated": self.provider == "OpenAI",
             },
             "per_request_limits": None,
-            "supported_parameters": ["max_tokens", "temperature", "top_p", "stop", "seed", "tools", "response_format"],
+            "supported_parameters": [
+                *("max_tokens", "temperature", "top_p", "stop", "seed"),
+                *("tools", "tool_choice", "response_format", "structured_outputs"),
+            ]
+            if TEXT in self.outputs
+            else [],
             "default_parameters": None,
             "supported_voices": None,
             "links": {"details": f"/api/v1/models/{self.id}/endpoints"},
@@ -181,7 +207,60 @@ _PAID: Final[tuple[Model, ...]] = (
         "DeepInfra",
         1757021147,
     ),
+    Model("openai/gpt-5.1", "OpenAI: GPT-5.1", 400000, "0.00000125", "0.00001", "OpenAI", 1762992000),
+    Model("openai/gpt-5.4", "OpenAI: GPT-5.4", 1050000, "0.0000025", "0.000015", "OpenAI", 1772668800),
+    Model("openai/gpt-5.4-mini", "OpenAI: GPT-5.4 Mini", 400000, "0.00000075", "0.0000045", "OpenAI", 1773705600),
+    Model("openai/gpt-5.6-luna", "OpenAI: GPT-5.6 Luna", 1050000, "0.0000002", "0.0000012", "OpenAI", 1783555200),
+    Model(
+        "anthropic/claude-sonnet-4.6",
+        "Anthropic: Claude Sonnet 4.6",
+        1000000,
+        "0.000003",
+        "0.000015",
+        "Anthropic",
+        1771286400,
+    ),
+    Model(
+        "anthropic/claude-sonnet-5",
+        "Anthropic: Claude Sonnet 5",
+        1000000,
+        "0.000002",
+        "0.00001",
+        "Anthropic",
+        1782777600,
+    ),
+    Model(
+        "anthropic/claude-opus-5", "Anthropic: Claude Opus 5", 1000000, "0.000005", "0.000025", "Anthropic", 1784851200
+    ),
+    Model(
+        "google/gemini-3-flash-preview",
+        "Google: Gemini 3 Flash Preview",
+        1048576,
+        "0.0000005",
+        "0.000003",
+        "Google",
+        1765929600,
+    ),
+    Model(
+        "google/gemini-3.8-flash", "Google: Gemini 3.8 Flash", 1048576, "0.00000075", "0.00000375", "Google", 1788307200
+    ),
+    Model(
+        "deepseek/deepseek-v3.2", "DeepSeek: DeepSeek V3.2", 163840, "0.00000026", "0.00000038", "DeepInfra", 1764547200
+    ),
+    Model("x-ai/grok-4.5", "xAI: Grok 4.5", 500000, "0.000002", "0.000006", "xAI", 1783468800),
+    Model("z-ai/glm-5.3", "Z.AI: GLM 5.3", 1048576, "0.0000014", "0.0000044", "Z.AI", 1786665600),
+    Model("moonshotai/kimi-k3", "MoonshotAI: Kimi K3", 1048576, "0.000003", "0.000015", "DeepInfra", 1784160000),
 )
+#: Models that make embeddings: id, name, context, price, provider, length of a vector.
+_VECTORS: Final = (
+    ("openai/text-embedding-3-small", "OpenAI: Text Embedding 3 Small", 8192, "0.00000002", "OpenAI", 1536),
+    ("openai/text-embedding-3-large", "OpenAI: Text Embedding 3 Large", 8192, "0.00000013", "OpenAI", 3072),
+    ("openai/text-embedding-ada-002", "OpenAI: Text Embedding Ada 002", 8192, "0.0000001", "OpenAI", 1536),
+    ("google/gemini-embedding-001", "Google: Gemini Embedding 001", 20000, "0.00000015", "Google", 3072),
+    ("qwen/qwen3-embedding-8b", "Qwen: Qwen3 Embedding 8B", 32768, "0.00000001", "DeepInfra", 4096),
+    ("baai/bge-m3", "BAAI: bge-m3", 8192, "0.00000001", "DeepInfra", 1024),
+)
+_VECTORS_CREATED: Final = 1761862866
 #: Paid models that also have a free variant.
 _WITH_FREE_VARIANT: Final = frozenset(
     {
@@ -191,33 +270,79 @@ _WITH_FREE_VARIANT: Final = frozenset(
         "mistralai/mistral-small-3.2-24b-instruct",
     }
 )
-MODELS: Final[tuple[Model, ...]] = _PAID + tuple(
-    replace(model, id=model.id + _FREE, name=f"{model.name} (free)", prompt_price="0", completion_price="0")
-    for model in _PAID
-    if model.id in _WITH_FREE_VARIANT
+_MODELS: Final[tuple[Model, ...]] = (
+    *_PAID,
+    *(
+        replace(model, id=model.id + _FREE, name=f"{model.name} (free)", prompt_price="0", completion_price="0")
+        for model in _PAID
+        if model.id in _WITH_FREE_VARIANT
+    ),
+    *(
+        Model(name, title, context, price, "0", provider, _VECTORS_CREATED, (EMBEDDINGS,), dimensions)
+        for name, title, context, price, provider, dimensions in _VECTORS
+    ),
 )
-_BY_ID: Final = {model.id: model for model in MODELS}
+#: Ids that leave the choice of a model to OpenRouter, by what it then chooses here.
+_ROUTERS: Final = {"openrouter/auto": "openai/gpt-4o-mini", "openrouter/free": "openai/gpt-oss-120b:free"}
 
 
-def find(name: str) -> Model | None:
-    """The model that serves an id.
+class Catalog:
+    """The models that a mock serves.
 
-    A variant such as ``:nitro`` is served by its model, ``:free`` only where a free variant exists. The alias
-    ``~author/x-latest`` stands for the author's newest model whose slug begins with x.
+    Args:
+        further: Ids beside those of this file. Nothing is known of what they make: text and embeddings both.
+
+    Raises:
+        InvalidValue: One is no id of a model.
     """
-    if name.startswith("~"):
-        return _latest(name[1:])
+
+    def __init__(self, further: Sequence[str] = ()) -> None:
+        self._by_id = {model.id: model for model in _MODELS}
+        for name in map(_without_variant, further):
+            self._by_id.setdefault(name, _further(name))
+
+    def making(self, outputs: Collection[str]) -> Sequence[Model]:
+        """The models that make one of some outputs; all of them for "all"."""
+        return [
+            model for model in self._by_id.values() if "all" in outputs or not set(outputs).isdisjoint(model.outputs)
+        ]
+
+    def find(self, name: str) -> Model | None:
+        """The model that serves an id.
+
+        A variant such as ``:nitro`` is served by its model, ``:free`` only where a free variant exists. The alias
+        ``~author/x-latest`` stands for the author's newest model whose slug begins with x; ``openrouter/auto`` and
+        ``openrouter/free`` leave the choice to OpenRouter.
+        """
+        if name.startswith("~"):
+            return self._latest(name[1:])
+        return self._by_id.get(_ROUTERS.get(name) or _without_variant(name))
+
+    def is_known(self, name: str) -> bool:
+        """Whether an id names a model of the catalogue, though perhaps in a variant that nobody serves."""
+        base, _, variant = name.partition(":")
+        return base in self._by_id and (variant in _VARIANTS or f":{variant}" == _FREE)
+
+    def _latest(self, alias: str) -> Model | None:
+        stem = alias.removesuffix("-latest")
+        named = [
+            model for model in self.making({TEXT}) if stem != alias and model.id.startswith(stem) and not model.is_free
+        ]
+        return max(named, key=lambda model: model.created, default=None)
+
+
+def _without_variant(name: str) -> str:
     base, _, variant = name.partition(":")
-    return _BY_ID.get(base if variant in _VARIANTS else name)
+    return base if variant in _VARIANTS else name
 
 
-def is_known(name: str) -> bool:
-    """Whether an id names a model of the catalogue, though perhaps in a variant that nobody serves."""
-    base, _, variant = name.partition(":")
-    return base in _BY_ID and (variant in _VARIANTS or f":{variant}" == _FREE)
+def _further(name: str) -> Model:
+    if not _FURTHER_ID.fullmatch(name):
+        raise InvalidValue(f"{name!r} is no id of a model", "give AUTHOR/SLUG, such as openai/gpt-4o")
+    author = name.partition("/")[0]
+    prices = ("0", "0") if name.endswith(_FREE) else _FURTHER_PRICES
+    return Model(name, name, _FURTHER_CONTEXT, *prices, author, _FURTHER_CREATED, (TEXT, EMBEDDINGS))
 
 
-def _latest(alias: str) -> Model | None:
-    stem = alias.removesuffix("-latest")
-    named = [model for model in _PAID if stem != alias and model.id.startswith(stem)]
-    return max(named, key=lambda model: model.created, default=None)
+#: The models of this file and no further ones.
+CATALOG: Final = Catalog()

@@ -15,7 +15,7 @@ from jobctl.apps.mock.behaviour import Fault
 from jobctl.apps.mock.catalog import Model
 from jobctl.apps.mock.limits import Admission
 
-__all__ = ["ApiError", "fault_error", "invalid", "no_endpoints", "rate_limited", "unknown_model"]
+__all__ = ["ApiError", "fault_error", "invalid", "no_endpoints", "rate_limited", "unknown_model", "wrong_endpoint"]
 
 _USER: Final = "user_2mockmockmockmockmockmockmoc"
 #: Seconds that overloaded upstreams ask callers to wait, unless the call names another figure.
@@ -59,17 +59,25 @@ def invalid(message: str) -> ApiError:
 
 
 def unknown_model(name: str) -> ApiError:
-    """The 400 of a model id that names nothing."""
-    availability = {"code": "model_not_found", "retryable": False, "requested_models": [name], "docs_url": _DOCS_URL}
-    return ApiError(
-        400, f"{name} is not a valid model ID", {"error_type": "invalid_request"}, availability=availability
-    )
+    """The 400 of a model id that names nothing here; the hint is for whoever runs the mock."""
+    hint = f"jobctl mock serves it with --serve-model {name}"
+    return _unavailable(400, f"{name} is not a valid model ID", "model_not_found", name, {"remedy_hint": hint})
+
+
+def wrong_endpoint(name: str) -> ApiError:
+    """The 400 of a model that makes no text where that is wanted, or no embeddings."""
+    return _unavailable(400, f"Model {name} does not exist", "wrong_endpoint", name)
 
 
 def no_endpoints(name: str) -> ApiError:
     """The 404 of a known model that nobody serves in this variant."""
-    availability = {"code": "no_endpoints", "retryable": False, "requested_models": [name], "docs_url": _DOCS_URL}
-    return ApiError(404, f"No endpoints found for {name}.", {"error_type": "not_found"}, availability=availability)
+    return _unavailable(404, f"No endpoints found for {name}.", "no_endpoints", name)
+
+
+def _unavailable(status: int, message: str, code: str, name: str, more: Mapping[str, Any] | None = None) -> ApiError:
+    metadata = {"error_type": "not_found" if status == 404 else "invalid_request", **(more or {})}
+    availability = {"code": code, "retryable": False, "requested_models": [name], "docs_url": _DOCS_URL}
+    return ApiError(status, message, metadata, availability=availability)
 
 
 def rate_limited(refused: Admission, now_s: float) -> ApiError:

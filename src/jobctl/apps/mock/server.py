@@ -13,6 +13,8 @@ Keys. Any ``sk-or-...`` is accepted unless it says "bad" or "invalid". All keys 
 share; spending is kept for each. ``GET /credits``, which OpenRouter documents for management keys only, answers all of
 them, as clients report of the real one.
 
+Browsers. A preflight of any path is answered as OpenRouter answers it, and every answer may be read from any origin.
+
 Control. Whoever started the mock with a secret may impose a fault on all calls, until told otherwise: ``POST
 /__mock__/fault`` with the secret as bearer token and ``{"fault": "502"}`` or ``{"fault": null}``. Without a secret
 there is no such route.
@@ -27,8 +29,8 @@ import random
 import string
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -39,15 +41,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobctl.apps.mock import answers
+from jobctl.apps.mock import answers, responses
 from jobctl.apps.mock.answers import Call, Ledger, Outcome
 from jobctl.apps.mock.behaviour import FAILOVER, REFUSALS, STATUS_FAULTS, Behaviour, Fault, Timing
-from jobctl.apps.mock.caller import Caller, HungUp
-from jobctl.apps.mock.catalog import MODELS, find
+from jobctl.apps.mock.caller import CROSS_ORIGIN, Caller, HungUp
+from jobctl.apps.mock.catalog import CATALOG, EMBEDDINGS, TEXT, Catalog, Model
 from jobctl.apps.mock.errors import ApiError, fault_error, invalid, no_endpoints, rate_limited
 from jobctl.apps.mock.limits import FreeTier, MinuteLimit
-from jobctl.apps.mock.requests import Candidate, ChatRequest, read_chat, read_completion
-from jobctl.apps.mock.stream import PROCESSING, closing, event, writes
+from jobctl.apps.mock.requests import (
+    Candidate,
+    ChatRequest,
+    Reader,
+    read_chat,
+    read_completion,
+    read_embeddings,
+    read_responses,
+)
+from jobctl.apps.mock.stream import PROCESSING, breaking, closing, writes
 
 __all__ = ["create_app"]
 
@@ -68,6 +78,18 @@ _GENERATIONS_KEPT: Final = 10_000
 _CREDITS_USD: Final = 1000.0
 _WHITE_SPACE: Final = b"\n         "
 _ALPHABET: Final = string.ascii_letters + string.digits
+#: What OpenRouter answers to a preflight, as captured in October 2026, and our own headers.
+_PREFLIGHT: Final = {
+    **CROSS_ORIGIN,
+    "Access-Control-Allow-Methods": "GET,OPTIONS,PATCH,DELETE,POST,PUT",
+    "Access-Control-Allow-Headers": "Authorization,User-Agent,X-Api-Key,X-CSRF-Token,X-Requested-With,Accept,"
+    "Accept-Version,Content-Length,Content-MD5,Content-Type,Date,X-Api-Version,HTTP-Referer,X-Windowai-Title,"
+    "X-Openrouter-Title,X-Title,X-Openrouter-Categories,X-Openrouter-App-Visibility,X-Session-Id,X-Stainless-Lang,"
+    "X-Stainless-Package-Version,X-Stainless-OS,X-Stainless-Arch,X-Stainless-Runtime,X-Stainless-Runtime-Version,"
+    "X-Stainless-Retry-Count,X-Stainless-Timeout,X-Stainless-Helper-Method,Protection-Key,Idempotency-Key,"
+    "traceparent,tracestate,b3,X-Mock-Fault,X-Mock-Slow-Ms,X-Mock-Retry-After",
+    "Vary": "Access-Control-Request-Headers",
+}
 
 
 @dataclass(slots=True)
@@ -104,19 +126,28 @@ class _Running:
 
     def outcome(self) -> Outcome:
         """How it went: errors are free, a plain answer is billed in full, a stream as far as it was sent."""
+        call = self.call
+        if call.vectors is not None or call.echo is not None:  # which may be large, and many outcomes are kept
+            call = replace(call, vectors=None, echo=None)
         return Outcome(
-            self.call,
+            call,
             first_token_s=self.timing.first_token_s,
             total_s=self.timing.total_s,
             streamed=self.stream,
             cancelled=not self.finished,
             failed=self.fault not in {None, Fault.SLOW},
             billed_share=self.sent_share if self.stream else 1.0,
+            made_vectors=self.call.vectors is not None,
         )
 
 
 def create_app(
-    behaviour: Behaviour, *, rpm: int | None = None, tpm: int | None = None, control: str | None = None
+    behaviour: Behaviour,
+    *,
+    rpm: int | None = None,
+    tpm: int | None = None,
+    control: str | None = None,
+    catalog: Catalog = CATALOG,
 ) -> ASGIApp:
     """Build the application.
 
@@ -125,8 +156,9 @@ def create_app(
         rpm: Requests that any sixty seconds admit; None for no limit.
         tpm: Tokens likewise.
         control: The secret of whoever may impose faults; None for nobody.
+        catalog: The models that are served.
     """
-    mock = _Mock(behaviour, MinuteLimit(rpm, tpm))
+    mock = _Mock(behaviour, MinuteLimit(rpm, tpm), catalog)
     routes = [Route("/__mock__/stats", mock.stats)]
     if control:
         routes.append(Route("/__mock__/fault", partial(mock.impose, secret=control), methods=["POST"]))
@@ -134,9 +166,17 @@ def create_app(
     for prefix in _PREFIXES:
         calls[f"{prefix}/chat/completions"] = partial(mock.serve, read=read_chat)
         calls[f"{prefix}/completions"] = partial(mock.serve, read=read_completion)
+        calls[f"{prefix}/responses"] = partial(mock.serve, read=read_responses)
+        calls[f"{prefix}/embeddings"] = partial(mock.serve, read=read_embeddings)
         routes += [Route(path, _post_only, methods=["POST"]) for path in calls if path.startswith(prefix)]
+        embedding_models = partial(mock.models, outputs=EMBEDDINGS)
         routes += [
             Route(f"{prefix}/models", mock.guarded(mock.models, anonymous=True)),
+            Route(f"{prefix}/models/user", mock.guarded(mock.models)),
+            Route(f"{prefix}/models/count", mock.guarded(mock.count, anonymous=True)),
+            Route(f"{prefix}/embeddings/models", mock.guarded(embedding_models, anonymous=True)),
+            Route(f"{prefix}/model/{{author}}/{{slug}}", mock.guarded(mock.model, anonymous=True)),
+            Route(f"{prefix}/providers", mock.guarded(mock.providers, anonymous=True)),
             Route(f"{prefix}/models/{{author}}/{{slug}}/endpoints", mock.guarded(mock.endpoints, anonymous=True)),
             Route(f"{prefix}/key", mock.guarded(mock.key)),
             Route(f"{prefix}/auth/key", mock.guarded(mock.key)),
@@ -146,8 +186,11 @@ def create_app(
     others = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        serve = calls.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if serve is None:
+        method = scope["method"] if scope["type"] == "http" else None
+        serve = calls.get(scope["path"]) if method == "POST" else None
+        if method == "OPTIONS":
+            await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
+        elif serve is None:
             await others(scope, receive, send)
         else:
             await serve(Caller(scope, receive, send))
@@ -161,9 +204,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 class _Mock:
     """The state behind the routes: spending by key, generations, limits, counters."""
 
-    def __init__(self, behaviour: Behaviour, limit: MinuteLimit) -> None:
+    def __init__(self, behaviour: Behaviour, limit: MinuteLimit, catalog: Catalog) -> None:
         self._behaviour = behaviour
         self._limit = limit
+        self._catalog = catalog
         self._free_tier = FreeTier()
         self._ledgers: dict[str, Ledger] = {}
         self._generations: OrderedDict[str, tuple[float, Outcome]] = OrderedDict()
@@ -176,8 +220,8 @@ class _Mock:
 
     # ----------------------------------------------------------------------------------------------- calls of a model
 
-    async def serve(self, caller: Caller, *, read: Callable[[Any], ChatRequest]) -> None:
-        """``POST /chat/completions``, or ``POST /completions`` in the legacy form."""
+    async def serve(self, caller: Caller, *, read: Reader) -> None:
+        """``POST /chat/completions``, ``/completions`` in the legacy form, ``/responses`` or ``/embeddings``."""
         self._in_flight += 1
         self._peak_in_flight = max(self._peak_in_flight, self._in_flight)
         try:
@@ -196,14 +240,16 @@ class _Mock:
             if caller.status is not None:
                 self._statuses[caller.status] += 1
 
-    async def _admit(self, caller: Caller, read: Callable[[Any], ChatRequest]) -> _Running:
+    async def _admit(self, caller: Caller, read: Reader) -> _Running:
         """Check the key, read the call, let the limits see it, and settle how it will go."""
         arrived_s = time.monotonic()
         key = _key(caller.headers)
-        asked = read(_json(await caller.body()))
+        asked = read(_json(await caller.body()), self._catalog)
         demanded, slow_s = _demanded_fault(caller.headers) or self._imposed, _slow_s(caller.headers)
         number = self._calls
         timing = self._behaviour.timing(number, asked.max_tokens, asked.candidates[0].model.id)
+        if asked.vectors is not None:
+            timing = replace(timing, completion_tokens=0)
         self._check_limits(arrived_s, asked, timing)
         self._calls += 1
         attempt, candidate, fault = self._candidate(number, asked, demanded)
@@ -214,8 +260,9 @@ class _Mock:
                 await caller.until(arrived_s + timing.first_token_s)
             raise fault_error(fault, candidate.model, asked.prompt, caller.headers.get("x-mock-retry-after"))
         cut_short = timing.completion_tokens == asked.max_tokens
+        prefix = "gen" if asked.vectors is None else "gen-emb"
         call = Call(
-            id=f"gen-{int(time.time())}-{''.join(self._ids.choices(_ALPHABET, k=20))}",
+            id=f"{prefix}-{int(time.time())}-{''.join(self._ids.choices(_ALPHABET, k=20))}",
             created=int(time.time()),
             model=candidate.model,
             requested=candidate.requested,
@@ -227,6 +274,8 @@ class _Mock:
             schema=asked.schema,
             legacy=read is read_completion,
             attempt=attempt,
+            vectors=asked.vectors,
+            echo=asked.echo,
         )
         wants_metadata = caller.headers.get("x-openrouter-metadata", "").lower() == "enabled"
         return _Running(
@@ -285,8 +334,10 @@ class _Mock:
                     _key(request.headers)
                 fault = _demanded_fault(request.headers) or self._imposed
                 if fault in STATUS_FAULTS:
-                    raise fault_error(fault, MODELS[0], "", request.headers.get("x-mock-retry-after"))
+                    model = self._catalog.making({TEXT})[0]
+                    raise fault_error(fault, model, "", request.headers.get("x-mock-retry-after"))
                 response = await handler(request)
+                response.headers.update(CROSS_ORIGIN)
             except ApiError as error:
                 response = _error_response(error)
             self._statuses[response.status_code] += 1
@@ -294,19 +345,43 @@ class _Mock:
 
         return guard
 
-    async def models(self, request: Request) -> Response:
-        """``GET /models``, in pages when asked for."""
+    async def models(self, request: Request, outputs: str = TEXT) -> Response:
+        """``GET /models``, ``/models/user`` or ``/embeddings/models``, in pages when asked for."""
         query = request.query_params
         limit = _query_number(query, "limit", 1, 1000) if "limit" in query else None
-        return JSONResponse(answers.models_page(_query_number(query, "offset", 0, None), limit))
+        offset = _query_number(query, "offset", 0, None)
+        rest = request.url.include_query_params(offset=offset + (limit or 0))
+        return JSONResponse(
+            answers.models_page(self._listed(request, outputs), offset, limit, f"{rest.path}?{rest.query}")
+        )
+
+    async def count(self, request: Request) -> Response:
+        """``GET /models/count``."""
+        return JSONResponse({"data": {"count": len(self._listed(request, TEXT))}})
+
+    def _listed(self, request: Request, outputs: str) -> Sequence[Model]:
+        """The models that make what a list of models was asked for."""
+        return self._catalog.making(request.query_params.get("output_modalities", outputs).split(","))
+
+    async def model(self, request: Request) -> Response:
+        """``GET /model/{author}/{slug}``."""
+        return JSONResponse({"data": self._named(request).to_document()})
 
     async def endpoints(self, request: Request) -> Response:
         """``GET /models/{author}/{slug}/endpoints``."""
+        return JSONResponse(answers.endpoints(self._named(request)))
+
+    def _named(self, request: Request) -> Model:
+        """The model of a path."""
         name = f"{request.path_params['author']}/{request.path_params['slug']}"
-        model = find(name)
+        model = self._catalog.find(name)
         if model is None:
             raise no_endpoints(name)
-        return JSONResponse(answers.endpoints(model))
+        return model
+
+    async def providers(self, request: Request) -> Response:
+        """``GET /providers``."""
+        return JSONResponse(answers.providers(self._catalog.making({"all"})))
 
     async def key(self, request: Request) -> Response:
         """``GET /key``."""
@@ -385,9 +460,14 @@ async def _plain(caller: Caller, running: _Running) -> None:
 
 
 def _document(running: _Running) -> Mapping[str, Any]:
-    if running.fault is Fault.EMBEDDED:
+    vectors = running.call.vectors  # of which there is no partial answer
+    if running.fault is Fault.EMBEDDED or (running.fault is Fault.MIDSTREAM and vectors is not None):
         return running.error.to_document()
+    if vectors is not None:
+        return answers.embeddings(running.call, vectors)
     error = running.error if running.fault is Fault.MIDSTREAM else None
+    if running.call.echo is not None:
+        return responses.answer(running.call, error, running.metadata)
     return answers.answer(running.call, error, running.metadata)
 
 
@@ -430,9 +510,9 @@ async def _stream(caller: Caller, running: _Running) -> None:
 
 
 async def _break_off(caller: Caller, running: _Running) -> None:
-    """End a stream with an error event; the real API sends no [DONE] after it, as far as is known."""
+    """End a stream with an error event."""
     running.finished = True
-    await caller.end(event(answers.error_chunk(running.call, running.error)))
+    await caller.end(breaking(running.call, running.error))
 
 
 async def _keep_alive(
@@ -528,4 +608,4 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 def _error_response(error: ApiError) -> Response:
-    return JSONResponse(error.to_document(), error.code, headers=dict(error.headers))
+    return JSONResponse(error.to_document(), error.code, headers={**CROSS_ORIGIN, **error.headers})

@@ -7,14 +7,15 @@ which costs more than anything else here, carries every event that is due within
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from jobctl.apps.mock import answers
+from jobctl.apps.mock import answers, responses
 from jobctl.apps.mock.answers import Call
+from jobctl.apps.mock.errors import ApiError
 
-__all__ = ["DONE", "PROCESSING", "Write", "closing", "event", "writes"]
+__all__ = ["DONE", "PROCESSING", "Write", "breaking", "closing", "event", "writes"]
 
 #: The comment that says that the call is still alive.
 PROCESSING: Final = b": OPENROUTER PROCESSING\n\n"
@@ -54,16 +55,16 @@ def writes(call: Call, together: float) -> Iterator[Write]:
         call: The call.
         together: Events leave with an earlier one that is due at most this share before them; 0 to send each alone.
     """
-    before, after = event(answers.piece(call, _GAP)).split(_ENCODED_GAP)
-    pieces = _split(answers.whole(call), min(_MOST_PIECES, call.completion_tokens))
+    encode, pieces = _encoder(call), _pieces(call)
     last = max(len(pieces) - 1, 1)
-    batch, due_share = [event(document) for document in answers.opening(call)], 0.0
+    opening = answers.opening(call) if call.echo is None else responses.opening(call)
+    batch, due_share = [event(document) for document in opening], 0.0
     for position, piece in enumerate(pieces):
         share = position / last
         if share - due_share > together:
             yield Write(due_share, (position - 1) / last, b"".join(batch))
             batch, due_share = [], share
-        batch += (before, json.dumps(piece).encode(), after)
+        batch += encode(piece, position)
     yield Write(due_share, (len(pieces) - 1) / last, b"".join(batch))
 
 
@@ -74,7 +75,28 @@ def closing(call: Call, metadata: Mapping[str, Any] | None) -> bytes:
         call: The call.
         metadata: The router's report, if it was asked for.
     """
-    return b"".join(map(event, answers.closing(call, metadata))) + DONE
+    if call.echo is None:
+        return b"".join(map(event, answers.closing(call, metadata))) + DONE
+    return b"".join(map(event, responses.closing(call, metadata, len(_pieces(call))))) + DONE
+
+
+def breaking(call: Call, error: ApiError) -> bytes:
+    """The end of a stream that breaks off; the real API sends no [DONE] after it, as far as is known."""
+    if call.echo is None:
+        return event(answers.error_chunk(call, error))
+    return event(responses.error_chunk(call, error, len(_pieces(call))))
+
+
+def _encoder(call: Call) -> Callable[[str, int], Sequence[bytes]]:
+    """What makes an event of a piece and its position."""
+    if call.echo is not None:
+        return lambda piece, position: (event(responses.piece(call, piece, position)),)
+    before, after = event(answers.piece(call, _GAP)).split(_ENCODED_GAP)
+    return lambda piece, position: (before, json.dumps(piece).encode(), after)
+
+
+def _pieces(call: Call) -> Sequence[str]:
+    return _split(answers.whole(call), min(_MOST_PIECES, call.completion_tokens))
 
 
 def _split(text: str, most: int) -> list[str]:
