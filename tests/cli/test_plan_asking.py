@@ -254,6 +254,26 @@ def test_an_audit_has_a_document_of_its_own(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
+    ("question", "status", "key", "kept"),
+    [
+        (["--per-day", "450k", "--replicas", "4", "--slo", "wait.p95 < 1s"], 97, "feasible", None),
+        (["--audit", "4:450k"], 97, "kept", None),
+        (["--audit", "4:450k,1:450k"], 99, "kept", False),
+    ],
+    ids=["a number", "a row", "beside a row that is broken"],
+)
+def test_what_could_not_be_told_is_neither_kept_nor_broken(
+    capsys: pytest.CaptureFixture[str], question: list[str], status: int, key: str, kept: bool | None
+) -> None:
+    ended, shown, _ = ask(
+        capsys, *question, "--service-time", "8s", "--arrivals", "batch:10", "--budget", "0.01", "--json", "-"
+    )
+    document = json.loads(shown)
+    assert (ended, document[key]) == (status, kept)
+    assert document.get("rows", [document])[0]["on_edge"]
+
+
+@pytest.mark.parametrize(
     "act", [["--explain"], ["--report", "a.html"], ["--write", "railway.json"], ["--check"]], ids=" ".join
 )
 def test_an_audit_takes_no_act_of_a_single_plan(capsys: pytest.CaptureFixture[str], act: list[str]) -> None:

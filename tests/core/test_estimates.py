@@ -143,6 +143,13 @@ def test_replications_that_differ_widen_the_band_beyond_that_of_independent_jobs
     assert widths[1] > 4 * widths[0]
 
 
+def test_a_tail_is_known_no_better_than_what_lies_below_it() -> None:
+    tail = [10 + 0.1 * number for number in range(50)]
+    middling, calm, busy = ([0.1] * short + [1.0] * (950 - short) + tail for short in (550, 900, 200))
+    assert pooled(middling, middling, middling, middling).band(0.95) is not None
+    assert pooled(calm, busy, calm, busy).band(0.95) is None
+
+
 def test_a_replication_counts_by_its_jobs() -> None:
     assert pooled([1.0] * 900, [0.0] * 100).share_over(0.5) == 0.9
 

@@ -288,6 +288,16 @@ def test_closed_forms_do_not_tell_of_a_fleet_beside_one_that_simulation_could_no
     assert [study.fleet(replicas).on_edge for replicas in (3, 4, 5)] == [False, True, False]
 
 
+def test_a_fleet_that_could_not_be_told_is_broken_by_nothing_but_what_surely_is() -> None:
+    batches = replace(DEMAND, arrivals=parse_arrivals("batch:10"))
+    untold = plan(batches, replicas=4, budget_s=0.01, extras=False)
+    too_many = plan(replace(batches, max_replicas=3), replicas=4, budget_s=0.01, extras=False)
+    full_when_one_is_gone = plan(batches, replicas=2, budget_s=0.01, extras=False)
+    assert (untold.feasible, untold.on_edge, untold.binding) == (None, True, Binding.OBJECTIVE)
+    assert (too_many.feasible, too_many.binding) == (False, Binding.PLATFORM)
+    assert (full_when_one_is_gone.feasible, full_when_one_is_gone.binding) == (False, Binding.REDUNDANCY)
+
+
 def test_a_fleet_without_hope_fails_though_its_days_are_too_large_to_simulate() -> None:
     study = Study(with_volume(replace(DAILY, window=Window.EVERY_HOUR), 4.0), 1, Purse(1.0))
     assert study.fleet(7).holds is False  # 333 erlangs at the peak and 167 on the mean, on 175 slots

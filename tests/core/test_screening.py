@@ -153,6 +153,14 @@ def test_batches_and_full_slots_are_not_trusted_to_a_closed_form() -> None:
     assert not is_trusted(batches, limits_of(batches), 100)
 
 
+@pytest.mark.parametrize(("wait_s", "trusted"), [(1.0, False), (1.5, True)])
+def test_an_upstream_is_not_trusted_to_a_closed_form_where_its_own_steps_are_what_jobs_wait_for(
+    wait_s: float, trusted: bool
+) -> None:
+    demand = replace(DEMAND, upstream=Upstream(rpm=480), promises=(replace(DEFAULT_OBJECTIVE, threshold_s=wait_s),))
+    assert is_trusted(demand, limits_of(demand), 25) is trusted  # 8 calls a second: 1 s is 8 steps, 1.5 s are 12
+
+
 @settings(max_examples=30)
 @given(st.floats(1.0, 3.0), st.integers(20, 60), st.sampled_from(list(Window)))
 def test_more_slots_never_wait_longer(peak_factor: float, slots: int, window: Window) -> None:

@@ -16,7 +16,8 @@ class ExitStatus(IntEnum):
     INTERNAL = 1
     #: Bad input, or a service the run needs did not answer: one line says which option and what to do.
     USAGE = 2
-    #: The run could not tell: too few samples, or the generator fell behind. "Could not measure" is never a pass.
+    #: It could not be told: too few samples, a generator that fell behind, a plan that is too close for its budget.
+    #: "Could not measure" is never a pass.
     INCONCLUSIVE = 97
     #: Slower than a baseline, or failing more, and a repeat confirmed it.
     REGRESSION = 98
@@ -24,6 +25,11 @@ class ExitStatus(IntEnum):
     BROKEN = 99
     #: Stopped by Ctrl-C or SIGTERM. The report so far was printed if the load had begun and no second signal came.
     INTERRUPTED = 105
+
+    @classmethod
+    def of_plan(cls, kept: bool | None) -> ExitStatus:
+        """What a plan says, or a table of them: whether it is kept, None where that could not be told."""
+        return cls.INCONCLUSIVE if kept is None else cls.PASS if kept else cls.BROKEN
 
     @classmethod
     def of(cls, verdict: str, *, interrupted: bool = False) -> ExitStatus:

@@ -132,7 +132,8 @@ def plan(
     What is not given comes from the environment, then from the [plan] table of jobctl.toml.
 
     Exit code 0: an answer. 99: no number of replicas will do; the given --replicas cannot keep up, or break a --slo or
-    --spare that was given; a row of --audit fails. 2: bad input. With --check: that of the check, as with bench.
+    --spare that was given; a row of --audit fails. 97: of --replicas or a row that could not be told within --budget.
+    2: bad input. With --check: that of the check, as with bench.
     """
     acts = _Acts(json_target, explain, report, write, dry_run, check, check_duration)
     request, merged = settings.load_plan(inputs)
@@ -204,7 +205,7 @@ def _carry_out(acts: _Acts, planned: Plan, prepared: Prepared, merged: settings.
         _report(planned, prepared, acts.report)
     if acts.write is not None:
         _write(planned, acts.write, merged.drain_timeout_s, dry_run=acts.dry_run, aside=acts.aside)
-    status, checked = ExitStatus.PASS if planned.feasible else ExitStatus.BROKEN, None
+    status, checked = ExitStatus.of_plan(planned.feasible), None
     if acts.check:
         from jobctl.cli.plan_check import check_plan
 
@@ -265,4 +266,4 @@ def _audit(request: PlanRequest, rows: tuple[Row, ...], claims: list[Claim], act
     if not acts.aside:
         print_audit(judged)
     write_document(acts.json_target, to_document(judged, prepared.assumptions))
-    return ExitStatus.PASS if judged.kept else ExitStatus.BROKEN
+    return ExitStatus.of_plan(judged.kept)

@@ -22,7 +22,8 @@ def print_audit(audited: Audit) -> None:
     """Print an audit, folded to the width of a terminal; its table fits into 80 columns."""
     width = terminal_width()
     verdict, *rest = describe_audit(audited)
-    typer.secho(fold(verdict, width), bold=True, fg=None if audited.kept else typer.colors.RED)
+    colour = {True: None, False: typer.colors.RED, None: typer.colors.YELLOW}[audited.kept]
+    typer.secho(fold(verdict, width), bold=True, fg=colour)
     for line in rest:
         typer.echo(fold(line, width))
 
@@ -46,7 +47,7 @@ def describe_audit(audited: Audit) -> Iterator[str]:
 
 def _verdict(audited: Audit) -> str:
     demand = audited.demand
-    total, kept = len(audited.rows), sum(judged.plan.feasible for judged in audited.rows)
+    total, kept = len(audited.rows), sum(judged.plan.feasible is True for judged in audited.rows)
     promises = ", ".join(f'"{promise}"' for promise in demand.promises)
     gone = f" with {demand.spare} gone" if is_spared(audited.rows[0].plan) else ""
     hold = "holds" if 1 in {kept, total} else "hold"

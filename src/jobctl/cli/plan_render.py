@@ -62,7 +62,7 @@ def describe(
 
 
 def _colour(plan: Plan) -> str | None:
-    if not plan.feasible:
+    if plan.feasible is False:
         return typer.colors.RED
     return typer.colors.YELLOW if plan.on_edge else None
 
@@ -91,13 +91,14 @@ def _answer(plan: Plan) -> str:
 
 def _on_the_edge(plan: Plan, who: str, volume: str, gone: str) -> str:
     """Two numbers, or a given one, of which is said what the exit code makes of it."""
-    low, which, counts = plan.all_running.replicas, who, f"; it counts as {'kept' if plan.feasible else 'broken'}"
+    counts = {True: "; it counts as kept", False: "; it counts as broken", None: "; a larger --budget may tell"}
+    low, which, said = plan.all_running.replicas, who, counts[plan.feasible]
     if plan.edge is not None:
         low, high = plan.edge
-        which, counts = f"{low:,} or {high:,} replicas of {slots_of(plan)}", ""
+        which, said = f"{low:,} or {high:,} replicas of {slots_of(plan)}", ""
     return (
         f"On the edge: {which} for {volume}: the simulation could not tell within its budget whether {low:,} "
-        f"{'keeps' if low == 1 else 'keep'} {promises_of(plan)}{gone}{counts}."
+        f"{'keeps' if low == 1 else 'keep'} {promises_of(plan)}{gone}{said}."
     )
 
 

@@ -8,14 +8,17 @@ R - 1 degrees of freedom bounds it.
 
 *Quantiles.* "The q-quantile is at most L" says the same as "the share of waits over L is at most p = 1 - q". A band
 inverts this (Woodruff 1952): it holds those values whose share in the pool is within t deviations of p, with the
-deviation found at the quantile itself. To decide a promise the share over L is tested against p.
+deviation found at the quantile itself and below it. To decide a promise the share over L is tested against p.
 
 *The deviation under the null hypothesis* is sqrt(p (1 - p) f / n), where n jobs are worth n/f independent ones (as in
 Wilson's score interval, and the design effect of survey sampling). f, the inflation, is the estimated variance of the
 share over that of independent jobs: the larger of the one at the quantile and the one at L, and at least 1. So where no
 job at all waits for longer than L, nothing is certain either: with f = 1 and 99 % confidence a p95 takes a hundred jobs
 and more, as by the rule of three. Where a replication is too short to show how waits cluster (fewer than ten are
-expected over the quantile), or all are equal, f is at least ten.
+expected over the quantile), or all are equal, f is at least ten. A band takes the largest f of all levels up to its
+own: in a queue f grows with the level (:mod:`jobctl.core.quantiles` has the formula), but far out it is found from the
+few busy spells there were, and where those were mild both the tail and f come out too low. Of 770 bands of p95 and p99
+in M/M/10 at a utilisation of 0.9, simulated on until they are precise, so 94 % hold the truth, and else 90 %.
 
 *Means* of waits scatter upwards: their logarithms are nearer to normal, so the bounds are m exp(±t s/m), s the
 deviation of the mean m.
@@ -38,6 +41,8 @@ CONFIDENCE: Final = 0.95
 _INSTANT_S: Final = 1e-6
 #: Jobs that are taken to wait together where the sample is too short to tell, and the fewest from which it can.
 _CLUSTER: Final = 10
+#: Levels below a quantile at which a band looks for clusters too.
+_BULK: Final = (0.5, 0.8, 0.9, 0.95)
 #: No share that is counted comes nearer than that to another.
 _ROUNDING: Final = 1e-9
 
@@ -124,7 +129,8 @@ class Estimate:
         """
         if not self._can_tell():
             return None
-        reach = student_t((1 + confidence) / 2, self.replications - 1) * self._deviation(q, self.quantile(q))
+        thresholds_s = [self.quantile(level) for level in (*_BULK, q) if level <= q]
+        reach = student_t((1 + confidence) / 2, self.replications - 1) * self._deviation(q, *thresholds_s)
         if q + reach >= 1:
             return None
         return self.quantile(max(0.0, q - reach)), self.quantile(q + reach)

@@ -143,16 +143,20 @@ class _Answer:
         if extras:
             self._simulate_around(remaining if remaining > 0 else total)
         broken = self._broken(total)
+        surely = None if broken is None else self._broken(total, unknown=True)
+        broken = broken if surely is None else surely
         binding = self._tight() if broken is None else broken
+        helpless = broken is not None and self._is_in_vain(broken)
+        told = broken is None or surely is not None or helpless
         around = range(max(1, total - 2), total + 4)
         fewer = None if self._given or remaining < 2 else study.fleet(remaining - 1)
         return Plan(
             demand=demand,
             limits=study.limits,
-            feasible=broken is None,
+            feasible=broken is None if told else None,
             binding=binding,
             required=self._required,
-            reason="" if broken is None else self._why(broken),
+            reason="" if broken is None else self._why(broken, told=told),
             relief=what_relieves(demand, study.limits, binding, feasible=broken is None),
             all_running=study.fleet(total),
             spare_gone=study.fleet(remaining) if remaining > 0 else None,
@@ -166,12 +170,14 @@ class _Answer:
             sensitivity=tuple(self._sensitivity()) if extras else (),
             simulated_jobs=study.laboratory.purse.attempts,
             seed=study.laboratory.seed,
-            helpless=broken is not None and self._is_in_vain(broken),
+            helpless=helpless,
         )
 
-    def _why(self, broken: Binding) -> str:
-        """Why it is infeasible; where slots are not what is missing, told by a fleet that has plenty."""
+    def _why(self, broken: Binding, *, told: bool) -> str:
+        """Why it is not feasible; where slots are not what is missing, told by a fleet that has plenty."""
         study, in_vain = self._study, self._is_in_vain(broken)
+        if not told and broken is Binding.REDUNDANCY:
+            return f"it holds, but whether it does with {self._demand.spare} gone could not be told within the budget"
         fleet = study.fleet(study.plenty if in_vain and study.is_admitted else self._total)
         reason = why_infeasible(self._demand, study.limits, broken, fleet)
         return f"{reason}; replicas will not help" if in_vain else reason
@@ -184,26 +190,26 @@ class _Answer:
 
     # ------------------------------------------------------------------------------------------------- the limits
 
-    def _broken(self, total: int) -> Binding | None:
-        """The first limit that so many replicas break, from the weakest on."""
-        first = self._broken_alone(total)
+    def _broken(self, total: int, *, unknown: bool = False) -> Binding | None:
+        """The first limit that so many replicas break, from the weakest on; ``unknown`` as in :meth:`_holds`."""
+        first = self._broken_alone(total, unknown=unknown)
         if first is not None:
             return first
         spare = self._demand.spare
         if Binding.REDUNDANCY not in self._required or not spare:
             return None
-        fails = total <= spare or self._broken_alone(total - spare) is not None
+        fails = total <= spare or self._broken_alone(total - spare, unknown=unknown) is not None
         return Binding.REDUNDANCY if fails else None
 
-    def _broken_alone(self, replicas: int) -> Binding | None:
+    def _broken_alone(self, replicas: int, *, unknown: bool = False) -> Binding | None:
         """The first limit that so many replicas break when all of them run."""
         study, limits = self._study, self._study.limits
         slots = study.slots(replicas)
         tests: tuple[tuple[Binding, Callable[[], bool]], ...] = (
             (Binding.UPSTREAM, lambda: not study.is_admitted),
             (limits.capped_by or Binding.SLOTS, lambda: not study.keeps_up(slots)),
-            (Binding.UPSTREAM, lambda: self._waits_too_long(replicas) and self._is_held_up()),
-            (Binding.OBJECTIVE, lambda: self._waits_too_long(replicas)),
+            (Binding.UPSTREAM, lambda: self._waits_too_long(replicas, unknown=unknown) and self._is_held_up()),
+            (Binding.OBJECTIVE, lambda: self._waits_too_long(replicas, unknown=unknown)),
             (Binding.DATABASE, lambda: replicas > _or_endless(limits.max_replicas_database)),
             (Binding.PLATFORM, lambda: replicas > _or_endless(limits.max_replicas_platform)),
         )
@@ -213,15 +219,21 @@ class _Answer:
         """Whether it is the upstream that makes jobs wait."""
         return self._study.limits.upstream_per_s is not None and not self._study.slots_would_do
 
-    def _waits_too_long(self, replicas: int) -> bool:
-        return Binding.OBJECTIVE in self._required and not self._holds(replicas)
+    def _waits_too_long(self, replicas: int, *, unknown: bool) -> bool:
+        return Binding.OBJECTIVE in self._required and not self._holds(replicas, unknown=unknown)
 
-    def _holds(self, replicas: int) -> bool:
-        """Whether they hold; of two on the edge the one that was chosen does, and with it all larger fleets."""
+    def _holds(self, replicas: int, *, unknown: bool = False) -> bool:
+        """Whether they hold; of two on the edge the one that was chosen does, and with it all larger fleets.
+
+        Args:
+            replicas: How many run.
+            unknown: What a fleet counts as of which that could not be told.
+        """
         edge, chosen = self._edge, self._total - self._demand.spare
         if edge is not None and replicas >= edge[0]:
             return replicas >= chosen
-        return self._study.fleet(replicas).holds is True
+        holds = self._study.fleet(replicas).holds
+        return unknown if holds is None else holds
 
     def _tight(self) -> Binding:
         """The limit that one replica fewer would break, seen on what then has to carry the load."""

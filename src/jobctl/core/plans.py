@@ -231,10 +231,10 @@ class Plan:
     Attributes:
         demand: What was asked.
         limits: What follows from it without any queue.
-        feasible: Whether every required limit is kept.
+        feasible: Whether every required limit is kept; None where that could not be told.
         binding: Which limit decides.
         required: The limits that had to be kept, beside what is physically there.
-        reason: Why it is infeasible, in one sentence with figures; empty when it is feasible.
+        reason: Why it is not feasible, in one sentence with figures; empty when it is.
         relief: What would relieve the binding limit, in one sentence.
         all_running: The fleet with every replica, the spare included.
         spare_gone: The fleet without the spare; None when nothing would remain.
@@ -255,7 +255,7 @@ class Plan:
 
     demand: Demand
     limits: Limits
-    feasible: bool
+    feasible: bool | None
     binding: Binding
     required: frozenset[Binding]
     reason: str
@@ -280,4 +280,4 @@ class Plan:
         spared = Binding.REDUNDANCY in self.required and self.demand.spare > 0
         deciding = self.spare_gone if spared else self.all_running
         given = Binding.OBJECTIVE in self.required and deciding is not None and deciding.on_edge
-        return given or self.edge is not None
+        return given or self.edge is not None or self.feasible is None

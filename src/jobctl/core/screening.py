@@ -34,6 +34,8 @@ __all__ = ["Screen", "describe_value", "drain_time_s", "is_exact", "is_trusted"]
 
 #: Above this share of its rate the upstream makes jobs wait in ways that M/D/1 only roughly tells.
 _UPSTREAM_BUSY: Final = 0.7
+#: As it does where an objective is about the time of fewer attempts than these: there its tail is 10 to 30 % off.
+_MANY_ADMITTED: Final = 10
 #: Jobs that are played out where a sojourn has no formula.
 _PLAYED: Final = 8_000
 #: Shares that differ by no more than this are the same.
@@ -332,14 +334,16 @@ def is_exact(demand: Demand, limits: Limits) -> bool:
 
 def is_trusted(demand: Demand, limits: Limits, slots: int) -> bool:
     """Whether the closed form may decide where simulation cannot tell two fleets apart."""
-    busy = demand.upstream.attempts_per_s is not None and (
+    admitted = demand.upstream.attempts_per_s
+    held_up = admitted is not None and (
         limits.peak_arrival_rate_per_s > _UPSTREAM_BUSY * (limits.upstream_per_s or math.inf)
+        or any(objective.threshold_s * admitted < _MANY_ADMITTED for objective in demand.objectives)
     )
     return (
         demand.trace is None
         and demand.arrivals.kind is ArrivalKind.POISSON
         and not demand.profile.spikes
-        and not busy
+        and not held_up
         and limits.offered_load_erlangs < slots
         and not any(isinstance(promise, Objective) and promise.signal != "wait" for promise in demand.promises)
     )

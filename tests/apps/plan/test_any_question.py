@@ -215,7 +215,8 @@ def check_table(document: dict[str, Any]) -> None:
 def check_answer(document: dict[str, Any], given_replicas: bool) -> None:
     """What is feasible keeps every limit, what is not says why, and the edge lies about the answer."""
     replicas, edge = document["replicas"], document["edge"]
-    assert document["feasible"] == (document["reason"] is None)
+    assert bool(document["feasible"]) == (document["reason"] is None)
+    assert document["on_edge"] or (document["feasible"] is not None and edge is None)
     if edge is not None:
         assert edge[0] + 1 == edge[1]
         assert edge[0] <= replicas <= edge[1]

@@ -269,7 +269,7 @@ def test_the_error_band_says_exact_only_where_the_formula_is() -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        {"feasible": None},
+        {"feasible": "no"},
         {"binding": "luck"},
         {"utilisation": -0.1},
         {"surprise": 1},

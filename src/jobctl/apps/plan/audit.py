@@ -155,9 +155,13 @@ class Audit:
     claims: tuple[JudgedClaim, ...]
 
     @property
-    def kept(self) -> bool:
-        """Whether every row keeps the limits that it was held to. Claims do not count."""
-        return all(judged.plan.feasible for judged in self.rows)
+    def kept(self) -> bool | None:
+        """Whether every row keeps the limits that it was held to; None where no row breaks one, but one was not told.
+
+        Claims do not count.
+        """
+        kept = {judged.plan.feasible for judged in self.rows}
+        return False if False in kept else None if None in kept else True
 
 
 def parse_rows(text: str) -> tuple[Row, ...]:

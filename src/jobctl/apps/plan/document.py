@@ -58,6 +58,7 @@ def to_document(
     return {
         "schema": SCHEMA,
         "feasible": plan.feasible,
+        "on_edge": plan.on_edge,
         "replicas": fleet.replicas,
         "edge": None if plan.edge is None else list(plan.edge),
         "spare": plan.demand.spare,

@@ -132,7 +132,11 @@ def to_html(report: Report) -> str:
 def _answer(report: Report) -> Iterator[str]:
     plan = report.plan
     yield f'<header><p class="soft">jobctl plan</p><h1>{text(report.answer)}</h1>'
-    words, kind = ("holds", "good") if plan.feasible else ("does not hold", "bad")
+    words, kind = {
+        True: ("holds", "good"),
+        False: ("does not hold", "bad"),
+        None: ("could not be told", "doubt"),
+    }[plan.feasible]
     if plan.edge is not None:
         words, kind = f"on the edge: {plan.edge[0]:,} or {plan.edge[1]:,} replicas", "bad"
     yield f"<p>{state(words, kind)}</p>"
@@ -349,7 +353,7 @@ def _neighbours(plan: Plan) -> Chart:
         height=240.0,
         write=lambda value_s: "<1 ms" if value_s <= _LEAST_DRAWN_S else format_duration(value_s),
         ticks=log_duration_ticks,
-        log_from=_LEAST_DRAWN_S,
+        is_log=True,
         endless="backlog grows without end",
     )
     ticks = tuple((float(place), f"{fleet.replicas:,}") for place, fleet in enumerate(fleets))

@@ -586,7 +586,7 @@ class PlanRequest:
             "--platform",
             "PLAN",
             _platform,
-            "Railway's plan, for the most replicas it allows: hobby, pro, enterprise.",
+            "Railway's plan, for the most replicas it allows: free, hobby, pro or enterprise.",
             _ANSWER,
         ),
     )
