@@ -7,7 +7,7 @@ import sys
 
 INTERRUPTED_INSIDE_A_STRING = """
 from jobctl.cli import main
-main._command = lambda: exec("raise KeyboardInterrupt")
+main.get_group = lambda app: exec("raise KeyboardInterrupt")
 main.run(["bench"])
 """
 

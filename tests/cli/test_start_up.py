@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.main import VERBS
 
 #: Each costs 0.05 s to 0.7 s, or loads something that does.
 HEAVY = (
@@ -55,7 +58,7 @@ for words in sys.argv[1:]:
     try:
         run(words.split())
     except SystemExit as ended:
-        print("\\nENDED", ended.code, *sorted({name.partition(".")[0] for name in sys.modules}))
+        print("\\nENDED", ended.code, *sys.modules)
 """
 
 
@@ -65,11 +68,24 @@ def test_it_starts_without_importing_what_it_does_not_need(tmp_path: Path) -> No
         [sys.executable, "-c", PROBE, *commands], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=True
     )
 
+    assert re.findall("^  ([a-z]+) ", ended.stdout.partition("ENDED")[0], re.M) == list(VERBS)
     told = [line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("ENDED")]
+    asked: set[str] = set()
     for (status, words), (code, *imported) in zip(STARTS, told, strict=True):
         assert code == str(status), words
         assert "typer" in imported
         assert set(imported).isdisjoint(HEAVY), words
+        asked.add(words.split()[0])
+        assert {verb for verb in VERBS if f"jobctl.cli.{verb}" in imported} == asked.intersection(VERBS), words
+
+
+def test_a_worker_imports_nothing_that_writes_to_a_terminal() -> None:
+    probe = "import sys, jobctl.wiring.limiter as it; it.bind_tasks_from_environment(); print(*sys.modules)"
+    env = {**os.environ, "OPENROUTER_API_KEY": "sk-or-v1-test"}
+    imported = subprocess.check_output([sys.executable, "-c", probe], env=env, text=True, timeout=60).split()
+
+    assert "httpx" in imported
+    assert {"click", "pygments", "rich"}.isdisjoint(imported)
 
 
 def test_an_interrupt_while_it_still_imports_is_no_traceback(tmp_path: Path) -> None:

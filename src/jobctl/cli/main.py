@@ -1,14 +1,15 @@
-"""The command line: one file per verb; this one gathers them and turns every error into one line and one exit code."""
+"""The command line: one file per verb; this one lists them and turns every error into one line and one exit code."""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections import UserDict
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -20,15 +21,6 @@ from jobctl.cli.help_panels import PanelledCommand
 from jobctl.errors import InvalidValue, JobctlError, RunFailed, ServiceUnavailable
 
 __all__ = ["app", "run"]
-
-app = typer.Typer(
-    name="jobctl",
-    help="How many replicas do your background LLM jobs need, and does what you have hold?",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help: it costs half the CPU, and text in [brackets] is shown as it is
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
 
 #: The verbs in the order that `jobctl --help` lists them, in one line each; each is a module of this package with a
 #: function of its name, or a group of further verbs.
@@ -42,12 +34,43 @@ VERBS: Final = {
     "mock": "Serve OpenRouter's API on this machine.",
     "exporter": "Serve the whole fleet's metrics to Prometheus.",
     "doctor": "Check a set-up, and say what to mend.",
-    "monitoring": "Make Prometheus' rules, Alertmanager's routes and Grafana's dashboard from slo.toml.",
-    "deploy": "Make railway.json and its successor from slo.toml.",
     "migrate": "Create or update the tables for results in Postgres.",
     "config": "Show each setting with its value and its origin.",
+    "monitoring": "Make Prometheus' rules, Alertmanager's routes and Grafana's dashboard from slo.toml.",
+    "deploy": "Make railway.json and its successor from slo.toml.",
     "dead": "List, show, retry or purge the jobs that failed for good.",
 }
+
+
+class _Commands(UserDict[str, Any]):
+    """Each verb's command, made when somebody asks for it: to import all verbs costs a start 0.1 s of CPU."""
+
+    def __getitem__(self, verb: str) -> Any:
+        return _command(verb, self.data[verb])
+
+
+class _Verbs(TyperGroup):
+    """The group of all verbs, of which a start imports the one that it runs, and none to list them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands(VERBS)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the verbs."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+app = typer.Typer(
+    name="jobctl",
+    cls=_Verbs,
+    help="How many replicas do your background LLM jobs need, and does what you have hold?",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: it costs half the CPU, and text in [brackets] is shown as it is
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 
 #: What typer makes of a KeyboardInterrupt.
 _TYPER_INTERRUPTED: Final = 130
@@ -68,12 +91,16 @@ def _root(
     pass
 
 
-for _verb, _summary in VERBS.items():
-    _entry = getattr(import_module(f"jobctl.cli.{_verb}"), _verb)
-    if isinstance(_entry, typer.Typer):
-        app.add_typer(_entry, name=_verb, short_help=_summary)
+@cache
+def _command(verb: str, summary: str) -> Any:
+    """A verb with its options, which are read off its function once a process."""
+    entry = getattr(import_module(f"jobctl.cli.{verb}"), verb)
+    alone = typer.Typer(rich_markup_mode=None)
+    if isinstance(entry, typer.Typer):
+        alone.add_typer(entry, name=verb, short_help=summary)
     else:
-        app.command(_verb, short_help=_summary, cls=PanelledCommand)(_entry)
+        alone.command(verb, short_help=summary, cls=PanelledCommand)(entry)
+    return get_group(alone).commands[verb]
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -87,7 +114,7 @@ def run(arguments: list[str] | None = None) -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no µ still gets its report
     try:
-        status = _command().main(args=words, prog_name="jobctl", standalone_mode=False)
+        status = get_group(app).main(args=words, prog_name="jobctl", standalone_mode=False)
         if status == _TYPER_INTERRUPTED:
             status = ExitStatus.INTERRUPTED
     except typer.TyperException as error:
@@ -111,12 +138,6 @@ def run(arguments: list[str] | None = None) -> None:
         _complain(f"the operating system refused: {error}")
         status = ExitStatus.INTERNAL
     sys.exit(status or ExitStatus.PASS)
-
-
-@cache
-def _command() -> TyperGroup:
-    """The verbs with their options, which are read off the functions: that takes 20 ms, and is done once a process."""
-    return get_group(app)
 
 
 def _complain(message: str) -> None:
