@@ -20,7 +20,7 @@ import pytest
 from jobctl.adapters.postgres import PostgresResults, Server, migrate
 from jobctl.errors import InvalidOption, ServiceUnavailable
 from support.databases import PASSWORD, POOLED, Pooler, Postgres
-from support.workers import wait_until
+from support.waiting import wait_until
 
 Open = Callable[..., PostgresResults]
 

@@ -20,7 +20,8 @@ from jobctl.adapters.redis_connection import connect
 from jobctl.adapters.rq_desk import PULSES_KEY
 from jobctl.adapters.rq_fleet import ENQUEUED_KEY, RqFleet
 from jobctl.errors import ServiceUnavailable
-from support.workers import wait_until, working
+from support.waiting import wait_until
+from support.workers import working
 
 Value = Callable[..., float | None]
 

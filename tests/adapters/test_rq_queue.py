@@ -6,6 +6,7 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobctl.adapters.rq_queue import RqCompletions, RqQueue
+from jobctl.adapters.rq_time import rq_time
 from jobctl.ports import JobRequest
 
 
@@ -48,6 +49,18 @@ def test_looking_never_triggers_rqs_cleaning(redis: Redis) -> None:
     completions.still_known(["overdue"])
 
     assert redis.zcard(started.key) == 1
+
+
+def test_a_job_that_ended_began_when_its_slot_did_and_not_when_its_worker_asked_for_it(redis: Redis) -> None:
+    """A turn that carries results of megabytes takes so long that it begins jobs that were sent after it."""
+    redis.hset("rq:job:job", mapping={"status": "finished", "started_at": rq_time(100.0), "ended_at": rq_time(102.0)})
+    redis.xadd("rq:results:job", {"type": 2, "execution_started_at": 50.5})
+    redis.xadd("rq:results:job", {"type": 1, "execution_started_at": 100.25, "return_value": "bnVsbA=="})
+    completions = RqCompletions(redis, ["q"])
+
+    assert [found.started_s for found in completions.look_up(["job"])] == [100.25]
+    redis.hset("rq:job:job", "status", "started")  # once more
+    assert [found.started_s for found in completions.look_up(["job"])] == [100.0]
 
 
 def test_jobs_are_told_again_only_within_the_margin_of_whole_seconds(redis: Redis) -> None:

@@ -27,6 +27,7 @@ from jobctl.adapters import embedded_redis
 from jobctl.adapters.processes import ProcessGroup
 from jobctl.adapters.redis_connection import connect
 from jobctl.adapters.rq_scheduler import ThreadScheduler
+from support.waiting import wait_until
 
 LOCK = "rq:scheduler-lock:q"
 
@@ -77,13 +78,6 @@ def arrivals(redis: Redis, count: int, timeout_s: float) -> dict[str, float]:
         if popped is not None:
             seen[popped[1].decode()] = time.time()
     return seen
-
-
-def wait_until(happened: object, timeout_s: float = 8.0) -> None:
-    until_s = time.monotonic() + timeout_s
-    while not happened():  # type: ignore[operator]
-        assert time.monotonic() < until_s, "it never happened"
-        time.sleep(0.01)
 
 
 def fire(redis: Redis, count: int, within_s: float) -> list[float]:

@@ -1,6 +1,5 @@
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
@@ -9,6 +8,7 @@ from queue import SimpleQueue
 import pytest
 
 from jobctl.adapters.rq_slots import CoroutineLoop, Slots
+from support.waiting import wait_until
 
 PATIENCE_S = 10.0
 
@@ -50,13 +50,6 @@ class Bench:
             outcome = job()
         finally:
             self.ended.put(outcome)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
 
 
 @pytest.fixture

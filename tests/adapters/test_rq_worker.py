@@ -1,12 +1,12 @@
-"""The worker in this process, on a real server. Jobs are functions of this module, found by their dotted path."""
+"""The worker in this process, on a real server. Jobs are functions, found by their dotted path."""
 
 import asyncio
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,27 +24,25 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import now
 
 from jobctl.adapters.memory import MemoryResults
+from jobctl.adapters.rq_desk import ENDED_KEY, PULSES_KEY
 from jobctl.adapters.rq_worker import Worker
-from jobctl.ports import ResultStore
+from support.waiting import wait_until
+from support.workers import (
+    PATIENCE_S,
+    add,
+    fail,
+    fail_times,
+    forget,
+    note,
+    release,
+    seen,
+    wait_for_release,
+    working,
+)
 
-PATIENCE_S = 15.0
-
-seen: list[Any] = []
 barrier = threading.Barrier(5)
-release = threading.Event()
 token: ContextVar[str] = ContextVar("token", default="none")
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    """Nothing left of another test, neither what its jobs saw nor the worker's signal handlers."""
-    seen.clear()
-    release.clear()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    release.set()
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+fresh = pytest.fixture(autouse=True)(forget)
 
 
 @pytest.fixture
@@ -59,28 +57,6 @@ def work(redis: Redis, concurrency: int = 4, queues: tuple[str, ...] = ("q",), *
     return worker.work(burst=True, logging_level="CRITICAL", max_jobs=max_jobs, **options)
 
 
-@contextmanager
-def working(redis: Redis, concurrency: int = 4, results: ResultStore | None = None, **options: Any) -> Iterator[Worker]:
-    """A worker on a thread, until the block ends."""
-    worker = Worker(["q"], connection=redis, concurrency=concurrency, results=results)
-    thread = threading.Thread(target=lambda: worker.work(logging_level="CRITICAL", **options))
-    thread.start()
-    try:
-        yield worker
-    finally:
-        worker._shutdown_requested_date = now()
-        worker._shutdown()
-        thread.join(PATIENCE_S)
-        assert not thread.is_alive()
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def reason(job: Job) -> str:
     """Why a job failed."""
     result = job.latest_result()
@@ -90,14 +66,6 @@ def reason(job: Job) -> str:
 
 
 # ----------------------------------------------------------------------------------------------------------------- jobs
-
-
-def add(a: int, b: int) -> int:
-    return a + b
-
-
-def note(what: Any) -> None:
-    seen.append(what)
 
 
 def note_slowly(what: Any) -> None:
@@ -111,19 +79,8 @@ def enqueue_urgent(name: str) -> None:
     Queue(name, connection=job.connection).enqueue(note, "urgent")
 
 
-def fail() -> None:
-    raise LookupError("nothing there")
-
-
 def meet() -> int:
     return barrier.wait(PATIENCE_S)
-
-
-def fail_first() -> str:
-    seen.append("try")
-    if len(seen) == 1:
-        raise LookupError("not yet")
-    return "done"
 
 
 def spin() -> None:
@@ -138,12 +95,6 @@ def sit_in_c(seconds: float) -> str:
         time.sleep(seconds)
     seen.append("came back")
     return "late"
-
-
-def wait_for_release() -> str:
-    seen.append("began")
-    release.wait(PATIENCE_S)
-    return "released"
 
 
 def change_context(value: str) -> None:
@@ -188,6 +139,15 @@ def end_a_child() -> int:
     os.read(heard, 1)
     os.kill(child, signal.SIGTERM)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def leave_ready(finished: str) -> None:
+    """What a process does that is killed before it lets the dependents of a job in."""
+    job = get_current_job()
+    assert job is not None
+    parent = Job.fetch(finished, connection=job.connection)
+    parent.set_status(JobStatus.FINISHED)
+    Queue("q", connection=job.connection).move_dependents_to_ready(parent)
 
 
 def on_success(job: Job, connection: Redis, result: Any) -> None:
@@ -326,7 +286,7 @@ def test_callbacks_run(redis: Redis, queue: Queue) -> None:
 
 
 def test_a_failed_job_is_retried(redis: Redis, queue: Queue) -> None:
-    job = queue.enqueue(fail_first, retry=Retry(max=1))
+    job = queue.enqueue(fail_times, 1, retry=Retry(max=1))
     work(redis)
     assert (job.get_status(), job.return_value(), len(seen)) == (JobStatus.FINISHED, "done", 2)
 
@@ -334,15 +294,15 @@ def test_a_failed_job_is_retried(redis: Redis, queue: Queue) -> None:
 def test_a_burst_does_not_end_before_what_its_last_job_put_back(redis: Redis, queue: Queue) -> None:
     for _ in range(40):
         seen.clear()
-        job = queue.enqueue(fail_first, retry=Retry(max=1))
+        job = queue.enqueue(fail_times, 1, retry=Retry(max=1))
         work(redis)
         assert job.get_status() is JobStatus.FINISHED
 
 
 def test_delayed_retries_come_from_a_scheduler_that_is_a_thread(redis: Redis, queue: Queue) -> None:
-    job = queue.enqueue(fail_first, retry=Retry(max=1, interval=1))
+    job = queue.enqueue(fail_times, 1, retry=Retry(max=1, interval=1))
     children = psutil.Process().children()
-    with working(redis, with_scheduler=True) as worker:
+    with working(redis) as worker:
         wait_until(lambda: job.get_status() is JobStatus.FINISHED)
         assert psutil.Process().children() == children
         assert worker.scheduler is not None
@@ -388,12 +348,81 @@ def test_dependents_of_jobs_that_end_together_run_at_once_and_once(redis: Redis,
         queue.enqueue(note, number, depends_on=Dependency(jobs=pair, allow_failure=True))
     work(redis, concurrency=20)
     assert sorted(seen) == list(range(10))
+    assert redis.keys(f"{ENDED_KEY}*") == []
+
+
+def test_dependents_that_somebody_else_left_ready_run(redis: Redis, queue: Queue) -> None:
+    first = Queue("elsewhere", connection=redis).enqueue(note, "first")
+    queue.enqueue(note, "second", depends_on=first)
+    queue.enqueue(leave_ready, first.id)
+    work(redis)
+    assert seen == ["second"]
+
+
+def test_a_worker_that_serves_looks_for_dependents_that_were_left_ready(redis: Redis, queue: Queue) -> None:
+    first = Queue("elsewhere", connection=redis).enqueue(note, "first")
+    second = queue.enqueue(note, "second", depends_on=first)
+    first.set_status(JobStatus.FINISHED)
+    queue.move_dependents_to_ready(first)
+    worker = Worker(["q"], connection=redis)
+    worker.last_cleaned_at = now()  # RQ's maintenance is not due
+    worker._look_around(burst=False)
+    assert queue.job_ids == [second.id]
+
+
+class Noting(Queue):
+    """Hears of dependents that enter."""
+
+    def enqueue_ready_jobs_by_queue(self, job_ids_by_queue_name: dict[str, list[str]]) -> None:
+        seen.append(list(job_ids_by_queue_name))
+        super().enqueue_ready_jobs_by_queue(job_ids_by_queue_name)
+
+
+def test_dependents_enter_by_a_queue_of_ones_own_where_it_replaces_that_whatever_its_connection(
+    redis: Redis, redis_url: str, queue: Queue
+) -> None:
+    queue.enqueue(note, "second", depends_on=Dependency([queue.enqueue(fail)], allow_failure=True))
+    with Redis(unix_socket_path=redis_url.removeprefix("unix://"), decode_responses=True) as decoding:
+        Worker([Noting("q", connection=decoding)], connection=redis).work(burst=True, logging_level="CRITICAL")
+    assert seen[:2] == [["q"], "second"]
+
+
+class Killed(Worker):
+    """Goes when a job has failed, before its dependents enter."""
+
+    def _enqueue_dependents_safely(self, queue: Queue, job: Job) -> None:
+        pass
+
+
+def test_dependents_of_a_job_that_failed_as_its_worker_was_killed_run(redis: Redis, queue: Queue) -> None:
+    queue.enqueue(note, "second", depends_on=Dependency([queue.enqueue(fail)], allow_failure=True))
+    Killed(["q"], connection=redis, name="lost").work(burst=True, logging_level="CRITICAL")
+    redis.zadd(PULSES_KEY, {"lost": 1.0})
+    work(redis)
+    assert seen == ["second"]
+    assert redis.keys(f"{ENDED_KEY}*") == []
+
+
+def test_jobs_that_one_job_waits_for_and_that_end_together_undo_no_transactions_of_each_other(
+    redis: Redis, queue: Queue
+) -> None:
+    queue.enqueue(note, "all", depends_on=[queue.enqueue(note, number) for number in range(20)])
+    redis.config_resetstat()
+    work(redis, concurrency=20)
+    assert seen[20:] == ["all"]
+    assert redis.info("commandstats")["cmdstat_watch"]["calls"] <= 100  # side by side they take 240 and more
+
+
+def test_slots_that_write_at_once_run_out_of_no_connections(redis: Redis) -> None:
+    pool = Worker(["q"], connection=redis, concurrency=100).connection.connection_pool
+    assert pool.max_connections >= 100 * 3
 
 
 def test_repeated_jobs_repeat(redis: Redis, queue: Queue) -> None:
-    queue.enqueue(note, "again", repeat=Repeat(times=2))
+    job = queue.enqueue(note, "again", repeat=Repeat(times=2))
     work(redis)
     assert seen == ["again"] * 3
+    assert redis.hget(job.key, "jobctl_attempts") == b"1"
 
 
 def test_urgent_queues_go_first(redis: Redis) -> None:

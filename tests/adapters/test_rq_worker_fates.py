@@ -26,6 +26,7 @@ from jobctl.core.events import JobEnded, JobOutcome, JobsRecovered, JobStarted, 
 from jobctl.core.limiting import Limit, Limits, Tuning
 from jobctl.core.retrying import RetryPolicies, RetryPolicy
 from jobctl.errors import ServiceUnavailable
+from support.waiting import wait_until
 from support.workers import (
     PATIENCE_S,
     add,
@@ -41,7 +42,6 @@ from support.workers import (
     seen,
     stop,
     wait_for_release,
-    wait_until,
     working,
 )
 
@@ -268,8 +268,20 @@ def test_a_job_whose_worker_was_killed_retries_nothing_when_it_runs_again(
 ) -> None:
     job = queue.enqueue(is_a_retry)
     redis.hset(job.key, mapping={"jobctl_attempts": attempts, "jobctl_abandoned": abandoned})
+    redis.hdel(job.key, "started_at")
     burst(redis)
     assert job.return_value() is retry
+
+
+def test_a_job_that_is_enqueued_under_the_id_of_an_earlier_one_is_at_its_first_attempt(
+    redis: Redis, queue: Queue
+) -> None:
+    for _ in range(2):
+        job = queue.enqueue(is_a_retry, job_id="nightly")
+        redis.hset(job.key, mapping={"jobctl_attempts": 1, "jobctl_result": "an earlier one", "jobctl_suspect": 1})
+        burst(redis)
+        assert job.return_value() is False
+        assert (kept(redis, job, "attempts"), kept(redis, job, "suspect")) == ("1", "")
 
 
 def test_jobs_pass_a_gate_no_faster_than_it_lets_them_and_others_do_not_wait(redis: Redis) -> None:
@@ -451,10 +463,13 @@ def test_a_failure_is_told_with_its_error_after_the_body_was_left(redis: Redis, 
 def test_a_job_that_is_not_listed_is_dead_with_the_reason_and_never_runs(redis: Redis, queue: Queue) -> None:
     watcher = Watcher()
     refused, listed = queue.enqueue(note, "refused"), queue.enqueue("json.loads", "3")
+    waiting = queue.enqueue("json.loads", "4", depends_on=Dependency([refused], allow_failure=True))
+    limit = RateLimit("k", 1)
+    full, beside = queue.enqueue(note, "refused", rate_limit=limit), queue.enqueue("json.loads", "5", rate_limit=limit)
     burst(redis, allow=parse_allow("json"), policies=policy(5), observers=[watcher])
     assert (redis.hget(refused.key, "status"), kept(redis, refused, "reason")) == (b"failed", "refused")
-    assert FailedJobRegistry(queue=queue).get_job_ids(cleanup=False) == [refused.id]
-    assert listed.return_value() == 3
+    assert set(FailedJobRegistry(queue=queue).get_job_ids(cleanup=False)) == {refused.id, full.id}
+    assert [job.return_value() for job in (listed, waiting, beside)] == [3, 4, 5]
     assert seen == []
     assert watcher.outcomes(refused) == [JobOutcome.DEAD]
 
@@ -610,8 +625,10 @@ def test_a_killed_workers_name_may_be_taken_again_and_its_jobs_run(redis: Redis,
 
 
 @pytest.mark.parametrize("at_birth", [True, False])
-def test_dependents_of_an_abandoned_job_that_allow_it_run(redis: Redis, queue: Queue, at_birth: bool) -> None:
-    job = queue.enqueue(note, "never")
+def test_dependents_of_an_abandoned_job_that_allow_it_run_and_so_do_those_that_had_no_room_beside_it(
+    redis: Redis, queue: Queue, at_birth: bool
+) -> None:
+    job, beside = (queue.enqueue(note, name, rate_limit=RateLimit("k", 1)) for name in ("never", "beside"))
     dependent = queue.enqueue(note, "dependent", depends_on=Dependency(jobs=[job], allow_failure=True))
     if at_birth:
         assert die(redis, "gone") == [job.id]
@@ -621,9 +638,10 @@ def test_dependents_of_an_abandoned_job_that_allow_it_run(redis: Redis, queue: Q
         with working(redis, "other", recover_after_s=0.3, abandon_limit=1, with_scheduler=False):
             assert die(redis, "gone") == [job.id]
             wait_until(lambda: job.get_status() is JobStatus.FAILED)
-            wait_until(lambda: dependent.get_status() is JobStatus.QUEUED)
+            wait_until(lambda: [dependent.get_status(), beside.get_status()] == [JobStatus.QUEUED] * 2)
         burst(redis)
-    assert (job.get_status(), dependent.get_status(), seen) == (JobStatus.FAILED, JobStatus.FINISHED, ["dependent"])
+    assert [found.get_status() for found in (job, dependent, beside)] == [JobStatus.FAILED, *[JobStatus.FINISHED] * 2]
+    assert sorted(seen) == ["beside", "dependent"]
 
 
 def test_a_worker_that_redis_has_forgotten_registers_again(redis: Redis) -> None:

@@ -17,7 +17,8 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 
-from support.chaos import Replica, replica, times, wait_until
+from support.chaos import Replica, replica, times
+from support.waiting import wait_until
 
 SLOTS = 25
 
@@ -76,6 +77,7 @@ def test_jobs_that_do_not_end_in_time_are_first_in_their_queue_again_with_nothin
 ) -> None:
     jobs = enqueue(queue, journal, SLOTS + 5, 10.0, function)
     redis.hset(jobs[3].key, "jobctl_attempts", "2")
+    redis.hdel(jobs[3].key, "started_at")
     before = [redis.hgetall(job.key) for job in jobs]
     with replica(tmp_path, redis_url, "--drain-timeout", "3") as worker:
         wait_until_begun(journal)

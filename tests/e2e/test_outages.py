@@ -13,7 +13,8 @@ from rq import Queue
 from rq.job import Job, JobStatus
 
 from jobctl.adapters.rq_scheduler import ThreadScheduler
-from support.chaos import DurableRedis, Link, Replica, durable_redis, entries, replica, times, wait_until
+from support.chaos import DurableRedis, Link, Replica, durable_redis, entries, replica, times
+from support.waiting import wait_until
 
 #: Fields that RQ's results have; for success and for failure.
 SUCCESS, FAILURE = b"1", b"2"

@@ -19,7 +19,8 @@ from rq.job import JobStatus
 
 from jobctl.core.operations import STOP_S
 from support.benches import environment
-from support.chaos import PATIENCE_S, TESTS, times, wait_until
+from support.chaos import PATIENCE_S, TESTS, times
+from support.waiting import wait_until
 
 JOB_S = 1.5
 

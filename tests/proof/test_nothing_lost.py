@@ -14,9 +14,10 @@ from rq.serializers import JSONSerializer
 
 from jobctl.apps.mock.behaviour import Fault
 from jobctl.core.service import Constant
-from support.chaos import Link, Storm, durable_redis, entries, replica, times, wait_until, weather
+from support.chaos import Link, Storm, durable_redis, entries, replica, times, weather
 from support.databases import Postgres
 from support.running_mock import running
+from support.waiting import wait_until
 
 RECOVER_AFTER_S = 30.0
 

@@ -26,18 +26,11 @@ from rq.serializers import JSONSerializer
 from jobctl.adapters.embedded_redis import find_server
 from jobctl.adapters.processes import ProcessGroup
 from support.benches import environment
+from support.waiting import wait_until
 
 TESTS: Final = Path(__file__).parents[1]
 #: Long enough for anything on a busy machine, seconds.
 PATIENCE_S: Final = 30.0
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S, what: str = "it") -> None:
-    """Wait for something to be so."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, f"{what} did not come within {timeout_s:g} s"
-        time.sleep(0.02)
 
 
 # -------------------------------------------------------------------------------------------------------------- servers
@@ -483,11 +476,7 @@ def _aftermath(
         for pattern in ("rq:queue:*", "rq:wip:*", "rq:scheduled:*", "rq:execution*", "rq:worker*:executions")
         for key in client.keys(pattern)
     ]
-    journalled = entries(journal)
-    orphans_s, unstarted = _orphans(journalled, killed)
-    ended: dict[str, int] = defaultdict(int)
-    for entry in journalled:
-        ended[entry.name] += entry.word == "end"
+    orphans_s, unstarted = _orphans(entries(journal), killed)
     return Aftermath(
         finished,
         dead,
@@ -495,7 +484,7 @@ def _aftermath(
         left_over,
         orphans_s,
         unstarted,
-        {name for name, count in ended.items() if count > 1},
+        {name for name, count in times(journal, "end").items() if count > 1},
         said,
         lasted_s,
     )

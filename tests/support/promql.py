@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from jobctl.core.panels import EVERYTHING, Dashboard
 from support.monitoring import Prometheus
 
 _TOKEN: re.Pattern[str] = re.compile(
@@ -18,6 +19,14 @@ _TOKEN: re.Pattern[str] = re.compile(
 #: Those after which names of labels stand in parentheses.
 _GROUPING = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
 _WORDS = _GROUPING | {"and", "or", "unless", "bool", "offset", "atan2", "start", "end"}
+
+
+def expressions(shown: Dashboard) -> list[str]:
+    """Every query of a dashboard's panels and marks, with everything chosen."""
+    chosen = re.compile("|".join(rf"\${variable.name}\b" for variable in shown.variables))
+    asked = [query.expr for row in shown.rows for panel in row.panels for query in panel.queries]
+    asked += [mark.expr for mark in shown.marks]
+    return [chosen.sub(EVERYTHING, expr) for expr in asked]
 
 
 def selectors(expression: str) -> list[str]:

@@ -15,7 +15,8 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from support.chaos import replica, wait_until
+from support.chaos import replica
+from support.waiting import wait_until
 
 #: One in so many jobs is a coroutine, and one in so many fails at first, so that its retry is scheduled.
 _COROUTINES, _RETRIES = 5, 10

@@ -28,6 +28,7 @@ from jobctl.core.clocks import ClockOffset
 __all__ = [
     "CLOCK_FIELD",
     "DEAD_TTL_S",
+    "ENDED_KEY",
     "PULSES_KEY",
     "Begun",
     "Booking",
@@ -41,6 +42,8 @@ __all__ = [
 
 #: From when on each worker counts as dead: a sorted set of names by the server's clock.
 PULSES_KEY: Final = f"{RQ_KEY_PREFIX}:jobctl:pulses"
+#: Set of a worker's jobs that failed and whose dependents may not have entered yet; its name follows.
+ENDED_KEY: Final = f"{RQ_KEY_PREFIX}:jobctl:ended:"
 #: The field of a worker's hash that jobctl's own write with their pulse, and no other (pulse.lua).
 CLOCK_FIELD: Final = "jobctl_clock"
 #: How long a dead job is kept that does not say, seconds.
@@ -133,7 +136,7 @@ class Recovered(NamedTuple):
         worker: Its name.
         requeued: Ids of the jobs that went back to the front of their queues.
         dead: Ids of those that were abandoned too often.
-        with_dependents: Those of the dead that others depend on.
+        with_dependents: Those of the dead, and of its jobs that had failed, that others may wait for.
     """
 
     worker: str

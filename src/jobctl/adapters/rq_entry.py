@@ -10,13 +10,15 @@ maintenance catches up.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from redis import Redis
+from rq.job import Job
 from rq.rate_limit import RateLimitRegistry
 
 from jobctl.adapters.redis_script import ServerScript
 
-__all__ = ["entry_script", "let_in"]
+__all__ = ["entry_script", "free", "let_in"]
 
 
 def entry_script(connection: Redis, name: str) -> ServerScript:
@@ -33,3 +35,11 @@ def let_in(connection: Redis, limits: Sequence[bytes]) -> None:
     """
     for key, concurrency in zip(limits[::2], limits[1::2], strict=True):
         RateLimitRegistry(key.decode(), connection).acquire_and_enqueue(int(concurrency))
+
+
+def free(connection: Redis, job_ids: Sequence[str]) -> None:
+    """Free the rate limits of dead jobs, and let others in, as far as there is room."""
+    for job_id in job_ids:
+        key: Any = connection.hget(Job.key_for(job_id), "rate_limit_key")
+        if key:
+            RateLimitRegistry(key.decode(), connection).release_stale_and_enqueue(job_id)

@@ -23,7 +23,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from queue import SimpleQueue
 from types import TracebackType
@@ -31,6 +31,7 @@ from typing import Any, ClassVar, Final, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from redis.retry import Retry as RedisRetry
 from rq import Queue
@@ -49,8 +50,8 @@ from jobctl.adapters.outage import Outage, is_away
 from jobctl.adapters.permits import hold
 from jobctl.adapters.rq_codec import resolve_call
 from jobctl.adapters.rq_deadlines import Region, current, enter
-from jobctl.adapters.rq_desk import DEAD_TTL_S, Begun, Desk, Ended
-from jobctl.adapters.rq_entry import entry_script, let_in
+from jobctl.adapters.rq_desk import DEAD_TTL_S, ENDED_KEY, Begun, Desk, Ended
+from jobctl.adapters.rq_entry import entry_script, free, let_in
 from jobctl.adapters.rq_gates import Gate, Gates
 from jobctl.adapters.rq_jobs import is_untouched, once_only, run_coroutine
 from jobctl.adapters.rq_pulse import silence_s
@@ -74,6 +75,12 @@ ANSWER_S: Final = 8.0
 BEAT_S: Final = 15
 #: How long a job waits whose result could not be stored, seconds, between these.
 _STORE_AGAIN_S: Final = (2.0, 10.0)
+#: What a job keeps from attempt to attempt, and not from one repeat to the next.
+_OF_ONE_RUN: Final = ("jobctl_attempts", "jobctl_abandoned", "jobctl_suspect", "jobctl_reason", "jobctl_failed_s")
+#: Connections that are for each slot, opened when needed.
+_CONNECTIONS: Final = 8
+#: Most dependents of a queue that enter in one script, which Redis serves nobody else during: some 10 ms.
+_BATCH: Final = 500
 #: How long a job may run that does not say, seconds.
 _DEFAULT_TIMEOUT_S: Final = Queue.DEFAULT_TIMEOUT
 
@@ -105,16 +112,16 @@ class PerformingWorker(BaseWorker):
         self._allow = self.default_allow if allow is None else allow
         kwargs["serializer"], by_encoding = resolve_serializer(kwargs.get("serializer"), self._allow)
         super().__init__(*args, **kwargs)
-        self.connection = _client(self.connection)
+        self.concurrency = self.default_concurrency if concurrency is None else concurrency
+        if self.concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, got {self.concurrency}")
+        self.connection = _client(self.connection, self.concurrency)
         named = {queue for queue in ensure_job_list(args[0] if args else kwargs["queues"]) if isinstance(queue, str)}
         for queue in self.queues:
             if queue.name in named:  # a queue that somebody else made keeps its connection
                 queue.connection = self.connection
             elif by_encoding:
                 queue.serializer = self.serializer
-        self.concurrency = self.default_concurrency if concurrency is None else concurrency
-        if self.concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, got {self.concurrency}")
         self._policies = policies
         self._results = results
         self._announcer = Announcer(observers, self.log)
@@ -132,6 +139,7 @@ class PerformingWorker(BaseWorker):
             self.name,
             self.get_redis_server_version,
         )
+        self._dependents = threading.RLock()
         self._ready = entry_script(self.connection, "ready")
         self._rng = random.Random()
         self._obituaries = SparingLog(
@@ -307,9 +315,13 @@ class PerformingWorker(BaseWorker):
         elif running.claim():
             running.value = return_value
             self._store(running)
-            if not self._book(
-                running, lambda: super(PerformingWorker, self)._finalize_success(job, queue, execution, return_value)
-            ):
+
+            def write() -> None:
+                if job.repeats_left and not isinstance(return_value, Retry):
+                    self.connection.hdel(job.key, *_OF_ONE_RUN)
+                super(PerformingWorker, self)._finalize_success(job, queue, execution, return_value)
+
+            if not self._book(running, write):
                 self._tell_late(running)
                 return
             retried = isinstance(return_value, Retry) and job.get_status(refresh=False) != JobStatus.FAILED
@@ -346,15 +358,51 @@ class PerformingWorker(BaseWorker):
         minutes later, and lets in twice what waited for two that end at the same moment.
         """
         own, job_class = copy.copy(queue), cast(Any, queue.job_class)
-        own.job_class = once_only(job_class)
-        own.__dict__["enqueue_ready_jobs_by_queue"] = self._let_in_dependents
+        own.job_class, own.connection = once_only(job_class), self.connection
+        theirs = own.enqueue_dependents
+
+        def enqueue_dependents(job: Job, *args: Any, **kwargs: Any) -> dict[str, list[str]]:
+            with self._turn_of(job):
+                return theirs(job, *args, **kwargs)
+
+        own.__dict__["enqueue_dependents"] = lambda *args, **kwargs: self._outage.outlast(
+            lambda: enqueue_dependents(*args, **kwargs)
+        )
+        if type(queue).enqueue_ready_jobs_by_queue is Queue.enqueue_ready_jobs_by_queue:  # nobody replaced it
+            own.__dict__["enqueue_ready_jobs_by_queue"] = lambda ids: self._outage.outlast(
+                lambda: self._let_in_ready(ids)
+            )
         return own
 
-    def _let_in_dependents(self, job_ids_by_queue: Mapping[str, Sequence[str]]) -> None:
-        places = [word for queue, ids in job_ids_by_queue.items() for job_id in ids for word in (queue, job_id)]
-        if places:
-            words = [RQ_KEY_PREFIX, rq_time(time.time()), *places]
-            let_in(self.connection, self._outage.outlast(lambda: self._ready(words)))
+    def cleanup_execution(self, job: Job, pipeline: Pipeline, execution: Execution | None = None) -> None:
+        """RQ's; dependents of a job that failed enter after that, which others see to if this worker is killed."""
+        super().cleanup_execution(job, pipeline, execution)
+        if job.get_status(refresh=False) == JobStatus.FAILED and not job.should_retry:
+            pipeline.sadd(f"{ENDED_KEY}{self.name}", job.id)
+            pipeline.expire(f"{ENDED_KEY}{self.name}", DEAD_TTL_S)
+
+    def _enqueue_dependents_safely(self, queue: Queue, job: Job) -> None:
+        super()._enqueue_dependents_safely(queue, job)
+        self._outage.outlast(lambda: self.connection.srem(f"{ENDED_KEY}{self.name}", job.id))
+
+    def handle_job_success(self, job: Job, *args: Any, **kwargs: Any) -> None:
+        """RQ's, for jobs that others wait for one at a time."""
+        with self._turn_of(job):
+            super().handle_job_success(job, *args, **kwargs)
+
+    def _turn_of(self, job: Job) -> AbstractContextManager[object]:
+        """Side by side jobs that the same ones wait for undo each other's transactions, and take many times as long."""
+        has_dependents = self.connection.exists(job.dependents_key)
+        return self._dependents if has_dependents else nullcontext()
+
+    def _let_in_ready(self, queues: Collection[str]) -> bool:
+        """Let what is ready in some queues into them, also what others left there; whether there was anything."""
+        found, more = 0, len(queues)
+        while more:
+            count, more, *limits = self._ready([RQ_KEY_PREFIX, rq_time(time.time()), _BATCH, *queues])
+            let_in(self.connection, limits)
+            found += count
+        return found > 0
 
     def _answers(self) -> bool:
         """Whether Redis can be written to now; if not, that is noted."""
@@ -510,15 +558,20 @@ class PerformingWorker(BaseWorker):
 
         def write() -> None:
             with self.connection.pipeline() as pipeline:
-                self.cleanup_execution(job, pipeline, running.execution)
-                if self.connection.exists(job.key):
+                exists = self.connection.exists(job.key)
+                if exists:
                     job.set_status(JobStatus.FAILED, pipeline)
+                self.cleanup_execution(job, pipeline, running.execution)
+                if exists:
                     pipeline.hset(job.key, "jobctl_reason", label)
                     pipeline.zadd(queue.failed_job_registry.key, {place.job_id: current_timestamp() + DEAD_TTL_S})
                     pipeline.expire(job.key, DEAD_TTL_S)
                     Result.create_failure(job, DEAD_TTL_S, exc_string=reason, pipeline=pipeline)
                     self.increment_failed_job_count(pipeline)
                 pipeline.execute()
+            self._enqueue_dependents_safely(queue, job)
+            if exists:
+                free(self.connection, [job.id])
 
         job.origin = queue.name
         self._obituaries.error("Worker %s: job %s %s (%r)", self.name, place.job_id, said, error)
@@ -601,14 +654,15 @@ class PerformingWorker(BaseWorker):
         self._tell_ended(running, JobOutcome.LATE)
 
 
-def _client(connection: Redis) -> Redis:
+def _client(connection: Redis, slots: int) -> Redis:
     """A client of the same server that waits for no answer for long, and repeats no command by itself.
 
-    A command whose answer was lost may have been carried out.
+    A command whose answer was lost may have been carried out. Each slot may have several connections, for RQ's
+    transactions open others; those of a plain client are 100 at most.
     """
     pool = connection.connection_pool
     ours = {"socket_timeout": ANSWER_S, "retry": RedisRetry(NoBackoff(), 0), "decode_responses": False}
-    settings = {**pool.connection_kwargs, **ours}
+    settings = {**pool.connection_kwargs, **ours, "max_connections": pool.max_connections + _CONNECTIONS * slots}
     return type(connection)(connection_pool=type(pool)(connection_class=pool.connection_class, **settings))
 
 

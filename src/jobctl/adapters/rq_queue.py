@@ -62,6 +62,7 @@ _REGISTRIES: Final = (
     DeferredJobRegistry,
     CanceledJobRegistry,
 )
+_ENDED: Final = frozenset({b"finished", b"failed"})
 _SUCCESSFUL: Final = str(Result.Type.SUCCESSFUL.value).encode()
 
 
@@ -325,7 +326,7 @@ def _completion(
     return Completion(
         job_id=job_id,
         status=status.decode() if status else None,
-        started_s=epoch_s(started_at),
+        started_s=(_on_slot_s(results) if status in _ENDED else None) or epoch_s(started_at),
         finished_s=epoch_s(ended_at),
         retries=max(int(retries or 0), int(attempts or 1) - 1),
         successes=sum(result.get(b"type") == _SUCCESSFUL for _, result in results),
@@ -335,6 +336,16 @@ def _completion(
         worker=worker.decode() if worker else None,
         cost_usd=_cost_usd(results),
     )
+
+
+def _on_slot_s(results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> float | None:
+    """When the last attempt began on its slot; None where its result does not say.
+
+    The job's hash tells an earlier instant: a worker notes it before the round trip that takes the job, and on the way
+    that one may carry the results of others, of any size.
+    """
+    text = results[-1][1].get(b"execution_started_at") if results else None
+    return float(text) if text else None
 
 
 def _cost_usd(results: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> float | None:

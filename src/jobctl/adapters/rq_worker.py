@@ -53,6 +53,7 @@ from rq.worker import BaseWorker, DequeueStrategy, WorkerStatus
 from jobctl.adapters.outage import Pauses, is_away
 from jobctl.adapters.redis_clock import ClockWatch
 from jobctl.adapters.rq_desk import Begun, Booking, Desk, Ended, Place, Recovered
+from jobctl.adapters.rq_entry import free
 from jobctl.adapters.rq_listener import Listener
 from jobctl.adapters.rq_performing import ANSWER_S, BEAT_S, PerformingWorker
 from jobctl.adapters.rq_pulse import Pulse
@@ -434,6 +435,7 @@ class Worker(PerformingWorker):
                 begun = self._turn(wanted)
                 if not self._running and not begun and not self._suspended:
                     self.set_state(WorkerStatus.IDLE)
+                entered = burst and not self._running and self._let_in_ready(self.queue_names())
             except redis.exceptions.RedisError as error:
                 if not is_away(error):
                     raise
@@ -441,11 +443,11 @@ class Worker(PerformingWorker):
                 self._collect(pauses.next_s())
                 continue
             pauses = Pauses()
-            if self._running or begun or self._gates.waiting:
+            if self._running or begun or entered or self._gates.waiting:
                 idle_since_s = time.monotonic()
             elif burst or time.monotonic() - idle_since_s >= max_idle_time_s:
                 return
-            waits_s = [_LOOK_S]
+            waits_s = [0.0 if entered else _LOOK_S]
             if begun < wanted:
                 waits_s += self._gates.closed_for_s()
                 if not burst:
@@ -560,10 +562,11 @@ class Worker(PerformingWorker):
             super().check_for_suspension(burst)
 
     def _look_around(self, *, burst: bool) -> None:
-        """Once a second what RQ does before each job, suspension and maintenance, and a look at the books."""
+        """Once a second what RQ does before each job, suspension and maintenance, and a look at what is left lying."""
         if time.monotonic() - self._suspension_at_s < _SUSPENSION_S:
             return
         self._reconcile()
+        self._let_in_ready(self.queue_names())
         if super().should_run_maintenance_tasks:
             self.run_maintenance_tasks()
         suspended = bool(is_suspended(self.connection, self))
@@ -663,10 +666,10 @@ class Worker(PerformingWorker):
         if recovered is None:
             return None
         self._tell_recovered(recovered)
+        free(self.connection, recovered.dead)
+        queue = self._own(Queue(connection=self.connection, serializer=self.serializer))
         for job_id in recovered.with_dependents:
-            job = self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
-            queue = Queue(job.origin, connection=self.connection, serializer=self.serializer)
-            self._own(queue).enqueue_dependents(job)
+            queue.enqueue_dependents(self.job_class(job_id, connection=self.connection, serializer=self.serializer))
         return recovered.worker
 
     def _tell_recovered(self, recovered: Recovered) -> None:

@@ -2,8 +2,8 @@
 --
 -- ARGV: 3 seconds that are to have passed since a worker counts as dead, by its own word; 4 how often a job may be abandoned, the last time
 --   included, before it is dead; 5 TTL of a dead job, seconds; 6 its error, packed as RQ packs it; 7 now as RQ writes it.
--- Answers: name of the worker, ids put back, ids that are dead, those of them that others depend on; nothing when
---   nobody is silent.
+-- Answers: name of the worker, ids put back, ids that are dead, those of them and of what had failed that others may
+--   wait for; nothing when nobody is silent.
 local pulses = prefix .. ':jobctl:pulses'
 local now = server_time()
 local silent = call('ZRANGEBYSCORE', pulses, '-inf', format('%.6f', now - tonumber(ARGV[3])), 'LIMIT', 0, 2)
@@ -46,5 +46,7 @@ for _, member in ipairs(call('SMEMBERS', theirs)) do
     call('SREM', theirs, member)
   end
 end
-call('DEL', theirs)
+local ended = prefix .. ':jobctl:ended:' .. name
+for _, id in ipairs(call('SMEMBERS', ended)) do with_dependents[#with_dependents + 1] = id end
+call('DEL', theirs, ended)
 return { name, back, dead, with_dependents }

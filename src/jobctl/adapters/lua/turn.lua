@@ -85,8 +85,13 @@ local function begin(i, id)
   local had = redis.pcall('HMGET', job, 'data', 'timeout', 'result_ttl', 'enqueued_at', 'jobctl_attempts', 'meta',
     'jobctl_permits', 'jobctl_result', 'created_at', 'status', 'success_callback_name', 'failure_callback_name', 'stopped_callback_name',
     'webhooks', 'repeats_left', 'group_id', 'rate_limit_key', 'dependency_ids', 'dependency_id', 'result',
-    'jobctl_suspect', 'jobctl_abandoned')
+    'jobctl_suspect', 'jobctl_abandoned', 'started_at')
   if had.err or not (had[1] or had[9] or had[10]) then return end
+  if had[5] and had[23] == '' then  -- RQ writes that of what is enqueued: its id was used before
+    call('HDEL', job, 'jobctl_attempts', 'jobctl_abandoned', 'jobctl_suspect', 'jobctl_reason', 'jobctl_permits',
+      'jobctl_result', 'jobctl_failed_s')
+    for _, n in ipairs({ 5, 7, 8, 21, 22 }) do had[n] = false end
+  end
   local execution = batch .. format('%08x', #begun)
   local member = id .. ':' .. execution
   if had[21] and not watch(member) then
