@@ -39,6 +39,7 @@ from jobctl.core.usage import Usage
 from support.loads import make_config, make_spec
 
 LOW = Finding(Probe(243.0, 25.0, Phase.SUSTAIN), Verdict.KEPT, error=0.001, utilisation=0.98, wait_p95_s=0.002)
+SHORT = replace(LOW, probe=replace(LOW.probe, phase=Phase.BISECT))
 HIGH = Finding(
     Probe(255.0, 25.0, Phase.SUSTAIN, push_s=2.7),
     Verdict.BROKEN,
@@ -92,6 +93,7 @@ def promising(rate_per_s: float) -> WantedMaximum:
         (found(), Verdict.KEPT, ""),
         (found(wanted=promising(240.0)), Verdict.KEPT, ""),
         (found(wanted=promising(243.0)), Verdict.KEPT, ""),
+        (found(replace(BRACKET, low=SHORT), wanted=promising(240.0)), Verdict.INCONCLUSIVE, "only a short probe held"),
         (found(wanted=promising(250.0)), Verdict.INCONCLUSIVE, "was not told from it"),
         (found(wanted=promising(255.0)), Verdict.BROKEN, "promised"),
         (found(wanted=promising(400.0)), Verdict.BROKEN, "promised"),
@@ -128,6 +130,12 @@ def test_a_low_end_that_was_not_sustained_is_told_with_its_length() -> None:
     assert sentence(found(replace(BRACKET, low=short))).startswith(
         "2 replicas of 25 slots carried 200 jobs/s for 4 s and not 255 jobs/s"
     )
+
+
+def test_of_a_fleet_whose_slots_nobody_told_the_sentence_says_the_fleet() -> None:
+    config = replace(make_config(make_spec()), concurrency=None)
+
+    assert sentence(found(result=result(config=config))).startswith("The fleet sustained 243 jobs/s")
 
 
 def test_where_no_rate_holds_the_sentence_says_which_failed() -> None:

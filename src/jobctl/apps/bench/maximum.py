@@ -20,6 +20,7 @@ from jobctl.core.searching import Aim, Bracket, KnownLimit, Stop
 from jobctl.core.slo import DEFAULT_OBJECTIVE, Objective, Verdict
 from jobctl.core.units import format_duration
 from jobctl.core.usage import Usage
+from jobctl.core.words import count_of
 
 __all__ = [
     "FoundMaximum",
@@ -130,11 +131,14 @@ class FoundMaximum:
 
         What a short probe sees of a promise is little: its rate looked as if it kept it.
         """
-        low = self.bracket.low
         is_promised = bool(self.wanted.objectives or self.result.config.gates)
-        if is_promised and (low is None or low.probe.phase is not Phase.SUSTAIN):
-            return None
-        return self.bracket.confidence
+        return None if is_promised and not self.is_sustained else self.bracket.confidence
+
+    @property
+    def is_sustained(self) -> bool:
+        """Whether the low end was held for as long as shows it, and not only in a short probe."""
+        low = self.bracket.low
+        return low is not None and low.probe.phase is Phase.SUSTAIN
 
 
 def limit_ahead(models: Collection[str | None], limits: Limits, mock_rpm: float | None) -> KnownLimit | None:
@@ -311,10 +315,12 @@ def verdict_of(found: FoundMaximum) -> tuple[Verdict, tuple[str, ...]]:
         return Verdict.BROKEN, (f"{promised:.4g} jobs/s were promised, and {high:.4g} jobs/s failed",)
     if bracket.stop is Stop.LOWEST:
         return Verdict.BROKEN, ("even the lowest rate that was tried failed",)
-    if promised is not None and low is not None and low >= promised:
-        return Verdict.KEPT, ()
     if promised is not None:
-        return Verdict.INCONCLUSIVE, (f"{promised:.4g} jobs/s were promised, and the maximum was not told from it",)
+        is_below = low is not None and low >= promised
+        if is_below and found.is_sustained:
+            return Verdict.KEPT, ()
+        seen = f"only a short probe held; give {_longer(found)}" if is_below else "the maximum was not told from it"
+        return Verdict.INCONCLUSIVE, (f"{promised:.4g} jobs/s were promised, and {seen}",)
     if bracket.stop is Stop.FOUND:
         return Verdict.KEPT, ()
     return Verdict.INCONCLUSIVE, (_unanswered(found),)
@@ -342,7 +348,7 @@ def _out_of_time(found: FoundMaximum) -> str:
             "workers its limit (--openrouter-rpm)"
         )
     wanted = found.wanted
-    longer = "--within more" if found.needed_s is None else longer_within(found.needed_s)
+    longer = _longer(found)
     if bracket.width is None:
         return f"no bracket within {wanted.within_s:g} s; give {longer}"
     if bracket.width <= wanted.max_width:
@@ -353,6 +359,10 @@ def _out_of_time(found: FoundMaximum) -> str:
     )
 
 
+def _longer(found: FoundMaximum) -> str:
+    return "--within more" if found.needed_s is None else longer_within(found.needed_s)
+
+
 def longer_within(needed_s: float) -> str:
     """The option that gives a search so much time and some more."""
     return f"--within {math.ceil(_SPARE * needed_s / 60)}m"
@@ -361,7 +371,7 @@ def longer_within(needed_s: float) -> str:
 def sentence(found: FoundMaximum) -> str:
     """The answer in one plain sentence."""
     bracket, config = found.bracket, found.result.config
-    fleet = "The fleet" if config.replicas is None else _fleet(config)
+    fleet = _fleet(config)
     if bracket.low is None:
         failed = "" if bracket.high is None else f"; {bracket.high.probe.rate_per_s:.4g} jobs/s failed"
         return f"{fleet} sustained no rate{failed}; the limit: {found.limit} ({found.evidence})."
@@ -384,9 +394,9 @@ def _carried(probe: Probe) -> str:
 
 
 def _fleet(config: BenchConfig) -> str:
-    replicas = "replica" if config.replicas == 1 else "replicas"
-    slots = "slot" if config.concurrency == 1 else "slots"
-    return f"{config.replicas} {replicas} of {config.concurrency} {slots}"
+    if config.replicas is None or config.concurrency is None:
+        return "The fleet"
+    return f"{count_of(config.replicas, 'replica')} of {count_of(config.concurrency, 'slot')}"
 
 
 def to_maximum(found: FoundMaximum) -> dict[str, Any]:
