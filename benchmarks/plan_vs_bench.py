@@ -142,6 +142,8 @@ def main() -> int:
     options.add_argument("--only", default="", help="cases whose name holds this")
     given = options.parse_args()
     cases = [found for found in (QUICK if given.quick else CASES) if given.only in found.name]
+    if not cases:
+        options.error(f"no case's name holds {given.only!r}")
     print(f"{platform.python_implementation()} {platform.python_version()} on {os.cpu_count()} cores\n", flush=True)
     holds, lines = verdict(run(cases, given.seed, lambda line: print(line, flush=True)))
     print("\n".join(lines))

@@ -153,13 +153,14 @@ class Alone(_Leading, _Sending):
         self._driver: Any = None
 
     def renew(self) -> None:
-        """Prepare the next run, if there was one before: Locust's page can start one after another."""
+        """Say at once that the next run is not over, before the shape asks; it is prepared when it starts."""
+        self.over = False
+
+    def start(self) -> None:
+        """Begin a run, Locust's page can start one after another: one greenlet watches outcomes; the users drive."""
         if self._driver is not None:
             self._spec = wiring.new_run(self._spec)
             self._prepare()
-
-    def start(self) -> None:
-        """Begin a run: one greenlet watches outcomes; the users drive."""
         self.tell({"event": "ready"})
         self._start_s = wiring.agreed_start(self._redis_url, self.session.spec.run_id) if self._events else None
         gevent.spawn(self._watch)

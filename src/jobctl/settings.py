@@ -714,10 +714,10 @@ def _check_known(key: str, known: list[str], place: str) -> None:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidOption(str(path), f"cannot be read ({error})", "mend the file or remove it") from None
     for key in content:
         _check_known(key, [*_BY_NAME, _RETRY_TABLE, _OPENROUTER_TABLE, _PLAN_TABLE], path.name)

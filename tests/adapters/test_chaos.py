@@ -191,13 +191,13 @@ def test_a_killed_replica_did_not_end_by_itself_and_its_cpu_time_still_counts() 
         hands.strike(parse_fault("replica_killed:2@0s"))
 
         assert rig.workers[1].poll() is not None
-        assert rig.ended_workers() == []
+        assert rig.ended_parts() == []
         reading = rig.read_usage()
         assert reading is not None
         assert reading.workers == 2
         rig.workers[0].kill()
         rig.workers[0].wait()
-        assert [line.split(" (")[0] for line in rig.ended_workers()] == ["worker 1"]
+        assert [line.split(" (")[0] for line in rig.ended_parts()] == ["worker 1"]
 
 
 @pytest.mark.parametrize("fault", ["replica_killed:1@0s", "replica_frozen:1@0s+1s"])
@@ -209,7 +209,7 @@ def test_a_replica_that_ended_by_itself_is_no_more_to_be_struck(fault: str) -> N
 
         with pytest.raises(JobctlError, match="had ended before"):
             Sabotage(rig, redis_pid=None).strike(parse_fault(fault))
-        assert rig.ended_workers() != []
+        assert rig.ended_parts() != []
 
 
 @pytest.mark.parametrize("fault", ["mock_outage@0s+1s", "redis_stalled@0s+1s"])

@@ -103,7 +103,7 @@ def test_a_scenario_of_ones_own_is_found_by_name_and_listed_beside_the_packaged_
 
 
 def test_a_scenario_may_be_given_by_path() -> None:
-    path = write("somewhere/odd.toml", "a = 1\n")
+    path = write("somewhere/odd.toml", "\ufeffa = 1\n")
 
     assert files.read_scenario(str(path)) == ("odd", {"a": 1})
 
@@ -125,11 +125,13 @@ def test_a_scenario_that_is_not_there_is_refused_with_those_that_are(name: str) 
     assert "steady-450k" in error.remedy
 
 
-@pytest.mark.parametrize("content", [b"not toml", b"\xff\xfe", b"a = 1\na = 2"])
+@pytest.mark.parametrize(
+    "content", [b"not toml", b"\xff\xfe", b"a = 1\na = 2", b"a = " + b"[" * 5000, b"a = " + b"1" * 5000]
+)
 def test_a_scenario_that_cannot_be_read_is_named(content: bytes) -> None:
     Path("broken.toml").write_bytes(content)
 
-    assert "broken.toml cannot be read" in refusal(files.read_scenario, "broken.toml").problem
+    assert "'broken.toml' " in refusal(files.read_scenario, "broken.toml").problem
 
 
 # ----------------------------------------------------------------------------------------------------------- payloads
@@ -188,6 +190,13 @@ def test_a_file_that_cannot_be_read_is_refused(path: str, content: bytes | None)
     error = refusal(files.read_payloads, path)
     assert error.option == "--args-from"
     assert "cannot be read" in error.problem
+
+
+@pytest.mark.parametrize("line", ["{", "[" * 100_000, "[" + "1" * 5000 + "]"])
+def test_a_line_that_is_not_json_is_refused_with_its_number(line: str) -> None:
+    path = write("payloads.jsonl", f"[1]\n{line}\n")
+
+    assert "payloads.jsonl line 2 is not JSON" in refusal(files.read_payloads, str(path)).problem
 
 
 # ------------------------------------------------------------------------------------------------------------ results

@@ -65,6 +65,19 @@ def test_a_worker_that_has_ended_leaves_no_reading() -> None:
         assert rig.read_usage() is None
 
 
+def test_a_mock_that_ended_by_itself_is_named() -> None:
+    with ProcessGroup() as group:
+        rig = Rig(group)
+        rig.start_mock([], "SECRET")
+        assert rig.ended_parts() == []
+        (mock,) = (child for child in psutil.Process().children() if "mock" in child.cmdline())
+        mock.kill()
+        while not rig.ended_parts():
+            time.sleep(0.01)
+
+        assert rig.ended_parts() == [f"the mock (pid {mock.pid}) ended with status -9"]
+
+
 def test_a_worker_that_was_killed_is_revived_under_a_name_that_nobody_takes_for_alive(
     redis_server: EmbeddedRedis,
 ) -> None:
@@ -74,7 +87,7 @@ def test_a_worker_that_was_killed_is_revived_under_a_name_that_nobody_takes_for_
         first = rig.workers[0]
         rig.kill(1)
         assert first.returncode == -signal.SIGKILL
-        assert rig.ended_workers() == []
+        assert rig.ended_parts() == []
         with pytest.raises(JobctlError, match="had ended before"):
             rig.freeze(1)
         rig.revive()

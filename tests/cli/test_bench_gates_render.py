@@ -40,6 +40,13 @@ def test_each_gate_is_a_row_with_what_was_measured_and_how_it_stands() -> None:
     assert max(map(len, screen)) <= 100
 
 
+def test_a_narrow_terminal_folds_figures_and_keeps_their_names() -> None:
+    screen = screen_of(result_of(), width=40)
+
+    assert {"n", "mean", "p50", "p90", "p95", "p99", "max"} <= {line.split(" ")[0] for line in screen}
+    assert max(map(len, screen)) <= 40
+
+
 def test_a_run_without_gates_shows_no_table_of_them() -> None:
     assert not any(line.startswith("gate ") for line in screen_of(result_of()))
 

@@ -115,6 +115,10 @@ def test_an_empty_successor_is_none(capfd: pytest.CaptureFixture[str]) -> None:
     ended("--today", "2026-12-01")
     assert "there is no .railway/" not in capfd.readouterr().out
 
+    Path(".railway/railway.ts").write_bytes(b"\xff")
+    assert ended("--today", "2026-12-01") == 99
+    assert "'.railway/railway.ts' cannot be read (it is not UTF-8 text)" in capfd.readouterr().out
+
 
 def test_a_successor_alone_is_held_against_the_plan(capfd: pytest.CaptureFixture[str]) -> None:
     plan = '[[objective]]\nslo = "p95 wait <= 1s"\n\n[fleet]\nreplicas = {}\n'

@@ -121,7 +121,7 @@ def test_no_word_lies_on_a_plot_or_beyond_the_frame(
         Form.LINES,
         thresholds,
         ticks=log_duration_ticks,
-        log_from=1e-3,
+        is_log=True,
         endless="without end",
     )
     root = tree(chart(bars, lines, columns=len(values), name=note), width)
@@ -137,7 +137,7 @@ def test_no_word_lies_on_a_plot_or_beyond_the_frame(
 
 @given(st.lists(VALUES, min_size=1, max_size=30))
 def test_whatever_is_drawn_is_drawn_within_the_plot_and_as_a_number(values: list[float | None]) -> None:
-    panel = Panel("wait", (hours(*values),), Form.LINES, ticks=log_duration_ticks, log_from=1e-3)
+    panel = Panel("wait", (hours(*values),), Form.LINES, ticks=log_duration_ticks, is_log=True)
     root = tree(chart(panel, Panel("jobs", (hours(*values),)), columns=len(values)))
     plots = list(plots_of(root))
     for node, _, _ in placed(root):

@@ -200,6 +200,11 @@ def test_a_file_says_what_a_line_cannot() -> None:
     assert second.severity is Severity.WARNING
 
 
+def test_the_window_of_a_line_may_stand_in_its_table() -> None:
+    (gate,) = parse_gate_tables([{"check": "wait.p95 < 1s for 30s of chat", "window": "10s"}])
+    assert gate == parse_gate("wait.p95 < 1s over 10s for 30s of chat")
+
+
 @pytest.mark.parametrize(
     ("table", "named"),
     [

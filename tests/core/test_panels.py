@@ -3,13 +3,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobctl.core.panels import GRID, Dashboard, Mark, Panel, Query, Row, Tone, Unit, Variable, expressions, places
+from jobctl.core.panels import GRID, Panel, Query, Row, Unit, places
 
 
-def _panel(title: str, width: int = 8, height: int = 8, *queries: str) -> Panel:
-    return Panel(
-        title, "", tuple(Query(query, "") for query in queries or ("up",)), Unit.COUNT, width=width, height=height
-    )
+def _panel(title: str, width: int = 8, height: int = 8) -> Panel:
+    return Panel(title, "", (Query("up", ""),), Unit.COUNT, width=width, height=height)
 
 
 def test_panels_follow_each_other_below_their_heading() -> None:
@@ -40,16 +38,3 @@ def test_nothing_lies_on_anything_else_or_beyond_the_edge(sizes: list[list[tuple
         assert not cells & taken
         assert place.x + place.width <= GRID
         taken |= cells
-
-
-def test_queries_are_asked_as_if_everything_was_chosen() -> None:
-    dashboard = Dashboard(
-        uid="x",
-        title="",
-        description="",
-        rows=(Row("", (_panel("a", 8, 8, 'a{queue=~"$queue",job_type=~"$job_type"}', "b"),)),),
-        variables=(Variable("queue", "", "", ""), Variable("job_type", "", "", "")),
-        marks=(Mark("", 'c{queue=~"$queue"}', "", Tone.PLAIN),),
-    )
-
-    assert expressions(dashboard) == ['a{queue=~".*",job_type=~".*"}', "b", 'c{queue=~".*"}']

@@ -207,6 +207,7 @@ def test_a_draining_that_railway_cannot_read_becomes_a_number() -> None:
         ('{\n  // replicas\n  "deploy": {}\n}', r"railway.json is not JSON \(.+, line 2\)"),
         ('{"deploy": {"numReplicas": 1,}}', r"railway.json is not JSON \(.+, line 1\)"),
         ("", r"railway.json is not JSON \(expecting value, line 1\)"),
+        ('{"deploy": {"numReplicas": ' + "1" * 5000 + "}}", r"railway.json cannot be read \(Exceeds the limit.+\)"),
         ("[]", "railway.json holds no object"),
         ('{"deploy": 5}', "railway.json: deploy is no object"),
         ('{"deploy": {"multiRegionConfig": [1]}}', "railway.json: deploy.multiRegionConfig is no object of objects"),

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,7 @@ from jobctl.wiring.evidence import read
 from support.benches import Bench, environment, run, started
 from support.console import Ran as Printed
 from support.console import commands
+from support.waiting import wait_until
 
 #: A busy machine wakes the generator late; where lateness is not the subject it may be.
 LATE = ("--max-schedule-lag", "10s")
@@ -338,6 +339,7 @@ def test_locusts_page_drives_the_schedule_of_a_bench_one_run_after_another(tmp_p
         bench.process.send_signal(signal.SIGTERM)
         bench.finish(20)
 
+    assert bench.output.count("All users spawned") == 2
     assert counts[0] == counts[1]
     assert counts[0][0] == counts[0][1] == len(list(make_schedule(POISSON, (Stage.steady(20.0, 1.0),), seed=1)))
     assert bench.left_behind() == []
@@ -348,13 +350,6 @@ def page_answers(page: httpx.Client) -> bool:
         return page.get("/").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
 
 
 def test_plain_locust_ends_at_its_run_time(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ def refusals_cost_no_attempt(document: Document) -> None:
 
 def the_limit_binds_and_not_the_slots(document: Document) -> None:
     """Of 8 jobs a second 5 are let through; the others queue up before slots that are nearly all free."""
+    assert document["config"]["job"] == "chat_completion"
+    assert document["signals"]["wait"]["max"] > 1
+    assert 0.5 <= document["signals"]["service"]["p50"] < 1
     assert 1.5 <= document["backlog"]["slope_per_s"] <= 4.5
     assert document["utilisation"] < 0.15
     assert document["jobs"]["failed"] == 0
@@ -87,6 +90,7 @@ def test_a_bench_of_the_document_shows_what_it_is_there_for(command: str, tmp_pa
     status, document, bench = run(*shorter(command), *LATE, directory=tmp_path, JOB_RECOVER_AFTER=str(RECOVER_AFTER_S))
 
     claim(document)
+    assert ("mock http://127.0.0.1:" in bench.output) is (document["config"]["job"] == "chat_completion")
     assert document["jobs"]["lost"] == document["jobs"]["duplicated"] == 0
     assert document["jobs"]["scheduled"] == document["jobs"]["finished"]
     (shown,) = [shown for shown in commands(high_load.DOCUMENT) if shown.command == command]

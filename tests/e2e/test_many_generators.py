@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from redis import Redis
 from jobctl.core.arrivals import POISSON, Stage, digest, make_schedule
 from support.benches import environment, run, started
 from support.networks import NETWORKS, Network, connected
+from support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 LATE = ("--max-schedule-lag", "10s")
@@ -206,13 +206,6 @@ def part(
 def wait_for_workers(url: str, count: int) -> None:
     with Redis.from_url(url) as client:
         wait_until(lambda: client.scard("rq:workers") == count)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
 
 
 def free_port(host: str) -> int:

@@ -16,11 +16,10 @@ import pytest
 
 from jobctl.apps.monitoring.panels import dashboard
 from jobctl.core.operations import Operations
-from jobctl.core.panels import expressions
 from jobctl.core.rules import anchor
 from support.monitoring import Prometheus, soon
 from support.notified import TOKEN, Notice
-from support.promql import lacking, opened, selectors, unfiltered
+from support.promql import expressions, lacking, opened, selectors, unfiltered
 from support.watched_fleet import RUNBOOK, watching_fleet
 
 SCALE = 100.0

@@ -79,3 +79,11 @@ def test_the_proof_fails_with_one_replay_or_too_many_outside_or_a_run_out_of_ord
     assert not plan_vs_bench.verdict([good] * 7 + [outside] * 3)[0]
     assert not plan_vs_bench.verdict([good] * 9 + [unlike])[0]
     assert not plan_vs_bench.verdict([good] * 9 + [unsure])[0]
+
+
+def test_a_name_that_no_case_holds_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["plan_vs_bench.py", "--only", "no such case"])
+    with pytest.raises(SystemExit) as ended:
+        plan_vs_bench.main()
+
+    assert ended.value.code == 2

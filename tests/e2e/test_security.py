@@ -23,6 +23,7 @@ from jobctl.adapters.rq_codec import JobSerializer
 from jobctl.cli.main import run
 from support.benches import environment, started
 from support.pickles import Trap, call, planted
+from support.waiting import wait_until
 
 TASKS = """
 import os
@@ -217,13 +218,6 @@ def working(place: Path, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
-
-
-def wait_until(condition: object) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
 
 
 # -------------------------------------------------------------------------------------------------------------- secrets

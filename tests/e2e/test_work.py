@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import pytest
 from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
+
+from support.waiting import wait_until
 
 PATIENCE_S = 30.0
 WORK = ("-m", "jobctl", "work")
@@ -88,13 +90,6 @@ def working(project: Path, redis_url: str | None, *words: str) -> Iterator[tuple
         finally:
             if process.poll() is None:
                 process.kill()
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def statuses(jobs: Sequence[Job]) -> list[JobStatus]:

@@ -88,13 +88,10 @@ def read_scenario(name_or_path: str) -> tuple[str, dict[str, Any]]:
         Its name and its decoded TOML.
 
     Raises:
-        InvalidOption: There is none, or it is not TOML.
+        InvalidOption: There is none, or it cannot be read, or is not TOML.
     """
     path = _scenario_path(name_or_path)
-    try:
-        return path.stem, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidOption("--scenario", f"{path} cannot be read ({error})", "mend the file") from None
+    return path.stem, read_toml(str(path), "--scenario")
 
 
 def beside_scenario(name_or_path: str, file: str) -> str:
@@ -258,10 +255,12 @@ def read_toml(path: str, option: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidOption(option, f"{path!r} is not TOML ({error})", "mend the file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error, option, "TOML file") from None
+    except RecursionError:
+        raise InvalidOption(option, f"{path!r} is nested too deeply", "mend the file") from None
+    except ValueError as error:
+        raise InvalidOption(option, f"{path!r} is not TOML ({error})", "mend the file") from None
 
 
 def read_payloads(path: str, option: str = "--args-from") -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -288,8 +287,8 @@ def _payload(line: str, place: str, option: str) -> tuple[tuple[Any, ...], dict[
     remedy = 'write an object of keyword arguments, an array, or {"args": [...], "kwargs": {...}}'
     try:
         value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InvalidOption(option, f"{place} is not JSON ({error.msg})", remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidOption(option, f"{place} is not JSON ({getattr(error, 'msg', error)})", remedy) from None
     if isinstance(value, list):
         return tuple(value), {}
     if not isinstance(value, dict):

@@ -68,6 +68,7 @@ class Rig:
     def __init__(self, group: ProcessGroup) -> None:
         self._group = group
         self._logs: dict[int, Path] = {}
+        self._mock: subprocess.Popen[bytes] | None = None
         self._fleet: _Fleet | None = None
         self._first_fleet: _Fleet | None = None
         self._lives: dict[int, int] = {}
@@ -95,7 +96,7 @@ class Rig:
         secret = token_urlsafe()
         mock = self._launch("mock", ["mock", "--port", "0", *options], {secret_variable: secret})
         url = next(word for word in self._ready_line(mock, "listening on").split() if word.startswith("http://"))
-        self.mock = MockControl(url, secret)
+        self._mock, self.mock = mock, MockControl(url, secret)
         return url
 
     def start_workers(
@@ -151,12 +152,15 @@ class Rig:
         for worker in self.workers:
             self._ready_line(worker, "listening on")
 
-    def ended_workers(self) -> list[str]:
-        """What became of workers that ended although nobody told them to."""
+    def ended_parts(self) -> list[str]:
+        """What became of the workers and the mock that ended although nobody told them to."""
+        parts = {f"worker {number}": one for number, one in enumerate(self.workers, 1) if number not in self._killed}
+        if self._mock is not None:
+            parts["the mock"] = self._mock
         return [
-            f"worker {number} (pid {worker.pid}) ended with status {worker.returncode}"
-            for number, worker in enumerate(self.workers, 1)
-            if worker.poll() is not None and number not in self._killed
+            f"{name} (pid {part.pid}) ended with status {part.returncode}"
+            for name, part in parts.items()
+            if part.poll() is not None
         ]
 
     def read_usage(self) -> UsageReading | None:

@@ -102,20 +102,32 @@ def deliver(document: dict[str, Any], result: BenchResult, outputs: Outputs, con
         console: Where a person reads.
 
     Raises:
-        InvalidOption: A file cannot be written.
+        InvalidOption: A file cannot be written; of several the last, and the others were told before.
     """
     from jobctl.adapters.files import write_lines
     from jobctl.apps.bench.records import to_lines
     from jobctl.wiring.report import write_reports
 
+    tell, complain = partial(typer.echo, nl=False), partial(typer.echo, err=True)
+    failed: list[InvalidOption] = []
+
+    def attempt(write: Callable[..., None], *given: object) -> None:
+        try:
+            write(*given)
+        except InvalidOption as error:
+            failed.append(error)
+
     with ExitStack() as last_comes_first:
-        tell, complain = partial(typer.echo, nl=False), partial(typer.echo, err=True)
-        last_comes_first.callback(write_reports, document, outputs.reports, tell, complain)
+        last_comes_first.callback(attempt, write_reports, document, outputs.reports, tell, complain)
         last_comes_first.callback(render, console, document)
         if outputs.records is not None:
             lines = to_lines(result.records, result.started_at_s)
-            last_comes_first.callback(write_lines, outputs.records, lines, "--records")
-        last_comes_first.callback(write_document, outputs.json_target, document)
+            last_comes_first.callback(attempt, write_lines, outputs.records, lines, "--records")
+        last_comes_first.callback(attempt, write_document, outputs.json_target, document)
+    for error in failed[:-1]:
+        complain(str(error))
+    if failed:
+        raise failed[-1]
 
 
 def render(console: Console, document: Mapping[str, Any]) -> None:

@@ -32,6 +32,8 @@ _GATE_WIDTH: Final = 54
 _JOB_WIDTH: Final = 36
 #: Seconds between two lines where there is no terminal.
 _LINE_EVERY_S: Final = 5.0
+#: How jobs fail whose model the mock does not serve, whichever client told them.
+_UNKNOWN_MODEL: Final = "is not a valid model ID"
 
 
 class ProgressView:
@@ -93,6 +95,8 @@ def render_report(console: Console, document: Mapping[str, Any]) -> None:
         console.print(f"  - {escape(reason)}", highlight=False)
     for entry in document["errors"]:
         console.print(f"    {entry['jobs']} x {escape(entry['error'])}", highlight=False)
+    if config.get("mock") is not None and any(_UNKNOWN_MODEL in entry["error"] for entry in document["errors"]):
+        console.print("    the mock serves another model with --serve-model AUTHOR/SLUG", highlight=False)
     console.print()
     if document["gates"]:
         console.print(_gates(document["gates"]))
@@ -169,10 +173,10 @@ def _gates(gates: Sequence[Mapping[str, Any]]) -> Table:
 def _signals(signals: Mapping[str, Any]) -> Table:
     """Statistics down, signals across; beside each quantile the interval it lies in."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     names = ("wait", "service", "sojourn")
     for name in names:
-        table.add_column(f"{name:>8}", no_wrap=True)
+        table.add_column(f"{name:>8}")
     table.add_row("n", *(f"{signals[name]['n']:>8}" for name in names))
     table.add_row("mean", *(f"{_seconds(signals[name]['mean']):>8}" for name in names))
     for q in ("p50", "p90", "p95", "p99"):

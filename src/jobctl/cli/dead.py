@@ -15,9 +15,11 @@ import typer
 from jobctl import settings
 from jobctl.apps.dead.dead import Selection, change, find, select, to_json
 from jobctl.apps.dead.dead import show as show_details
+from jobctl.cli.help_panels import PanelledCommand
 from jobctl.cli.json_output import write_document
 from jobctl.cli.options import Json, WorkersRedisUrl, check_writable, duration_option, parser
 from jobctl.core.units import parse_whole
+from jobctl.core.words import count_of
 from jobctl.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ Limit = Annotated[
 All = Annotated[bool, typer.Option("--all", help="All jobs.")]
 
 
-@dead.command("list")
+@dead.command("list", cls=PanelledCommand)
 def list_(
     queue: OfQueue = None,
     job_type: OfType = None,
@@ -78,7 +80,7 @@ def list_(
         typer.echo(f"there are more; give --limit N, now {limit}", err=True)
 
 
-@dead.command("show", short_help="Show all that is kept of one dead job.")
+@dead.command("show", cls=PanelledCommand, short_help="Show all that is kept of one dead job.")
 def show(
     job_id: Annotated[str, typer.Argument(metavar="JOB_ID", help="Id of a dead job.", show_default=False)],
     json_target: Json = None,
@@ -96,7 +98,7 @@ def show(
         _render_details(details)
 
 
-@dead.command("retry", short_help="Put dead jobs at the end of their queues.")
+@dead.command("retry", cls=PanelledCommand, short_help="Put dead jobs at the end of their queues.")
 def retry(
     job_ids: JobIds = None,
     queue: OfQueue = None,
@@ -114,7 +116,7 @@ def retry(
     typer.echo(_told("put back", changed, gone))
 
 
-@dead.command("purge", short_help="Remove dead jobs with their data and results.")
+@dead.command("purge", cls=PanelledCommand, short_help="Remove dead jobs with their data and results.")
 def purge(
     job_ids: JobIds = None,
     queue: OfQueue = None,
@@ -157,8 +159,7 @@ def _chosen(dead_set: DeadSet, job_ids: Sequence[str] | None, selection: Selecti
 
 
 def _told(verb: str, changed: int, gone: int) -> str:
-    noun = "job" if changed == 1 else "jobs"
-    return f"{verb} {changed} {noun}" + (f"; {gone} more had gone meanwhile" if gone else "")
+    return f"{verb} {count_of(changed, 'job')}" + (f"; {gone} more had gone meanwhile" if gone else "")
 
 
 # ----------------------------------------------------------------------------------------------------------- rendering

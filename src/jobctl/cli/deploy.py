@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.help_panels import PanelledCommand
 from jobctl.cli.rendering import Check, SloFile, compare_or_write
 
 __all__ = ["deploy"]
@@ -15,7 +16,7 @@ __all__ = ["deploy"]
 deploy = typer.Typer(help="railway.json and its successor, made from slo.toml.", rich_markup_mode=None)
 
 
-@deploy.command("render", short_help="Make railway.json and .railway/railway.py from slo.toml.")
+@deploy.command("render", cls=PanelledCommand, short_help="Make railway.json and .railway/railway.py from slo.toml.")
 def render(
     directory: Annotated[
         str, typer.Argument(metavar="[DIRECTORY]", help="Where to; this one by default.", show_default=False)

@@ -15,7 +15,7 @@ __all__ = ["exporter"]
 def exporter(
     port: Port = 9200,
     host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; every interface by default.")
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 0.0.0.0 is every interface.")
     ] = "0.0.0.0",
     redis_url: WorkersRedisUrl = None,
     openrouter_url: OpenRouterUrl = None,

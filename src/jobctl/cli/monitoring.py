@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from jobctl.cli.exit_status import ExitStatus
+from jobctl.cli.help_panels import PanelledCommand
 from jobctl.cli.options import parser
 from jobctl.cli.rendering import Check, SloFile, compare_or_write
 from jobctl.core.units import parse_positive
@@ -38,7 +39,7 @@ def _place(text: str) -> str:
     return str(Path(text).absolute())
 
 
-@monitoring.command("init", short_help="Begin: slo.toml to fill in, and what is written by hand.")
+@monitoring.command("init", cls=PanelledCommand, short_help="Begin: slo.toml to fill in, and what is written by hand.")
 def init(
     directory: Annotated[
         str, typer.Argument(metavar="[DIRECTORY]", help="Where to; made if it is not there.")
@@ -59,7 +60,7 @@ def init(
     )
 
 
-@monitoring.command("render", short_help="Make the files that watch a fleet from slo.toml.")
+@monitoring.command("render", cls=PanelledCommand, short_help="Make the files that watch a fleet from slo.toml.")
 def render(
     directory: Annotated[
         str | None,

@@ -98,11 +98,12 @@ def setting(name: str, metavar: str, text: str, *, default: str | None = None, p
     if default is None:
         unit = "s" if metavar == "DURATION" else ""
         shown = "" if field.default is None else f" [default: {_shown(field.default)}{unit}]"
-        text += f"{shown} [env: {field.env}]"
+        shown += f" [env: {field.env}]"
     else:
-        text += f" [default: {default}]"
+        shown = f" [default: {default}]"
+    told = f"{text.removesuffix('.')}{shown}."
     return typer.Option(
-        field.flag, parser=parser(field.parse), metavar=metavar, help=text, rich_help_panel=panel, show_default=False
+        field.flag, parser=parser(field.parse), metavar=metavar, help=told, rich_help_panel=panel, show_default=False
     )
 
 
@@ -239,7 +240,7 @@ MetricsPort = Annotated[
 MetricsHost = Annotated[str | None, setting("metrics_host", "ADDRESS", "Address of that port.", panel=OBSERVING)]
 PlannedReplicas = Annotated[
     int | None,
-    setting("planned_replicas", "N", "Workers that the plan asks for, shown as a metric.", panel=OBSERVING),
+    setting("planned_replicas", "N", "Workers that the plan asks for, to compare with.", panel=OBSERVING),
 ]
 OpenRouterUrl = Annotated[str | None, setting("openrouter_url", "URL", "OpenRouter API that the jobs call.")]
 PerDay = Annotated[

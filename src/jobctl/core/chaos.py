@@ -34,6 +34,7 @@ from jobctl.core.records import JobRecord, Outcome
 from jobctl.core.retrying import RetryPolicy
 from jobctl.core.slo import check_keys, hint
 from jobctl.core.units import parse_duration, parse_positive_duration, parse_whole
+from jobctl.core.words import count_of
 from jobctl.errors import InvalidValue
 
 __all__ = [
@@ -298,7 +299,7 @@ def _check_target(fault: TimedFault, targets: Targets) -> None:
             problem = f"{fault} strikes a worker, and --no-workers starts none"
             raise InvalidValue(problem, "drop one of the two")
         case Target.REPLICA if fault.replica is not None and fault.replica > (targets.replicas or 0):
-            count = f"{targets.replicas} replica{'' if targets.replicas == 1 else 's'}"
+            count = count_of(targets.replicas or 0, "replica")
             raise InvalidValue(f"{fault}: there are only {count}", f"give a number up to that, or {_ALL}")
 
 

@@ -206,8 +206,8 @@ class Panel:
         note: A remark beside the name, such as the peak.
         write: Writes a value of the vertical axis.
         ticks: Chooses the values that are written, from the greatest value that must fit; None for the usual ones.
-        log_from: The least value of a logarithmic axis, at which whatever is smaller is drawn: the first of
-            ``ticks``, which are then to be given. None for a linear one.
+        is_log: Whether the vertical axis is logarithmic; ``ticks`` are then to be given, and what is smaller than the
+            first of them is drawn there.
         endless: What an infinite value means; its whole column is shaded and the legend says so.
     """
 
@@ -219,7 +219,7 @@ class Panel:
     note: str = ""
     write: Callable[[float], str] = "{:g}".format
     ticks: Callable[[float], Sequence[float]] | None = None
-    log_from: float | None = None
+    is_log: bool = False
     endless: str = ""
 
 
@@ -402,7 +402,7 @@ class _Scale:
     low: float
     high: float
     words: dict[float, str]
-    logarithmic: bool
+    is_log: bool
 
     @classmethod
     def of(cls, panel: Panel) -> _Scale:
@@ -410,12 +410,12 @@ class _Scale:
         values = [value for value in shown if value is not None and math.isfinite(value)]
         most = max([*values, *(threshold.value for threshold in panel.thresholds)], default=0.0)
         ticks = (panel.ticks or even_ticks)(most)
-        return cls(ticks[0], ticks[-1], {tick: panel.write(tick) for tick in ticks}, panel.log_from is not None)
+        return cls(ticks[0], ticks[-1], {tick: panel.write(tick) for tick in ticks}, panel.is_log)
 
     def share(self, value: float) -> float:
         """How far up a value stands, 0 at the bottom to 1 at the top."""
         inside = min(max(value, self.low), self.high)
-        if self.logarithmic:
+        if self.is_log:
             return math.log(inside / self.low) / math.log(self.high / self.low)
         return (inside - self.low) / (self.high - self.low)
 

@@ -274,6 +274,11 @@ def parse_gate(text: str) -> Gate:
     Raises:
         InvalidValue: A word is unknown, a number or its unit means nothing; the nearest known word is named.
     """
+    return _checked(_gate_of(text), text)
+
+
+def _gate_of(text: str) -> Gate:
+    """A gate as its line says it, still without what follows from that."""
     form = _FORM.fullmatch(text)
     if form is None:
         raise InvalidValue(f"{text!r} is no gate", _REMEDY)
@@ -289,7 +294,7 @@ def parse_gate(text: str) -> Gate:
     if gate.comparison is Comparison.EQUAL and gate.unit not in {Unit.JOBS, Unit.SHARE}:
         raise InvalidValue(f"{text!r} wants a measured {gate.figure} to equal a number", "use <, <=, > or >=")
     _refuse_what_is_certain(gate, text)
-    return _checked(_with_tails(gate, said, text), text)
+    return _with_tails(gate, said, text)
 
 
 def parse_gates_file(content: Mapping[str, Any]) -> tuple[Gate, ...]:
@@ -462,12 +467,12 @@ def _with_tails(gate: Gate, said: Mapping[str, str], text: str) -> Gate:
         for_s = parse_positive_duration(said["for"]) if "for" in said else None
     except InvalidValue as error:
         raise InvalidValue(f"{text!r}: {error.problem}", error.remedy) from None
-    return replace(gate, job=said.get("of"), window_s=for_s if window_s is None else window_s, for_s=for_s)
+    return replace(gate, job=said.get("of"), window_s=window_s, for_s=for_s)
 
 
 def _checked(gate: Gate, text: str) -> Gate:
-    """Refuse what has no meaning for this signal."""
-    kind = gate.kind
+    """The gate with the window that ``for`` alone means; what has no meaning for its signal is refused."""
+    gate, kind = replace(gate, window_s=gate.for_s if gate.window_s is None else gate.window_s), gate.kind
     if gate.window_s is not None and not kind.has_windows:
         raise InvalidValue(f"{text!r}: {gate.figure} is one figure of the whole run", "leave the window out")
     if gate.for_s is not None and gate.window_s is not None and gate.for_s < gate.window_s:
@@ -491,7 +496,7 @@ def _gate(table: object) -> Gate:
             raise InvalidValue(f"{key} = {table[key]!r} is no text", "put it in quotes")
     if "check" not in table:
         raise InvalidValue("check is missing", 'add check = "wait.p95 < 1s"')
-    text, gate = table["check"], parse_gate(table["check"])
+    text, gate = table["check"], _gate_of(table["check"])
     said = {tail: table[key] for tail, key in _KEY_OF_TAIL.items() if key in table}
     for tail, known in (("of", gate.job), ("over", gate.window_s), ("for", gate.for_s)):
         if tail in said and known is not None:
@@ -500,7 +505,7 @@ def _gate(table: object) -> Gate:
     gate = replace(
         gate,
         job=gate.job or tailed.job,
-        window_s=tailed.window_s if gate.window_s is None else gate.window_s,
+        window_s=gate.window_s or tailed.window_s,
         for_s=gate.for_s or tailed.for_s,
         abort=_flag(table),
         fewest=_fewest(table),

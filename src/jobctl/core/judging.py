@@ -29,16 +29,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from jobctl.core.samples import MIN_JOBS
 from jobctl.core.slo import Verdict
 from jobctl.core.summary import Backlog, Load, Summary
+from jobctl.core.words import count_of, were
 
 __all__ = [
     "MAX_FAILED_SHARE",
-    "NOTHING_EXCUSED",
     "Circumstances",
     "Excuse",
     "Judgement",
@@ -87,10 +87,6 @@ class Excuse:
     problems: tuple[str, ...] = ()
 
 
-#: Of a run without faults.
-NOTHING_EXCUSED: Final = Excuse()
-
-
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What a run is judged by beside its figures.
@@ -112,7 +108,7 @@ class Circumstances:
     injected_share: float
     interrupted: bool = False
     aborted: bool = False
-    excuse: Excuse = NOTHING_EXCUSED
+    excuse: Excuse = field(default_factory=Excuse)
     replaced: Collection[str] = ()
 
 
@@ -213,7 +209,7 @@ def doubts_about(summary: Summary, circumstances: Circumstances) -> Iterator[str
     if summary.counts.rejected:
         yield f"Redis refused {summary.counts.rejected} of {summary.counts.scheduled} jobs"
     if circumstances.dropped and not circumstances.aborted:
-        yield f"{circumstances.dropped} arrivals were due and never sent"
+        yield f"{were(circumstances.dropped, 'arrival')} due and never sent"
     if lag_s is not None and lag_s > allowed_s:
         yield f"the generator fell behind: schedule lag p99 {lag_s:.3f} s, allowed {allowed_s:g} s"
     if summary.offered_jobs < MIN_JOBS and not circumstances.aborted:
@@ -227,10 +223,10 @@ def _broken_facts(summary: Summary, circumstances: Circumstances) -> Iterator[tu
     if counts.lost:
         yield "lost", f"{counts.lost} of {counts.enqueued} jobs were lost"
     if counts.in_flight and not (circumstances.interrupted or circumstances.aborted):
-        yield "in_flight", f"{counts.in_flight} jobs were still waiting or running when the drain ended"
+        yield "in_flight", f"{were(counts.in_flight, 'job')} still waiting or running when the drain ended"
     if duplicated and not injected_share:
         struck = " that no fault explains" if excuse.duplicated else ""
-        yield "duplicated", f"{duplicated} jobs ran to success more than once{struck}"
+        yield "duplicated", f"{count_of(duplicated, 'job')} ran to success more than once{struck}"
     if failed > failures_allowed(counts.enqueued, injected_share):
         injected = f" beyond the {injected_share:.2%} injected" if injected_share else ""
         struck = ", those apart that a fault explains" if excuse.failed else ""

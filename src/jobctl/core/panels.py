@@ -6,7 +6,7 @@ A query may hold the dashboard's variables, as ``queue=~"$queue"``; whoever look
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -26,7 +26,6 @@ __all__ = [
     "Tone",
     "Unit",
     "Variable",
-    "expressions",
     "places",
 ]
 
@@ -261,16 +260,3 @@ def places(rows: Iterable[Row]) -> Iterator[Place]:
             x += panel.width
             height = max(height, panel.height)
         y += height
-
-
-def expressions(dashboard: Dashboard) -> list[str]:
-    """Every query of the panels and marks in order, with everything chosen: PromQL that Prometheus takes."""
-    asked = [query.expr for row in dashboard.rows for panel in row.panels for query in panel.queries]
-    asked += [mark.expr for mark in dashboard.marks]
-    return [_with_everything(expr, dashboard.variables) for expr in asked]
-
-
-def _with_everything(expr: str, variables: Sequence[Variable]) -> str:
-    for variable in variables:
-        expr = expr.replace(f"${variable.name}", EVERYTHING)
-    return expr

@@ -38,6 +38,7 @@ from jobctl.core.records import JobRecord, Outcome
 from jobctl.core.slo import Objective, Verdict
 from jobctl.core.summary import Window, utilisation_over
 from jobctl.core.units import format_duration
+from jobctl.core.words import were
 
 __all__ = ["FEWEST_STRETCHES", "SETTLING_SERVICES", "Cause", "Finding", "Phase", "Probe", "read_probe"]
 
@@ -382,7 +383,7 @@ def _errors(records: Sequence[JobRecord]) -> str:
     lost = sum(record.outcome is Outcome.LOST for record in records)
     failed = sum(record.outcome is Outcome.FAILED for record in records)
     if lost:
-        return f"{lost} jobs were lost"
+        return f"{were(lost, 'job')} lost"
     if failed > max(1.0, MAX_FAILED_SHARE * len(records)):
         return f"{failed} of {len(records)} jobs failed"
     return ""

@@ -161,8 +161,10 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
             f"{name} is not JSON ({error.msg.lower()}, line {error.lineno})",
             "take comments and trailing commas out, or change it by hand",
         ) from None
-    except RecursionError:
-        raise InvalidValue(f"{name} is nested too deeply", "mend the file") from None
+    except InvalidValue:
+        raise
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise InvalidValue(f"{name} cannot be read ({error})", "mend the file") from None
     if not isinstance(content, dict):
         raise InvalidValue(f"{name} holds no object", "mend the file")
     return content

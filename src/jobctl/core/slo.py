@@ -59,7 +59,7 @@ _OBJECTIVE_REMEDY: Final = (
 )
 _DRAIN_REMEDY: Final = 'write it as "drain 10000 jobs <= 5m"'
 _COVER_REMEDY: Final = 'write it as "cover 99% of the day"'
-_WINDOW_REMEDY: Final = "give busiest hour, whole day or every hour"
+_WINDOW_REMEDY: Final = "give busiest-hour, whole-day or every-hour"
 _BOUND: Final = re.compile(r"([^<=>]*?)\s*(?:<=|<|≤)\s*([^<=>]*)")
 _QUANTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d{1,6})?)")
 _SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%(?:\s+of\s+the\s+day)?")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["count_of", "number", "share", "usd", "writable", "writable_throughout"]
+__all__ = ["count_of", "number", "share", "usd", "were", "writable", "writable_throughout"]
 
 #: XML has no way to write these.
 _UNWRITABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -33,6 +33,11 @@ def usd(value: float) -> str:
 def count_of(many: int, one: str) -> str:
     """``1 replica``, ``2 replicas``."""
     return f"{many:,} {one}" if many == 1 else f"{many:,} {one}s"
+
+
+def were(many: int, one: str) -> str:
+    """``1 job was``, ``2 jobs were``."""
+    return f"{count_of(many, one)} {'was' if many == 1 else 'were'}"
 
 
 def writable(value: str) -> str:

@@ -184,7 +184,7 @@ class _Turns:
         self._on_progress = on_progress
         self._say = say
         self._round = 0
-        self._ended_workers: list[str] = []
+        self._ended_parts: list[str] = []
         self._new: list[BenchResult] = []
         self._interrupted = False
         #: Why a run is not to be trusted.
@@ -209,7 +209,7 @@ class _Turns:
         from jobctl.apps.bench.pooling import pool
 
         config = self._stand.prepared.config
-        return pool(config, self._new, interrupted=self._interrupted, ended_workers=self._ended_workers)
+        return pool(config, self._new, interrupted=self._interrupted, ended_parts=self._ended_parts)
 
     def _take_one(self) -> Round | None:
         """One round; None where it was cut short."""
@@ -240,7 +240,7 @@ class _Turns:
         self._interrupted = result.interrupted
         if is_new:
             self._new.append(result)
-            self._ended_workers += [f"{name}: {what}" for what in stand.rig.ended_workers()]
+            self._ended_parts += [f"{name}: {what}" for what in stand.rig.ended_parts()]
         measured = read_measurement(to_document(result, environment.host(), {}), name)
         doubt = measured.doubt if is_new else measured.doubt_as_baseline
         if doubt is not None:

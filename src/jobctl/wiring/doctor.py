@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from jobctl import __version__
 from jobctl.apps.doctor.set_up import ERROR_RATE, Intent, SetUp
-from jobctl.core.facts import RailwayFacts, Unreachable
+from jobctl.core.facts import RailwayFacts, SuccessorFacts, Unreachable
 from jobctl.core.operations import Fleet, Operations, Thresholds
 from jobctl.core.pooling import pool_size
 from jobctl.core.railway import SERVICE_FILES, DeployFields, read_deploy, wrong_types
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
         RedisFacts,
         RqFacts,
         SentryFacts,
-        SuccessorFacts,
     )
     from jobctl.core.tiers import Clients
     from jobctl.settings import Settings
@@ -91,7 +90,7 @@ def look(settings: Settings, question: Question) -> SetUp:
     operations = _operations(question.slo_file)
     railway = _railway(question.railway)
     place = railway.path if isinstance(railway, RailwayFacts) else question.railway or ""
-    successor = successor_of(operations, Path(place).parent)
+    successor = _successor(operations, Path(place).parent)
     database_url, strange = _database(settings)
     intent = _intent(settings, question, operations, _deployed(operations, railway, successor), strange)
     tasks: dict[str, Callable[[], Any]] = {f"metrics {url}": partial(_metrics, url) for url in question.metrics}
@@ -165,12 +164,15 @@ def _intent(
 
 
 def _deployed(
-    operations: Operations | None, railway: RailwayFacts | Unreachable | None, successor: SuccessorFacts | None
+    operations: Operations | None,
+    railway: RailwayFacts | Unreachable | None,
+    successor: SuccessorFacts | Unreachable | None,
 ) -> DeployFields:
     """How workers are started: by ``railway.json``, or by a ``.railway/`` that says what ``slo.toml`` does."""
     if isinstance(railway, RailwayFacts):
         return railway.deploy
-    if operations is None or successor is None or successor.drift != "" or railway is not None:
+    is_ours = isinstance(successor, SuccessorFacts) and successor.drift == ""
+    if operations is None or railway is not None or not is_ours:
         return DeployFields()
     fleet = operations.fleet
     return DeployFields(
@@ -219,15 +221,20 @@ def _railway(given: str | None) -> RailwayFacts | Unreachable | None:
     except json.JSONDecodeError as error:
         why = f"{error.msg.lower()}, line {error.lineno}"
         return Unreachable(f"{path} is no JSON ({why})", "mend that line; JSON has no comments and no trailing commas")
-    except ValueError as error:
-        return Unreachable(f"{path} cannot be read ({str(error).lower()})", "mend that line")
-    except RecursionError:
-        return Unreachable(f"{path} is nested too deeply", "mend the file")
+    except (ValueError, RecursionError) as error:
+        return Unreachable(f"{path} cannot be read ({str(error).lower()})", "mend the file")
     return RailwayFacts(
         path=path,
         deploy=read_deploy(content),
         faults=tuple(wrong_types(content)),
     )
+
+
+def _successor(operations: Operations | None, directory: Path) -> SuccessorFacts | Unreachable | None:
+    try:
+        return successor_of(operations, directory)
+    except InvalidOption as error:
+        return Unreachable(error.problem, "mend it, or take it out")
 
 
 # ---------------------------------------------------------------------------------------------------- what is looked at

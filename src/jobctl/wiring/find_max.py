@@ -8,6 +8,7 @@ from contextlib import closing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from jobctl.core.words import were
 from jobctl.errors import InvalidOption, RunFailed
 from jobctl.wiring.load import new_run_id
 from jobctl.wiring.stand import MOCK_KEY, PreparedBench, Stand
@@ -203,7 +204,7 @@ class _Search:
         with closing(limiter) if limiter is not None else nullcontext():
             result = self._stand.run(config, watch)
             look()
-        ended = self._stand.rig.ended_workers()
+        ended = self._stand.rig.ended_parts()
         if ended:
             raise RunFailed(f"the fleet cannot be measured: {ended[0]}")
         if result.interrupted:
@@ -265,7 +266,7 @@ def _doubts(result: BenchResult) -> list[str]:
     lag_s = result.summary.schedule_lag.census(0.99)
     doubts = []
     if result.dropped:
-        doubts.append(f"{result.dropped} arrivals were due and never sent")
+        doubts.append(f"{were(result.dropped, 'arrival')} due and never sent")
     if lag_s is not None and lag_s > result.config.max_schedule_lag_s:
         doubts.append(f"the generator fell behind: schedule lag p99 {lag_s:.3f} s")
     return doubts

@@ -50,22 +50,29 @@ def write_reports(
         document: What a bench wrote.
         targets: Where each form goes; ``-`` for standard output.
         out: Takes what goes there.
-        say: Takes a line for the person who waits, should the summary not be writable.
+        say: Takes a line for the person who waits, should something not be writable.
 
     Raises:
-        InvalidOption: A file cannot be written.
+        InvalidOption: A file cannot be written; the others were, or ``say`` was told why not.
     """
     summary = settings.step_summary()
     if not targets and summary is None:
         return
-    report = read_report(writable_throughout(document), "the document")
+    report, failed = read_report(writable_throughout(document), "the document"), None
     for form, target in targets.items():
         if target == "-":
             out(tell(report, form))
-        else:
+            continue
+        try:
             replace_text(target, tell(report, form), f"--{form}")
+        except InvalidOption as error:
+            if failed is not None:
+                say(str(failed))
+            failed = error
     if summary is not None:
         _summarise(report, summary, say)
+    if failed is not None:
+        raise failed
 
 
 def _summarise(report: Report, path: str, say: Callable[[str], None]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jobctl.core.crew import ALONE, Crew
+from jobctl.core.words import count_of
 from jobctl.errors import ServiceUnavailable
 from jobctl.wiring.chaos import make_player, warn_of_drain
 from jobctl.wiring.load import ANSWER_S, agree_start, forget_start
@@ -114,8 +115,7 @@ class Stand:
         spec, crew = config.spec, self.prepared.crew
         if crew.joining:
             join = f"jobctl bench --worker --master-host HERE --master-port {crew.port} --redis-url URL"
-            noun = "generator" if crew.joining == 1 else "generators"
-            self._say(f"waiting for {crew.joining} {noun} to join: {join}")
+            self._say(f"waiting for {count_of(crew.joining, 'generator')} to join: {join}")
         self._loads[spec.run_id] = LoadProcess(
             self._group, self.prepared.locustfile, spec.to_json(), self.redis_url, crew
         )
@@ -147,7 +147,7 @@ class Stand:
                     lambda: chaos.start(agree_start(self.connection, spec.run_id)),
                     on_progress,
                     lambda: interruption.happened,
-                    self.rig.ended_workers,
+                    self.rig.ended_parts,
                     self.rig.read_usage,
                     chaos.stop,
                 )
@@ -204,8 +204,7 @@ def start_system(prepared: PreparedBench, rig: Rig, connection: Redis, redis_url
         fleet = config.replicas or 0, config.concurrency or 0, config.spec.queues
         rig.start_workers(*fleet, redis_url, told, secluded=prepared.secluded)
         pids = ", ".join(str(worker.pid) for worker in rig.workers)
-        noun = "worker" if len(rig.workers) == 1 else "workers"
-        parts.append(f"{len(rig.workers)} {noun} of {config.concurrency} slots (pid {pids})")
+        parts.append(f"{count_of(len(rig.workers), 'worker')} of {config.concurrency} slots (pid {pids})")
     noun = "queue" if len(config.spec.queues) == 1 else "queues"
     return f"{'; '.join(parts)}; {noun} {', '.join(config.spec.queues)}"
 

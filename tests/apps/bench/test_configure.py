@@ -100,6 +100,7 @@ def test_a_run_has_a_queue_of_its_own_and_somebody_elses_workers_the_default_one
     assert configured().spec.queue == "bench-run"
     assert configured(no_workers=True).spec.queue == "default"
     assert configured(queue="mine").spec.queue == "mine"
+    assert configured(queue="theirs:eu", no_workers=True).spec.queue == "theirs:eu"
 
 
 def test_somebody_elses_workers_are_not_assumed_to_be_two() -> None:
@@ -119,6 +120,8 @@ def test_jobs_of_ones_own_are_taken_by_their_path() -> None:
         ({"job": "not a path.f"}, "--job"),
         ({"job": "noop", "service_law": "constant:1s"}, "--service-time"),
         ({"rate": 1e9, "duration_s": 86_400.0}, "--duration"),
+        ({"queue": "high,low"}, "--queue"),
+        ({"queue": "high:6"}, "--queue"),
     ],
 )
 def test_what_cannot_be_names_its_option(request_: dict[str, Any], option: str) -> None:

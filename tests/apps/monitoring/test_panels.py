@@ -17,12 +17,12 @@ from jobctl.apps.monitoring.prometheus import rules_document
 from jobctl.apps.monitoring.rules import recording_groups
 from jobctl.cli.main import app
 from jobctl.core.operations import Fleet, Operations, Scrape, Thresholds
-from jobctl.core.panels import GRID, Dashboard, Form, Panel, Query, expressions
+from jobctl.core.panels import GRID, Dashboard, Form, Panel, Query
 from jobctl.core.rules import Group
 from jobctl.core.slo import Objective
 from jobctl.core.tiers import parse_tier
 from support.monitoring import promtool
-from support.promql import selectors
+from support.promql import expressions, selectors
 from support.series import known_series
 
 OPERATIONS = Operations(

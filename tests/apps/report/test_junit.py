@@ -11,7 +11,7 @@ import pytest
 
 from jobctl.apps.report.junit import PROMISES, to_junit
 from jobctl.apps.report.reading import read_report
-from jobctl.core.judging import judge
+from jobctl.core.judging import Circumstances, judge
 from jobctl.core.records import JobRecord, Outcome
 from jobctl.core.summary import Window, summarise
 from support.whole_documents import make_document, make_gate
@@ -104,7 +104,7 @@ def test_the_reason_of_every_promise_is_told_in_its_case(
     records = [record(position, **(changes if position > 30 else {})) for position in range(200)]
     summary = summarise(records, Window(0.0, 20.0), 2)
     given = {"dropped": 0, "max_schedule_lag_s": 0.05, "injected_share": 0.0, **asked}
-    judgement = judge(summary, **given)
+    judgement = judge(summary, Circumstances(**given))
     found = suite(gates=[], verdict=judgement.verdict.value, reasons=list(judgement.reasons))
 
     assert fates(found)[promise] == ("failure" if judgement.verdict == "broken" else "error")

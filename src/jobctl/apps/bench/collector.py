@@ -5,8 +5,9 @@ data, so workers of any kind are seen alike.
 
 Instants that a worker noted are told in this process's clock: both are compared with Redis' own. Of a worker whose
 clock is not known the instants are taken as they are. A job that would then have started before it was sent waited 0 s.
-A worker notes a start before the round trip in which it takes the job, so on a busy machine single jobs look so; where
-many do, or one by much, the clocks are wrong and the run cannot be called measured.
+Of a job whose result is not kept the start is what its worker noted before the round trip in which it took the job, so
+on a busy machine single jobs look so; where many do, or one by much, the clocks are wrong and the run cannot be called
+measured.
 """
 
 from __future__ import annotations

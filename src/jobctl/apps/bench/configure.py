@@ -6,6 +6,7 @@ Precedence for each value: the command line, then the scenario, then the default
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -26,6 +27,8 @@ __all__ = ["configure", "mock_arguments", "wanted_load"]
 
 _DEFAULT_REPLICAS: Final = 2
 _MAX_WARMUP_S: Final = 30.0
+#: Workers are told their queues in a list with commas, and a colon stands before a weight.
+_ONE_QUEUE: Final = re.compile(r"[^\s,:]+")
 #: Schedules beyond this many jobs would not fit in memory beside their records.
 _MOST_JOBS: Final = 50_000_000
 
@@ -89,6 +92,8 @@ def configure(
         instants=shaped.instants,
         live=any(gate.abort for gate in gates),
     )
+    if not request.no_workers:
+        _check_queues(spec.queues)
     wanted = wanted_load(request, scenario)
     config = BenchConfig(
         spec=spec,
@@ -105,6 +110,13 @@ def configure(
         chaos=_chaos(request, scenario),
     )
     return _check_gates(config, request)
+
+
+def _check_queues(queues: Sequence[str]) -> None:
+    """Refuse what our workers would take for several queues, or for one with a weight."""
+    odd = next((name for name in queues if not _ONE_QUEUE.fullmatch(name)), None)
+    if odd is not None:
+        raise InvalidOption("--queue", f"{odd!r} is not the name of one queue", "use no blanks, commas and colons")
 
 
 def _chaos(request: BenchRequest, scenario: Scenario | None) -> tuple[TimedFault, ...]:

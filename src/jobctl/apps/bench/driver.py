@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobctl.apps.bench.session import read_records
@@ -26,7 +26,7 @@ from jobctl.core.gating import (
     replaced_promises,
     with_gates,
 )
-from jobctl.core.judging import Excuse, Judgement, doubts_about, judge
+from jobctl.core.judging import Circumstances, Excuse, Judgement, doubts_about, judge
 from jobctl.core.queueing import WaitPrediction, predict_wait
 from jobctl.core.records import JobRecord
 from jobctl.core.shapes import WantedShape
@@ -36,11 +36,10 @@ from jobctl.core.usage import Usage, UsageReading, usage_between
 from jobctl.errors import JobctlError, RunFailed
 from jobctl.ports import LoadRun
 
-__all__ = ["BenchConfig", "BenchResult", "Prediction", "conclude", "run"]
+__all__ = ["BenchConfig", "BenchResult", "Ending", "Prediction", "conclude", "run"]
 
 #: Different errors that a report lists.
 _MOST_ERRORS: Final = 5
-_NOTHING: Final[Mapping[Gate, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,32 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known of a run that is over, beside what its generator told.
+
+    Attributes:
+        interrupted: Whether somebody cut it short.
+        parts: What became of the workers and the mock that ended by themselves.
+        readings: What the workers had used, in order of time.
+        faults: What was broken on purpose.
+        aborted: Why a gate ended it early; None where none did.
+        stopped_by: The gates that were broken while it went on, each with when.
+    """
+
+    interrupted: bool
+    parts: Sequence[str] = ()
+    readings: Sequence[UsageReading] = ()
+    faults: tuple[PlayedFault, ...] = ()
+    aborted: str | None = None
+    stopped_by: Mapping[Gate, str] = field(default_factory=dict)
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the schedule was not played to its end."""
+        return self.interrupted or self.aborted is not None
+
+
+@dataclass(frozen=True, slots=True)
 class BenchResult:
     """A bench's figures and its verdict.
 
@@ -149,7 +174,7 @@ def run(
     agree_start: Callable[[], float],
     on_progress: Callable[[Mapping[str, Any]], None],
     is_interrupted: Callable[[], bool],
-    ended_workers: Callable[[], Sequence[str]] = tuple,
+    ended_parts: Callable[[], Sequence[str]] = tuple,
     read_usage: Callable[[], UsageReading | None] = lambda: None,
     played_faults: Callable[[], Sequence[PlayedFault]] = tuple,
 ) -> BenchResult:
@@ -161,7 +186,7 @@ def run(
         agree_start: Called when the generator is ready; fixes the instant of offset 0 and returns it.
         on_progress: Takes each ``progress`` message.
         is_interrupted: Whether somebody cut the run short, asked once it is over.
-        ended_workers: What became of workers that ended by themselves, asked once it is over.
+        ended_parts: What became of the workers and the mock that ended by themselves, asked once it is over.
         read_usage: What the workers have used so far, asked with every message; None where nobody knows.
         played_faults: What was broken on purpose, asked once it is over and before anything else.
 
@@ -198,17 +223,8 @@ def run(
         raise load.failure()
     if end is None or end["start_s"] is None:
         raise KeyboardInterrupt
-    return conclude(
-        config,
-        records,
-        end,
-        interrupted=interrupted,
-        ended_workers=ended_workers(),
-        readings=readings,
-        faults=faults,
-        aborted=referee.aborted,
-        stopped_by=referee.broken,
-    )
+    ending = Ending(interrupted, ended_parts(), readings, faults, referee.aborted, referee.broken)
+    return conclude(config, records, end, ending)
 
 
 class _Referee:
@@ -253,67 +269,47 @@ class _Referee:
             self._load.interrupt()
 
 
-def conclude(
-    config: BenchConfig,
-    records: Sequence[JobRecord],
-    end: Mapping[str, Any],
-    *,
-    interrupted: bool,
-    ended_workers: Sequence[str] = (),
-    readings: Sequence[UsageReading] = (),
-    faults: tuple[PlayedFault, ...] = (),
-    aborted: str | None = None,
-    stopped_by: Mapping[Gate, str] = _NOTHING,
-) -> BenchResult:
+def conclude(config: BenchConfig, records: Sequence[JobRecord], end: Mapping[str, Any], ending: Ending) -> BenchResult:
     """The figures and the verdict of a run that is over.
 
     Args:
         config: What was asked.
         records: What became of each job, in the order of the schedule.
         end: The generator's ``end`` message.
-        interrupted: Whether somebody cut it short.
-        ended_workers: What became of workers that ended by themselves.
-        readings: What the workers had used, in order of time.
-        faults: What was broken on purpose.
-        aborted: Why it was ended early; None where it was not.
-        stopped_by: The gates that were broken while it went on, each with when.
+        ending: What else is known of it.
 
     Raises:
         JobctlError: The books do not balance.
     """
     start_s, end_s = end["start_s"], end["offered_until_s"]
     warmup_s = config.spec.warmup_s
-    if interrupted or aborted is not None:  # of a schedule cut short half is judged at least
+    if ending.cut_short:  # of a schedule cut short half is judged at least
         warmup_s = min(warmup_s, (end_s - start_s) / 2)
     window = Window(start_s + warmup_s, end_s)
-    disturbance = Disturbance.of(faults, start_s, config.recover_after_s, config.replicas)
+    disturbance = Disturbance.of(ending.faults, start_s, config.recover_after_s, config.replicas)
     summary = summarise(records, window, config.slots, disturbance.struck)
     if not conserved(summary.counts):
         raise JobctlError(f"the books do not balance: {summary.counts}")
-    judgement = judge(
-        summary,
+    circumstances = Circumstances(
         dropped=end["dropped"],
         max_schedule_lag_s=config.max_schedule_lag_s,
         injected_share=config.injected_share,
-        interrupted=interrupted,
-        aborted=aborted is not None,
+        interrupted=ending.interrupted,
+        aborted=ending.aborted is not None,
         excuse=_excuse(config, disturbance, records),
         replaced=replaced_promises(config.gates),
-    )
-    unsure = doubts_about(
-        summary, end["dropped"], config.max_schedule_lag_s, interrupted=interrupted, aborted=aborted is not None
     )
     facts = RunFacts(
         records=records,
         start_s=start_s,
         window=window,
         slots=config.slots,
-        doubts=(*disturbance.problems, *unsure, *end.get("doubts", ())),
-        cut_short=interrupted or aborted is not None,
+        doubts=(*disturbance.problems, *doubts_about(summary, circumstances), *end.get("doubts", ())),
+        cut_short=ending.cut_short,
     )
-    gates = judge_gates(config.gates, facts, stopped_by)
-    judgement = with_gates(judgement, gates)
-    doubts = (*end.get("doubts", ()), *ended_workers)
+    gates = judge_gates(config.gates, facts, ending.stopped_by)
+    judgement = with_gates(judge(summary, circumstances), gates)
+    doubts = (*end.get("doubts", ()), *ending.parts)
     if doubts:  # the instants may be wrong, or the fleet that was asked for is not the one that was measured
         verdict = Verdict.INCONCLUSIVE if judgement.verdict is Verdict.KEPT else judgement.verdict
         judgement = Judgement(verdict, (*judgement.reasons, *doubts))
@@ -325,14 +321,14 @@ def conclude(
         judgement=judgement,
         predicted=_predict(config, summary),
         tool_statistics=tuple(end["tool_statistics"]),
-        interrupted=interrupted,
+        interrupted=ending.interrupted,
         errors=tuple(Counter(record.error for record in records if record.error).most_common(_MOST_ERRORS)),
         records=tuple(records),
         generator=GeneratorUse(**end["generator"]) if end.get("generator") else None,
-        usage=usage_between(readings, window.start_s, window.end_s, _attempts_in(window, records)),
-        faults=faults,
+        usage=usage_between(ending.readings, window.start_s, window.end_s, _attempts_in(window, records)),
+        faults=ending.faults,
         gates=gates,
-        aborted=aborted,
+        aborted=ending.aborted,
         doubts=tuple(end.get("doubts", ())),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from jobctl.apps.bench.driver import BenchConfig, BenchResult, conclude
+from jobctl.apps.bench.driver import BenchConfig, BenchResult, Ending, conclude
 from jobctl.core.arrivals import Stage
 from jobctl.core.records import JobRecord
 
@@ -18,7 +18,7 @@ __all__ = ["offsets_of", "pool"]
 
 
 def pool(
-    config: BenchConfig, results: Sequence[BenchResult], *, interrupted: bool, ended_workers: Sequence[str] = ()
+    config: BenchConfig, results: Sequence[BenchResult], *, interrupted: bool, ended_parts: Sequence[str] = ()
 ) -> BenchResult:
     """One result of several runs.
 
@@ -26,7 +26,7 @@ def pool(
         config: What was asked of each; its gates are judged over all of them.
         results: The runs; at least one.
         interrupted: Whether there should have been more.
-        ended_workers: What became of workers that ended by themselves.
+        ended_parts: What became of the workers and the mock that ended by themselves.
     """
     first = results[0]
     start_s, until_s = first.started_at_s, first.summary.window.end_s
@@ -51,7 +51,7 @@ def pool(
         "tool_statistics": [],
         "doubts": list(dict.fromkeys(doubt for result in results for doubt in result.doubts)),
     }
-    return conclude(replace(config, spec=spec), records, end, interrupted=interrupted, ended_workers=ended_workers)
+    return conclude(replace(config, spec=spec), records, end, Ending(interrupted, ended_parts))
 
 
 def offsets_of(records: Sequence[JobRecord], start_s: float) -> tuple[float, ...]:

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from jobctl.apps.bench.course import course_of, enqueue_signal_of, signals_of
-from jobctl.apps.bench.driver import BenchResult, Prediction
+from jobctl.apps.bench.driver import BenchConfig, BenchResult, Prediction
 from jobctl.apps.bench.spec import LoadSpec
 from jobctl.core.arrivals import digest
 from jobctl.core.chaos import PlayedFault
 from jobctl.core.crew import GeneratorUse
+from jobctl.core.documents import BENCH_SCHEMA
 from jobctl.core.gate_figures import goodput_per_s
 from jobctl.core.gating import GateResult
 from jobctl.core.sizing import replicas_needed
@@ -25,10 +26,8 @@ from jobctl.core.slo import DEFAULT_OBJECTIVE
 from jobctl.core.units import SECONDS_PER_DAY
 from jobctl.core.workload import Workload
 
-__all__ = ["SCHEMA", "sentence", "to_document"]
+__all__ = ["sentence", "to_document"]
 
-#: The document's name and version.
-SCHEMA: Final = "jobctl.bench/1"
 _NUMBER_WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -40,9 +39,9 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
         host: What machine it ran on.
         versions: Versions of jobctl, Python and what it stood on.
     """
-    summary, config = result.summary, result.config
+    summary = result.summary
     return {
-        "schema": SCHEMA,
+        "schema": BENCH_SCHEMA,
         "verdict": result.judgement.verdict.value,
         "reasons": list(result.judgement.reasons),
         "interrupted": result.interrupted,
@@ -50,25 +49,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
         "gates": [_gate(gate) for gate in result.gates],
         "errors": [{"error": error, "jobs": jobs} for error, jobs in result.errors],
         "started_at": datetime.fromtimestamp(result.started_at_s, UTC).isoformat(timespec="milliseconds"),
-        "config": {
-            "per_day": config.rate_per_s * SECONDS_PER_DAY,
-            "rate_per_s": config.rate_per_s,
-            "duration_s": config.spec.duration_s,
-            "warmup_s": config.spec.warmup_s,
-            "arrivals": str(config.spec.arrivals),
-            "seed": config.spec.seed,
-            "replicas": config.replicas,
-            "concurrency": config.concurrency,
-            "job": ", ".join(workload.job_type for workload in config.spec.workloads),
-            "scenario": config.scenario,
-            "schedule_digest": digest(config.spec.schedule()),
-            "shape": None if config.shape is None else str(config.shape),
-            "time_scale": config.time_scale,
-            "stages": [asdict(stage) for stage in config.spec.stages],
-            "mix": [_job_type(config.spec, workload) for workload in config.spec.workloads],
-            "chaos": [str(fault) for fault in config.chaos],
-            "mock": None if config.mock is None else _options(config.mock),
-        },
+        "config": _config(result.config),
         "offered": {
             "jobs": summary.offered_jobs,
             "rate_per_s": summary.offered_per_s,
@@ -80,7 +61,7 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
             "dropped": result.dropped,
         },
         "achieved": {"jobs": summary.achieved_jobs, "rate_per_s": summary.achieved_per_s},
-        "goodput_per_s": goodput_per_s(result.records, summary.window, config.gates),
+        "goodput_per_s": goodput_per_s(result.records, summary.window, result.config.gates),
         "jobs": asdict(summary.counts),
         "signals": {**signals_of(summary), "enqueue": enqueue_signal_of(result)},
         "utilisation": summary.utilisation,
@@ -100,6 +81,30 @@ def to_document(result: BenchResult, host: Mapping[str, Any], versions: Mapping[
         "versions": dict(versions),
         "maximum": None,
         "comparison": None,
+    }
+
+
+def _config(config: BenchConfig) -> dict[str, Any]:
+    """What was asked."""
+    spec = config.spec
+    return {
+        "per_day": config.rate_per_s * SECONDS_PER_DAY,
+        "rate_per_s": config.rate_per_s,
+        "duration_s": spec.duration_s,
+        "warmup_s": spec.warmup_s,
+        "arrivals": str(spec.arrivals),
+        "seed": spec.seed,
+        "replicas": config.replicas,
+        "concurrency": config.concurrency,
+        "job": ", ".join(workload.job_type for workload in spec.workloads),
+        "scenario": config.scenario,
+        "schedule_digest": digest(spec.schedule()),
+        "shape": None if config.shape is None else str(config.shape),
+        "time_scale": config.time_scale,
+        "stages": [asdict(stage) for stage in spec.stages],
+        "mix": [_job_type(spec, workload) for workload in spec.workloads],
+        "chaos": [str(fault) for fault in config.chaos],
+        "mock": None if config.mock is None else _options(config.mock),
     }
 
 

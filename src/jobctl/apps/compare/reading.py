@@ -15,7 +15,7 @@ from jobctl.core.regression import SIGNALS
 from jobctl.core.resampling import Round, Run, Stretch, Tally
 from jobctl.core.slo import Verdict
 from jobctl.core.units import format_duration
-from jobctl.core.words import count_of
+from jobctl.core.words import count_of, were
 from jobctl.errors import InvalidOption, InvalidValue
 
 __all__ = ["Measurement", "check_alike", "differences", "pair_up", "read_measurement", "run_of"]
@@ -158,7 +158,7 @@ def _doubt(read: Fields, name: str) -> str | None:
         return f"it ended early: {early}"
     unsent = read.needed_count("offered", "dropped") + read.needed_count("jobs", "rejected")
     if unsent:
-        return f"{unsent} jobs were never enqueued"
+        return f"{were(unsent, 'job')} never enqueued"
     lag_s = read.number("offered", "schedule_lag_s", "p99") or 0.0
     if read.text_or_none("verdict") == "inconclusive" and lag_s > _LATE_S:
         return f"the generator fell behind: schedule lag p99 {format_duration(lag_s)}"

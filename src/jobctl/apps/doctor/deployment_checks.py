@@ -122,6 +122,8 @@ def _cut_off(set_up: SetUp, railway: RailwayFacts) -> Finding:
 def _successor(set_up: SetUp) -> Finding:
     """Whether the file of ours is as ``slo.toml`` makes it. It is code, and is compared, never run."""
     successor = set_up.successor
+    if isinstance(successor, Unreachable):
+        return fail(successor.problem, successor.remedy)
     if successor is None:
         return unchecked("there is no .railway/", _RENDER)
     if len(successor.paths) > 1:
@@ -131,9 +133,8 @@ def _successor(set_up: SetUp) -> Finding:
         return unchecked(f"{path} is yours", "compare it with what `jobctl deploy render` says that it needs")
     if successor.drift is None:
         return unchecked(f"what {path} should say is not known", "give --slo-file")
-    if successor.drift:
-        return fail(f"{path} is not what slo.toml makes of it: {successor.drift}", _RENDER)
-    return ok(f"{path} is what slo.toml makes of it")
+    drifted = f"{path} is not what slo.toml makes of it: {successor.drift}"
+    return fail(drifted, _RENDER) if successor.drift else ok(f"{path} is what slo.toml makes of it")
 
 
 def _railway(set_up: SetUp) -> RailwayFacts | Unreachable | None:

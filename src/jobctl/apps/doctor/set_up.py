@@ -93,4 +93,4 @@ class SetUp:
     metrics: tuple[MetricsFacts | Unreachable, ...] = ()
     prometheus: PrometheusFacts | Unreachable | None = None
     railway: RailwayFacts | Unreachable | None = None
-    successor: SuccessorFacts | None = None
+    successor: SuccessorFacts | Unreachable | None = None

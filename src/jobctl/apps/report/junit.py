@@ -51,12 +51,12 @@ class Promise:
 
 PROMISES: Final = (
     Promise("no job is lost", r"\d+ of \d+ jobs were lost", 0, "lost"),
-    Promise("every job ends within the drain", r"\d+ jobs were still waiting or running", 0),
-    Promise("no job runs to success twice", r"\d+ jobs ran to success more than once", 0, "duplicated"),
+    Promise("every job ends within the drain", r"[\d,]+ jobs? (was|were) still waiting or running", 0),
+    Promise("no job runs to success twice", r"[\d,]+ jobs? ran to success more than once", 0, "duplicated"),
     Promise("no more jobs fail than may", r"\d+ of \d+ jobs failed, more than", 0, "error_rate"),
     Promise(
         "the load was offered as scheduled",
-        r"the run was interrupted|Redis refused|\d+ arrivals were due|the generator fell behind|too few jobs",
+        r"the run was interrupted|Redis refused|[\d,]+ arrivals? (was|were) due|the generator fell behind|too few jobs",
         1,
     ),
     Promise(

@@ -70,7 +70,7 @@ def spectrum(report: Report) -> Chart | None:
         height=240.0,
         write=format_duration,
         ticks=partial(log_duration_ticks, low_s=least_s),
-        log_from=least_s,
+        is_log=True,
     )
     account = "; ".join(
         f"{name}: {quantity(points[-1][1], 's')} at the {points[-1][0]:.6g}th percentile"
