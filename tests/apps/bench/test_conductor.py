@@ -166,6 +166,14 @@ def test_so_do_those_of_one_that_was_stopped_alone() -> None:
     assert 25 <= end["dropped"] <= 32
 
 
+@pytest.mark.parametrize("count", range(1, 20))
+def test_what_a_generator_was_about_to_send_when_it_was_stopped_is_not_owed(count: int) -> None:
+    spec = make_spec()
+    said = spoken(spec, stop_after_s=spec.schedule()[count])
+
+    assert (len(records_of(said)), end_of(said)["dropped"]) == (count, 0)
+
+
 def test_a_run_whose_generators_are_all_lost_has_failed() -> None:
     said = led(make_spec(), [None, None])
     assert said[-1] == {"event": "failed", "reason": "all load generators were lost"}

@@ -68,6 +68,8 @@ class Generator:
         self._shard = shard
         self._jobs = islice(spec.jobs(), shard.index, None, shard.count)
         self._stopping = False
+        #: Whether a round trip is under way.
+        self.is_sending = False
         #: Intended arrivals of its part, seconds from the start.
         self.schedule = spec.schedule()[shard.index :: shard.count]
         #: How many left or were refused.
@@ -104,10 +106,13 @@ class Generator:
         requests = [self._request(self._shard.position(place)) for place in range(first, beyond)]
         error = None
         sent_s = self._clock.now()
+        self.is_sending = True
         try:
             self._queue.enqueue_many(requests)
         except ServiceUnavailable as refusal:
             error = refusal
+        finally:
+            self.is_sending = False
         acknowledged_s = self._clock.now()
         self.sent = beyond
         for place in range(first, beyond):

@@ -32,6 +32,8 @@ __all__ = ["LoadSession", "Say", "read_records", "record_messages"]
 
 #: Seconds between two looks at what ended.
 _POLL_S: Final = 0.2
+#: A generator that is told to stop owes no arrival that was due so shortly before, seconds: it was about to send it.
+_STIR_S: Final = 0.05
 #: Polls between two progress reports.
 _POLLS_PER_REPORT: Final = 5
 _RECORDS_PER_LINE: Final = 500
@@ -142,11 +144,14 @@ class LoadSession:
     def _count(self, start_s: float, tool_statistics: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
         self._collector.compare_clocks(self._compare_clock())
         self._look()
+        while self._generator.is_sending:
+            self._clock.sleep(_STIR_S)
         sent = self._generator.sent
-        until_s = start_s + self.spec.duration_s
+        until_s = owed_s = start_s + self.spec.duration_s
         if self._stopped_s is not None:
             until_s = min(until_s, self._stopped_s)
-        schedule = self._generator.schedule[: max(sent, self._generator.due_by(until_s - start_s))]
+            owed_s = min(until_s, self._stopped_s - _STIR_S)
+        schedule = self._generator.schedule[: max(sent, self._generator.due_by(owed_s - start_s))]
         for message in record_messages(self._census(start_s, schedule)):
             self._say(message)
         self._say(
