@@ -52,7 +52,7 @@ def test_a_search_brackets_the_capacity_and_its_document_is_a_benchs(tmp_path: P
 @pytest.mark.proof
 def test_a_cap_below_the_maximum_is_no_maximum_unless_it_is_what_was_asked_for(tmp_path: Path) -> None:
     status, document, bench = run(
-        "--find-max", *SMALL, "--rate", "20", "--max-rate", "20", "--within", "12s", directory=tmp_path
+        "--find-max", *SMALL, "--rate", "20", "--max-rate", "20", "--within", "30s", directory=tmp_path
     )
 
     assert status == 0, bench.output
